@@ -1,0 +1,1 @@
+"""The edge: HTTP, GitHub, the terminal and the environment."""

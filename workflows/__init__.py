@@ -1,0 +1,1 @@
+"""What happens and why: durable workflows from an issue to a verified pull request."""

@@ -1,0 +1,1 @@
+"""The agent: a long-horizon loop of model replies and tool results."""

@@ -1,0 +1,118 @@
+"""The protocols a workflow is handed: GitHub, the model, the checkpointing run; and the errors of a broken world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from workflows.types import Comment, Issue, PullRequest, Reply, Repository
+
+T = TypeVar("T")
+
+Permission = Literal["none", "read", "triage", "write", "maintain", "admin"]
+Conclusion = Literal["success", "neutral", "failure", "cancelled"]
+Reaction = Literal["eyes", "rocket", "confused", "+1", "-1"]
+
+
+class BrokenWorld(Exception):
+    """Something outside failed for good (GitHub, model, engine, git). The message tells a user what to do next.
+
+    ``kind`` is a short stable word for logs and tests: "github", "model", "sandbox", "git".
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class JobCancelled(Exception):
+    """The job was cancelled from outside; it ends at the next step boundary."""
+
+
+class GitHub(Protocol):
+    """One repository, seen through one installation. Reads are retried; writes are find-or-create or idempotent.
+
+    Every method raises BrokenWorld("github", …) when GitHub cannot be reached or refuses for good.
+    """
+
+    def fetch_repository(self) -> Repository:
+        """The repository; renames are followed by id."""
+
+    def fetch_issue(self, number: int) -> Issue | None:
+        """The issue or pull request, or None when it is gone."""
+
+    def fetch_comments(self, number: int) -> list[Comment]:
+        """All comments of an issue, oldest first."""
+
+    def fetch_permission(self, login: str) -> Permission:
+        """The actor's permission now. Fails closed: a 404 is "none", any other failure raises."""
+
+    def fetch_file(self, path: str, ref: str) -> bytes | None:
+        """A file's bytes at a ref, or None when it does not exist. At most 1 MB."""
+
+    def fetch_folder(self, path: str, ref: str) -> list[str]:
+        """The names in a folder at a ref; empty when it does not exist."""
+
+    def react(self, number: int, reaction: Reaction) -> None:
+        """React to the issue; a second time changes nothing."""
+
+    def remove_label(self, number: int, label: str) -> None:
+        """Take a label off an issue; absent is fine."""
+
+    def find_or_create_comment(self, number: int, marker: str, body: str) -> int:
+        """The id of our own comment that carries ``marker`` (a hidden HTML comment in ``body``), created when absent.
+
+        Only comments by our own App are searched: a marker can be forged.
+        """
+
+    def update_comment(self, comment_id: int, body: str) -> None:
+        """Edit our comment in place."""
+
+    def find_or_create_pull_request(self, *, head: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
+        """The pull request from ``head``, by our App, in any state; created or updated."""
+
+    def find_or_create_check_run(
+        self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None
+    ) -> int:
+        """The check run with ``external_id`` on ``head_sha``, created or updated; no conclusion: in progress."""
+
+    def git_token(self) -> str:
+        """A token for git over HTTPS as ``x-access-token``, valid for at least five more minutes."""
+
+
+class Model(Protocol):
+    """An OpenAI-compatible chat model."""
+
+    @property
+    def name(self) -> str:
+        """The model's name as sent to the endpoint."""
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+    ) -> Reply:
+        """One whole reply within ``deadline`` seconds, retries included. Raises BrokenWorld("model", …)."""
+
+
+class Run(Protocol):
+    """One attempt of a job, as its workflow sees it. The port over the durable engine (DBOS), or inline without one."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+
+    def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
+        """The stored result of this step, or the result of running it now, stored before it is returned.
+
+        Steps are identified by their order, so code around them must be deterministic. The value passes through JSON
+        in both cases (``returns`` names its type), so that a replay cannot differ from the first run. BrokenWorld is
+        stored and raised again on replay; anything else a step raises is a bug and ends the job.
+        """
+
+    def now(self) -> datetime:
+        """The time, as a step: the same on replay."""

@@ -1,0 +1,244 @@
+"""The nouns that cross a checkpoint: frozen, JSON-serialisable, without behaviour beyond their own fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+
+class Noun(BaseModel):
+    """A frozen value that survives ``model_dump(mode="json")`` and back unchanged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RepositoryRef(Noun):
+    """A repository of one installation. Keyed on ``id``: names can be renamed and squatted."""
+
+    installation_id: int
+    id: int
+    full_name: str
+
+
+class Actor(Noun):
+    """Who caused an event (GitHub's ``sender``)."""
+
+    id: int
+    login: str
+    type: Literal["User", "Bot", "Organization", "Mannequin"] = "User"
+
+
+class Job(Noun):
+    """One durable instance of a workflow; ``created_at`` also dates the commit, so that a retry makes the same one."""
+
+    id: str
+    workflow: str
+    repository: RepositoryRef
+    number: int
+    actor: Actor
+    trigger: str
+    delivery_id: str
+    created_at: datetime
+
+
+class Repository(Noun):
+    """What GitHub says of a repository. ``clone_url`` carries no credentials."""
+
+    ref: RepositoryRef
+    default_branch: str
+    clone_url: str
+    html_url: str
+    private: bool
+    archived: bool = False
+
+
+class Comment(Noun):
+    """An issue comment."""
+
+    id: int
+    author: Actor
+    body: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Issue(Noun):
+    """An issue as it was when read."""
+
+    number: int
+    title: str
+    body: str
+    author: Actor
+    state: Literal["open", "closed"]
+    labels: tuple[str, ...]
+    html_url: str
+    is_pull_request: bool = False
+
+
+class PullRequest(Noun):
+    """A pull request; ``head`` and ``base`` are branch names."""
+
+    number: int
+    title: str
+    body: str
+    head: str
+    base: str
+    head_sha: str
+    draft: bool
+    state: Literal["open", "closed"]
+    html_url: str
+
+
+class PatchFile(Noun):
+    """One path of a patch: git's octal ``mode`` string; a deletion has neither mode nor content."""
+
+    path: str
+    mode: str | None
+    content: Base64Bytes | None
+
+
+class Patch(Noun):
+    """What changed, as data: paths are relative to the repository's root and sorted."""
+
+    base: str
+    files: tuple[PatchFile, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changed."""
+        return not self.files
+
+
+class Usage(Noun):
+    """What a model call cost. ``estimated`` marks figures that the provider did not give."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=self.usd + other.usd,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+class ToolCall(Noun):
+    """What the model asked for. ``arguments`` is the raw JSON text, so that a malformed call can be answered."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Reply(Noun):
+    """One whole reply of the model."""
+
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+class ToolResult(Noun):
+    """What came back from one tool call."""
+
+    call_id: str
+    name: str
+    content: str
+    failed: bool = False
+    seconds: float = 0.0
+
+
+class PlanItem(Noun):
+    """One line of the agent's plan."""
+
+    text: str
+    state: Literal["pending", "in_progress", "completed"] = "pending"
+
+
+StopReason = Literal[
+    "finished", "turns", "tokens", "seconds", "money", "no_tool_calls", "malformed", "model_unavailable", "cancelled"
+]
+
+
+class Turn(Noun):
+    """One model reply with its tool results: the delta that a checkpoint stores.
+
+    ``patch`` is set when the turn changed the workspace: the whole change so far, from which a new container resumes.
+    ``stop`` is set on the last turn.
+    """
+
+    number: int
+    reply: Reply
+    results: tuple[ToolResult, ...] = ()
+    plan: tuple[PlanItem, ...] | None = None
+    patch: Patch | None = None
+    stop: StopReason | None = None
+    finish: Finish | None = None
+
+
+class Finish(Noun):
+    """The agent's own closing words: not evidence."""
+
+    summary: str
+    verification: str = ""
+    no_change_needed: bool = False
+
+
+class TestCase(Noun):
+    """One test of a report. ``id`` is stable between runs (classname::name)."""
+
+    __test__ = False
+
+    id: str
+    outcome: Literal["passed", "failed", "error", "skipped"]
+    seconds: float = 0.0
+    message: str = ""
+
+
+class TestRun(Noun):
+    """One execution of a test command by the harness. ``cases`` is None when the runner gave no JUnit XML."""
+
+    __test__ = False
+
+    command: str
+    exit_code: int | None
+    seconds: float
+    timed_out: bool = False
+    out_of_memory: bool = False
+    cases: tuple[TestCase, ...] | None = None
+    log_tail: str = ""
+    log_sha256: str = ""
+
+
+class Verdict(Noun):
+    """Did it work? ``status`` is the harness's judgement; the lists hold test ids in SWE-bench's words."""
+
+    status: Literal["verified", "unverified", "worse", "no_tests"]
+    reasons: tuple[str, ...] = ()
+    before: TestRun | None = None
+    after: TestRun | None = None
+    red: TestRun | None = None
+    fail_to_pass: tuple[str, ...] = ()
+    pass_to_pass: int = 0
+    broken: tuple[str, ...] = ()
+    still_failing: tuple[str, ...] = ()
+    red_first: tuple[str, ...] = ()
+    weakened: tuple[str, ...] = ()
+
+
+class Decision(Noun):
+    """May we? ``reasons`` are sentences for the actor; ``answer`` says whether they are posted or only recorded."""
+
+    allowed: bool
+    reasons: tuple[str, ...] = Field(min_length=1)
+    answer: bool = True
