@@ -1,19 +1,40 @@
 # The two commands: `make demo` and `make test`. Both set up what they need, once.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
+VENV := .venv
+BIN  := $(VENV)/bin
 
-.PHONY: demo test check fix lock clean
+.PHONY: demo test check fix docs lock bench clean
 .DEFAULT_GOAL := check
 
-check: $(VENV)/.ready  ## Lint, types, layers: what every commit passes
+demo: $(VENV)/.ready  ## A labelled issue becomes a verified draft pull request, on this machine. ARGS="--no-install" changes nothing outside.
+	@$(BIN)/forgehand demo $(ARGS)
+
+test: check  ## Everything: check, then all tests on a real engine, real git, real databases. PYTEST="-k word" narrows it.
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.ready  ## What every commit passes: lint, format, types, layers, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m app.reference --check
 
-$(VENV)/.ready: requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+fix: $(VENV)/.ready  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.ready  ## Write the generated pages again
+	$(BIN)/python -m app.reference --write
+
+lock: $(VENV)/.ready  ## Resolve pyproject.toml into requirements.lock (hashes, no index addresses)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-header -o requirements.lock pyproject.toml
+
+bench: $(VENV)/.ready  ## Ratios, each measured against its floor in the same run
+	$(BIN)/python -m tests.bench
+
+$(VENV)/.ready: requirements.lock pyproject.toml .ci/bootstrap
+	@.ci/bootstrap
+
+clean:  ## Remove the virtual environment and caches (not the Docker engine, not images)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
