@@ -1,0 +1,223 @@
+"""The image of the sandboxes: built once from ``image/``, found again by the digest of what it is made of."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import queue
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from sandbox.authorities import Authorities
+from sandbox.bootstrap import BootstrapFailed, make_first_image, read_package_sources
+
+Say = Callable[[str], None]
+
+PULLED = "debian:bookworm-slim"
+_RECIPE = Path(__file__).with_name("image")
+_MADE = "forgehand/base"
+_BUILT = "forgehand/sandbox"
+_FIRST_WORD_SECONDS = 10.0
+_SILENCE_SECONDS = 120.0
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+class ImageUnavailable(Exception):
+    """An image could be neither found, pulled nor built; the message says what to do."""
+
+
+def ensure_image(
+    client: docker.DockerClient,
+    *,
+    say: Say,
+    authorities: Authorities | None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """The tag of the sandbox image, built when this engine does not have it: minutes once, milliseconds ever after.
+
+    The tag is the digest of the recipe, of the image it starts from and of the authorities, so a change of any makes a
+    new one. ``environment`` gives the host's proxy variables to the build, not to the image.
+    Raises ImageUnavailable.
+    """
+    with _one_at_a_time():
+        first = _first_image(client, say)
+        recipe = _recipe_files(authorities)
+        tag = f"{_BUILT}:{_digest(recipe, str(client.images.get(first).id))}"
+        if _has(client, tag):
+            return tag
+        proxies = {name: value for name, value in (environment or {}).items() if name in _PROXIES and value}
+        say(f"Building the sandbox image from {first}: Python, Node, git and build tools. This happens once.")
+        started = time.monotonic()
+        _build(client, recipe, tag=tag, arguments={"BASE": first, **proxies}, say=say)
+        megabytes = int(client.images.get(tag).attrs["Size"]) // 1_000_000
+        say(f"Built {tag} ({megabytes} MB) in {time.monotonic() - started:.0f} s.")
+        return tag
+
+
+def ensure_custom_image(client: docker.DockerClient, name: str) -> str:
+    """``name``, pulled when the engine does not have it, and used as it is. Raises ImageUnavailable.
+
+    It must hold bash, git and Python 3.9 or newer as ``python3``.
+    """
+    if _has(client, name):
+        return name
+    problem = _pull(client, name)
+    if problem is not None:
+        raise ImageUnavailable(
+            f"The image {name} is not on this engine and cannot be pulled ({problem}). "
+            f"Check `image:` in the policy, or type: docker pull {name}"
+        )
+    return name
+
+
+def _first_image(client: docker.DockerClient, say: Say) -> str:
+    if _has(client, PULLED):
+        return PULLED
+    sources = read_package_sources()
+    made = f"{_MADE}:{sources.first.suite}" if sources else None
+    if made and _has(client, made):
+        return made
+    say(f"Pulling {PULLED}.")
+    problem = _pull(client, PULLED)
+    if problem is None:
+        return PULLED
+    if sources is None or made is None:
+        raise ImageUnavailable(f"Cannot pull {PULLED} ({problem}). Give the engine a way to a registry.")
+    say(f"Cannot pull {PULLED} ({problem}): making the image from the distribution's packages instead.")
+    started = time.monotonic()
+    try:
+        make_first_image(client, sources, tag=made, say=say)
+    except BootstrapFailed as error:
+        raise ImageUnavailable(str(error)) from error
+    say(f"Made {made} in {time.monotonic() - started:.0f} s.")
+    return made
+
+
+def _has(client: docker.DockerClient, name: str) -> bool:
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _pull(client: docker.DockerClient, name: str) -> str | None:
+    """Pull, or say why not. A registry that is silent for 10 s is as good as absent; one that talks may take its time.
+
+    In a thread of its own, because the SDK switches its time-out off for pulls.
+    """
+    events: queue.Queue[str | None] = queue.Queue()
+    problems: list[str] = []
+    repository, tag = _split_name(name)
+
+    def work() -> None:
+        try:
+            for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in event:
+                    problems.append(str(event["error"]))
+                events.put("talking")
+        except (DockerException, OSError) as error:
+            problems.append(str(getattr(error, "explanation", None) or error))
+        events.put(None)
+
+    threading.Thread(target=work, name=f"pull {name}", daemon=True).start()
+    patience = _FIRST_WORD_SECONDS
+    try:
+        while events.get(timeout=patience) is not None:
+            patience = _SILENCE_SECONDS
+    except queue.Empty:
+        return f"the registry was silent for {patience:.0f} s"
+    return problems[0].strip() if problems else None
+
+
+def _split_name(name: str) -> tuple[str, str | None]:
+    """Repository and tag; a digest stays with the repository, where the engine understands it."""
+    last = name.rpartition("/")[2]
+    if "@" in name or ":" not in last:
+        return name, None if "@" in name else "latest"
+    repository, _, tag = name.rpartition(":")
+    return repository, tag
+
+
+def _recipe_files(authorities: Authorities | None) -> dict[str, bytes]:
+    files = {path.name: path.read_bytes() for path in sorted(_RECIPE.iterdir()) if path.is_file()}
+    for number, certificate in enumerate(authorities.certificates if authorities else ()):
+        files[f"authorities/{number}.crt"] = certificate.encode()
+    return files
+
+
+def _digest(files: Mapping[str, bytes], first: str) -> str:
+    whole = hashlib.sha256(first.encode())
+    for name, content in sorted(files.items()):
+        whole.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()[:16]
+
+
+def _build(
+    client: docker.DockerClient, files: Mapping[str, bytes], *, tag: str, arguments: Mapping[str, str], say: Say
+) -> None:
+    last: list[str] = []
+    try:
+        # The host's network: a proxy on loopback and the host's own name resolution work in a build as they do outside.
+        stream = client.api.build(
+            fileobj=_context(files),
+            custom_context=True,
+            buildargs=dict(arguments),
+            tag=tag,
+            labels={"forgehand.image": "sandbox"},
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        for event in stream:
+            problem = _report(event, last, say)
+            if problem:
+                raise ImageUnavailable(
+                    f"The sandbox image cannot be built: {problem}\n" + "\n".join(last[-15:]) + "\n"
+                    "Look for a package mirror or a certificate that is out of reach, and run this again."
+                )
+    except (APIError, OSError) as error:
+        raise ImageUnavailable(f"The engine cannot build the sandbox image: {error}") from error
+
+
+def _report(event: Mapping[str, Any], last: list[str], say: Say) -> str | None:
+    line = str(event.get("stream", "")).strip()
+    if line:
+        last.extend(line.splitlines())
+        if line.startswith("Step "):
+            say(line[:100])
+    return str(event["error"]).strip() if "error" in event else None
+
+
+def _context(files: Mapping[str, bytes]) -> io.BytesIO:
+    """The build context as a tar; ``authorities/`` is there even when empty, for COPY wants it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        folder = tarfile.TarInfo("authorities")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    packed.seek(0)
+    return packed
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two processes that start together on a new machine must not build the same image twice."""
+    with (Path(tempfile.gettempdir()) / "forgehand-image.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
