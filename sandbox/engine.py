@@ -184,7 +184,7 @@ def read_facts(environment: Mapping[str, str], *, install: bool) -> EngineFacts:
 
 
 def elevation() -> Command | None:
-    """The words to put before a command that needs root: none for root itself, ``sudo -n``, or None where impossible."""
+    """The words before a command that needs root: none for root itself, ``sudo -n``, or None where impossible."""
     if os.geteuid() == 0:
         return ()
     if shutil.which("sudo") is None:
@@ -236,7 +236,7 @@ def _start(plan: EnginePlan, log: Path, say: Say) -> None:
         say(f"{shlex.join(command)} did not bring the engine up: {_last_lines(started.stdout + started.stderr)}")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
-        engine = subprocess.Popen(  # noqa: S603 - the engine must outlive this process
+        engine = subprocess.Popen(
             plan.background, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
         )
     say(f"Started {shlex.join(plan.background)} in the background (pid {engine.pid}, log {log}).")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import os
 import queue
 import tarfile
 import tempfile
@@ -218,6 +219,6 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Two processes that start together on a new machine must not build the same image twice."""
-    with (Path(tempfile.gettempdir()) / "forgehand-image.lock").open("a") as lock:
+    with (Path(tempfile.gettempdir()) / f"forgehand-image-{os.getuid()}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
