@@ -1,0 +1,187 @@
+"""The GitHub App: hands out repositories seen through its installations, and answers for the App as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+from urllib.parse import quote
+
+from github.Auth import Auth
+
+from app.github_auth import AppCredential, InstallationCredential, InstallationTokens, Minted, Scope
+from app.github_repository import AppIdentity, RepositoryClient
+from app.github_retry import Attempts, Gate, RetryRules
+from app.github_session import Session, read_pages, refusal
+from app.github_wire import Answer, Limited, Unclear, Wire, parse_api_url, read_sent_at
+from app.keyed_locks import KeyedLocks
+from workflows.services import BrokenWorld
+from workflows.types import RepositoryRef
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One entry of GitHub's log of webhook deliveries; ``guid`` stays the same when it is delivered again."""
+
+    id: int
+    guid: str
+    event: str
+    action: str | None
+    delivered_at: datetime
+    status_code: int
+    redelivery: bool
+
+
+class GitHubApp:
+    """One GitHub App on one GitHub. Safe for many threads; shows neither key nor token.
+
+    ``timeouts`` are seconds for connecting and for each read. ``ca_file`` replaces the trusted certificate authorities.
+    Raises BrokenWorld for a key that is none, and ValueError for an ``api_url`` that is none.
+    """
+
+    def __init__(
+        self,
+        app_id: int | str,
+        private_key_pem: str,
+        *,
+        api_url: str = "https://api.github.com",
+        rules: RetryRules | None = None,
+        timeouts: tuple[float, float] = (10.0, 30.0),
+        ca_file: str | None = None,
+    ) -> None:
+        self._rules = rules or RetryRules()
+        self._wire = Wire(parse_api_url(api_url), user_agent=_user_agent(), timeouts=timeouts, ca_file=ca_file)
+        self._credential = AppCredential(app_id, private_key_pem)
+        self._session = Session(self._wire, Attempts(self._rules, Gate(self._rules)), self._credential)
+        self._tokens = InstallationTokens(self._mint, self._rules.clock)
+        self._locks = KeyedLocks()
+        self._guard = threading.Lock()
+        self._gates: dict[int, Gate] = {}
+        self._identity: AppIdentity | None = None
+
+    @property
+    def app_slug(self) -> str:
+        """The App's name in URLs; its account is ``<slug>[bot]``. Asked of GitHub once."""
+        return self.identity().slug
+
+    def identity(self) -> AppIdentity:
+        """Who we are, asked of GitHub once. Raises BrokenWorld."""
+        with self._locks.hold("identity"):
+            if self._identity is None:
+                answer = self._session.send("GET", "/app")
+                if not answer.ok:
+                    raise refusal("asking who the App is", answer)
+                self._identity = AppIdentity(id=answer.data["id"], slug=answer.data["slug"])
+            return self._identity
+
+    def for_repository(self, ref: RepositoryRef, permissions: Mapping[str, str]) -> RepositoryClient:
+        """The repository, with a token that holds it alone and exactly these permissions (``{"issues": "write"}``).
+
+        Raises BrokenWorld when GitHub cannot say who we are, ValueError for no permissions.
+        """
+        credential = InstallationCredential(self._tokens, Scope.of(ref.installation_id, ref.id, permissions))
+        attempts = Attempts(self._rules, self._gate(ref.installation_id))
+        return RepositoryClient(
+            ref,
+            session=Session(self._wire, attempts, credential),
+            credential=credential,
+            identity=self.identity(),
+            locks=self._locks,
+            clock=self._rules.clock,
+        )
+
+    def installation_for(self, full_name: str) -> int | None:
+        """The id of the installation that holds a repository (``owner/name``), or None. Raises BrokenWorld."""
+        answer = self._session.send("GET", f"/repos/{quote(full_name)}/installation")
+        if answer.status == 404:
+            return None
+        if not answer.ok:
+            raise refusal(f"looking for the installation on {full_name}", answer)
+        return int(answer.data["id"])
+
+    def check(self) -> tuple[bool, str]:
+        """Whether GitHub knows us, asked once and without patience, and a sentence that says so or what to do."""
+        session = Session(self._wire, Attempts(self._rules.once(), Gate(self._rules)), self._credential)
+        try:
+            answer = session.send("GET", "/app")
+        except BrokenWorld as broken:
+            return False, broken.message
+        if not answer.ok:
+            return False, refusal("asking who the App is", answer).message
+        return True, f"{self._wire.api_url} knows the App {answer.data['slug']} (id {answer.data['id']})"
+
+    def recent_deliveries(self, since: datetime) -> list[Delivery]:
+        """GitHub's log of deliveries to us, newest first, back to ``since`` (it keeps few days). Raises BrokenWorld."""
+        found: list[Delivery] = []
+        for data in read_pages(self._fetch_deliveries, self._session.next_page, {}):
+            delivery = _parse_delivery(data)
+            if delivery.delivered_at < since:
+                break
+            found.append(delivery)
+        return found
+
+    def redeliver(self, delivery_id: int) -> None:
+        """Have GitHub deliver once more; our receiver knows it again by its guid. Raises BrokenWorld."""
+        answer = self._session.send("POST", f"/app/hook/deliveries/{delivery_id}/attempts", repeatable=True)
+        if not answer.ok:
+            raise refusal(f"asking for delivery {delivery_id} again", answer)
+
+    def close(self) -> None:
+        """Revoke the tokens in use, if GitHub answers, and close the connections."""
+        for token in self._tokens.drain():
+            self._revoke(token)
+        self._wire.close()
+
+    def _fetch_deliveries(self, query: Mapping[str, str]) -> Answer:
+        answer = self._session.send("GET", "/app/hook/deliveries", parameters=query)
+        if not answer.ok:
+            raise refusal("reading the log of deliveries", answer)
+        return answer
+
+    def _mint(self, scope: Scope) -> Minted:
+        body = {"repository_ids": [scope.repository_id], "permissions": dict(scope.permissions)}
+        path = f"/app/installations/{scope.installation_id}/access_tokens"
+        answer = self._session.send("POST", path, body=body, repeatable=True)
+        if answer.status == 422:
+            wanted = ", ".join(f"{name}: {level}" for name, level in scope.permissions)
+            raise BrokenWorld(
+                "github",
+                f"GitHub gives no token for this repository with {wanted} ({answer.message}). Grant the App these "
+                "permissions and this repository, and accept the change on the installation.",
+            )
+        if not answer.ok:
+            raise refusal("asking for an installation token", answer)
+        expires = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
+        return Minted(answer.data["token"], expires - read_sent_at(answer.headers))
+
+    def _revoke(self, token: Auth) -> None:
+        try:
+            self._wire.exchange("DELETE", "/installation/token", auth=token)
+        except (Unclear, Limited):
+            return  # it expires by itself within the hour
+
+    def _gate(self, installation_id: int) -> Gate:
+        with self._guard:
+            return self._gates.setdefault(installation_id, Gate(self._rules))
+
+
+def _user_agent() -> str:
+    try:
+        return f"forgehand/{metadata.version('forgehand')}"
+    except metadata.PackageNotFoundError:  # run from a checkout that was not installed
+        return "forgehand"
+
+
+def _parse_delivery(data: dict[str, Any]) -> Delivery:
+    return Delivery(
+        id=data["id"],
+        guid=data["guid"],
+        event=data["event"],
+        action=data.get("action"),
+        delivered_at=datetime.fromisoformat(data["delivered_at"]),
+        status_code=data["status_code"],
+        redelivery=data["redelivery"],
+    )
