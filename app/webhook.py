@@ -1,0 +1,197 @@
+"""One webhook POST: verified over its raw bytes, and only then read into a typed event."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jiter
+
+from workflows.types import Actor, Noun, RepositoryRef
+
+MAX_BODY_BYTES = 25 * 1024 * 1024
+"""GitHub sends no more (https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap)."""
+MAX_PARSED_BYTES = 2 * 1024 * 1024
+"""No event that we act on comes near: its texts are at most 65,536 characters each."""
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
+_ACTOR_TYPES = ("User", "Bot", "Organization", "Mannequin")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A request that is not a delivery: the HTTP status and one sentence for its sender."""
+
+    status: int
+    reason: str
+
+
+class EventIssue(Noun):
+    """The issue or pull request that an event is about."""
+
+    number: int
+    title: str = ""
+    state: str = ""
+    author: Actor | None = None
+    is_pull_request: bool = False
+
+
+class EventComment(Noun):
+    """The comment that an event is about."""
+
+    id: int
+    body: str = ""
+    author: Actor | None = None
+
+
+class Event(Noun):
+    """A delivery, as far as we act on it. What is absent, null or of another shape in the payload is None.
+
+    ``digest`` is the SHA-256 of the raw body in hex. ``unread`` says why a payload was not looked into.
+    """
+
+    name: str
+    action: str = ""
+    delivery_id: str
+    received_at: datetime
+    digest: str
+    repository: RepositoryRef | None = None
+    installation_id: int | None = None
+    sender: Actor | None = None
+    issue: EventIssue | None = None
+    label: str | None = None
+    comment: EventComment | None = None
+    unread: str | None = None
+
+
+def verify(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
+    """Whether ``signature`` (the raw X-Hub-Signature-256 header) signs the raw body with one of the secrets.
+
+    https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+    """
+    # Bytes: compare_digest raises on a str that is not ASCII, and headers come from anyone.
+    found = False
+    for secret in secrets:
+        expected = b"sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
+        found |= bool(secret) and hmac.compare_digest(expected, signature)
+    return found
+
+
+def check_headers(headers: Mapping[str, str]) -> Refused | None:
+    """Refuse what GitHub would not send: another content type or encoding, no event name, no delivery id."""
+    if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        return Refused(415, "Set the webhook's content type to application/json.")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return Refused(415, "Send the body without compression.")
+    if not _GUID.fullmatch(headers.get("x-github-delivery", "")):
+        return Refused(400, "X-GitHub-Delivery must be the delivery's GUID.")
+    if not _EVENT.fullmatch(headers.get("x-github-event", "")):
+        return Refused(400, "X-GitHub-Event must be the event's name.")
+    return None
+
+
+def parse_event(headers: Mapping[str, str], body: bytes, received_at: datetime) -> Event | Refused:
+    """The event of a verified body with checked headers; Refused(400) when the body is not one JSON object."""
+    event = Event(
+        name=headers["x-github-event"],
+        delivery_id=headers["x-github-delivery"].lower(),
+        received_at=received_at,
+        digest=hashlib.sha256(body).hexdigest(),
+    )
+    if len(body) > MAX_PARSED_BYTES:
+        return event.model_copy(
+            update={"unread": f"its payload of {len(body) / 1e6:.1f} MB is larger than any we act on"}
+        )
+    try:
+        payload = jiter.from_json(_mend_surrogates(body), allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        return Refused(400, f"The body is not JSON that GitHub would send: {_clean(str(error))[:200]}.")
+    if not isinstance(payload, dict):
+        return Refused(400, "The body must be one JSON object.")
+    return event.model_copy(update=_parse_payload(payload))
+
+
+def _parse_payload(payload: dict[str, Any]) -> dict[str, Any]:
+    installation_id = _id(_object(payload, "installation").get("id"))
+    return {
+        "action": _text(payload.get("action")),
+        "installation_id": installation_id,
+        "repository": _parse_repository(_object(payload, "repository"), installation_id),
+        "sender": _parse_actor(_object(payload, "sender")),
+        "issue": _parse_issue(payload),
+        "label": _text(_object(payload, "label").get("name")) or None,
+        "comment": _parse_comment(_object(payload, "comment")),
+    }
+
+
+def _parse_repository(repository: dict[str, Any], installation_id: int | None) -> RepositoryRef | None:
+    number, name = _id(repository.get("id")), _text(repository.get("full_name"))
+    if number is None or installation_id is None or not name:
+        return None
+    return RepositoryRef(installation_id=installation_id, id=number, full_name=name)
+
+
+def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
+    issue = _object(payload, "issue") or _object(payload, "pull_request")
+    number = _id(issue.get("number"))
+    if number is None:
+        return None
+    return EventIssue(
+        number=number,
+        title=_text(issue.get("title")),
+        state=_text(issue.get("state")),
+        author=_parse_actor(_object(issue, "user")),
+        is_pull_request="issue" not in payload or isinstance(issue.get("pull_request"), dict),
+    )
+
+
+def _parse_comment(comment: dict[str, Any]) -> EventComment | None:
+    number = _id(comment.get("id"))
+    if number is None:
+        return None
+    return EventComment(id=number, body=_text(comment.get("body")), author=_parse_actor(_object(comment, "user")))
+
+
+def _parse_actor(user: dict[str, Any]) -> Actor | None:
+    number, login, kind = _id(user.get("id")), _text(user.get("login")), user.get("type")
+    if number is None or not login:
+        return None
+    # A kind of account that we do not know may not command: it is taken for a bot.
+    return Actor(id=number, login=login, type=kind if kind in _ACTOR_TYPES else "Bot")
+
+
+def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _id(value: object) -> int | None:
+    # The databases hold 64 bits.
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def _text(value: object) -> str:
+    return _clean(value) if isinstance(value, str) else ""
+
+
+def _clean(text: str) -> str:
+    """Without NUL and the control characters that no text needs; line breaks and tabs stay."""
+    return text.translate(_CONTROLS)
+
+
+def _mend_surrogates(body: bytes) -> bytes:
+    """Lone surrogates, which JSON can escape and UTF-8 cannot hold, become U+FFFD."""
+    if not _SURROGATE.search(body):
+        return body
+    return _ESCAPE.sub(lambda match: rb"\ufffd" if match[2] else match[0], body)

@@ -1,0 +1,148 @@
+"""How the one database, SQLite or PostgreSQL, is opened: every commit reaches the disk before it counts.
+
+Only one process at a time may run jobs on a SQLite file; :class:`WorkerLock` holds that rule.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class QueueUnavailable(Exception):
+    """The database cannot be used now. The message says what to do; a receipt that meets it is answered 503."""
+
+
+def open_engine(database_url: str, *, wait_seconds: float, connections: int = 10) -> sa.Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…``; a lock is waited for ``wait_seconds`` at most.
+
+    Nothing is read or written yet, but a new SQLite file is created, for its owner alone.
+    """
+    url = sa.make_url(database_url)
+    if not is_sqlite(database_url):
+        return _open_postgresql(url, wait_seconds=wait_seconds, connections=connections)
+    path = sqlite_path(database_url)
+    _create_private(path)
+    engine = sa.create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=wait_seconds)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        _prepare_sqlite(connection, wait_seconds)
+
+    return engine
+
+
+def is_sqlite(database_url: str) -> bool:
+    """Whether the URL names an embedded SQLite file."""
+    return database_url.startswith("sqlite")
+
+
+def sqlite_path(database_url: str) -> Path:
+    """The file that a SQLite URL names. Raises QueueUnavailable for a database in memory."""
+    database = sa.make_url(database_url).database
+    if not database or database == ":memory:":
+        raise QueueUnavailable("The database must be a file: use sqlite:////absolute/path/forgehand.sqlite3.")
+    return Path(database)
+
+
+def check_writable(engine: sa.Engine) -> None:
+    """Raise QueueUnavailable unless the database answers and would take a write now."""
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                # Takes the write lock, which a read-only file and a foreign writer refuse, and gives it back.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.rollback()
+            elif connection.execute(sa.text("SELECT pg_is_in_recovery()")).scalar():
+                raise QueueUnavailable(
+                    "The PostgreSQL server is a read-only standby: point DATABASE_URL at the primary."
+                )
+    except sa.exc.SQLAlchemyError as error:
+        raise QueueUnavailable(describe(error)) from error
+
+
+def describe(error: sa.exc.SQLAlchemyError) -> str:
+    """One sentence on a database error, without the statement and its values."""
+    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
+    return f"The database refuses: {cause}. See that it runs, that the disk has room, and that its files are writable."
+
+
+class WorkerLock:
+    """An advisory lock beside a SQLite file, held for as long as a process runs jobs on it."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock. Raises QueueUnavailable when another process holds it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise QueueUnavailable(
+                f"Another process already runs jobs on this database ({self._path} is locked). "
+                "Stop it first, or set DATABASE_URL to PostgreSQL to run several workers."
+            ) from None
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; may be called twice. The end of the process does the same."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite's write-ahead log is free of the reset bug (https://sqlite.org/wal.html#walresetbug)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _open_postgresql(url: sa.URL, *, wait_seconds: float, connections: int) -> sa.Engine:
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "application_name": "forgehand",
+            "connect_timeout": max(2, int(wait_seconds)),
+            "options": f"-c lock_timeout={int(wait_seconds * 1000)}",
+            # A peer that vanished without a word is noticed by the kernel, not by a reader of this log.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+
+def _create_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise QueueUnavailable(f"The database {path} cannot be opened ({error.strerror}): check the folder.") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, wait_seconds: float) -> None:
+    # IMMEDIATE takes the write lock with the first write, so that two writers queue instead of failing half-way.
+    connection.isolation_level = "IMMEDIATE"
+    connection.execute(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
+    connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe(sqlite3.sqlite_version_info) else 'DELETE'}")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if sqlite3.sqlite_version_info < (3, 42):
+        # DBOS asks for unixepoch('subsec') by Python's version, not by SQLite's, and would store NULL.
+        connection.create_function("unixepoch", -1, _unixepoch)
+
+
+def _unixepoch(*modifiers: str) -> float | int:
+    return time.time() if "subsec" in modifiers else int(time.time())

@@ -1,0 +1,18 @@
+"""Keeps DBOS from unpickling: who can write to the database must not be able to run code in a worker."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+# Private, because DBOS chooses the decoder by a column of the row, whatever serializer it is configured with.
+from dbos._serialization import DefaultSerializer
+
+
+def forbid_pickle() -> None:
+    """Make DBOS refuse rows that were stored as pickles, in this process and for good."""
+    DefaultSerializer.deserialize = _refuse  # type: ignore[assignment, method-assign]
+    DefaultSerializer.serialize = _refuse  # type: ignore[assignment, method-assign]
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise TypeError("Pickled rows are refused: Forgehand stores JSON alone.")

@@ -1,0 +1,430 @@
+"""Our port over the durable engine: deliveries go in, each job runs once to its end, whatever dies in between.
+
+A job is bound to one issue's turn: of the jobs of one issue, one runs at a time, over all workers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence, Set
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NoReturn
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, WorkflowStatus
+
+from workflows import deliveries as store
+from workflows.database import (
+    QueueUnavailable,
+    WorkerLock,
+    check_writable,
+    describe,
+    is_sqlite,
+    open_engine,
+    sqlite_path,
+)
+from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Receipts
+from workflows.lease import Lease
+from workflows.outcome import Outcome
+from workflows.pickle_guard import forbid_pickle
+from workflows.run import DurableRun, InlineRun, JobInterrupted
+from workflows.services import BrokenWorld, JobCancelled, Run
+from workflows.types import Job, Noun
+
+__all__ = ["Delivery", "DeliveryRecord", "InlineRun", "JobRecord", "Queue", "QueueUnavailable", "Receipt"]
+
+log = structlog.get_logger(__name__)
+
+APPLICATION = "forgehand"
+WORKFLOW = "forgehand_job"
+QUEUE = "jobs"
+VERSION = "wf-1"
+"""Constant on purpose: DBOS's default is a hash of the sources, which strands every running job at an upgrade."""
+KEEP_AT_LEAST = timedelta(days=3)
+"""GitHub can redeliver for three days; a forgotten delivery would start its job again."""
+RECEIPT_SECONDS = 5.0
+"""A receipt may wait this long for the database: GitHub gives up after ten seconds."""
+HOUSEKEEPING_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
+
+JobState = Literal["queued", "running", "ended", "cancelled"]
+WorkflowFunction = Callable[[Run, Job], Outcome]
+BugAnswer = Callable[[Run, Job, str], None]
+
+_STATES: dict[JobState, list[str]] = {
+    "queued": ["ENQUEUED", "DELAYED"],
+    "running": ["PENDING"],
+    "ended": ["SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+    "cancelled": ["CANCELLED"],
+}
+
+
+class JobRecord(Noun):
+    """A job as the database knows it. ``outcome`` is there once it has ended; ``attempts`` counts its starts."""
+
+    job: Job
+    state: JobState
+    outcome: Outcome | None = None
+    attempts: int = 0
+    queued_at: datetime
+    changed_at: datetime
+
+
+class Queue:
+    """The queue as one process sees it: a web process submits, a worker also runs jobs (one Queue a process).
+
+    ``concurrency``: jobs at once in this worker. ``on_bug`` answers the issue when a workflow breaks. On PostgreSQL,
+    ``lease_seconds`` is the time after which others take a silent worker for dead, and ``on_lost`` must end the
+    process at once. ``retention`` is how long deliveries and ended jobs are kept.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        worker: bool,
+        concurrency: int = 2,
+        on_bug: BugAnswer | None = None,
+        lease_seconds: float = 30.0,
+        on_lost: Callable[[], None] | None = None,
+        poll_seconds: float = 0.2,
+        max_attempts: int = 10,
+        retention: timedelta = timedelta(days=30),
+    ) -> None:
+        self._url = database_url
+        self._worker = worker
+        self._concurrency = concurrency
+        self._on_bug = on_bug
+        self._lease_seconds = lease_seconds
+        self._on_lost = on_lost or _end_process
+        self._poll_seconds = poll_seconds
+        self._max_attempts = max_attempts
+        self._retention = retention
+        self._functions: dict[str, WorkflowFunction] = {}
+        self._stopping = threading.Event()
+        self._running: set[str] = set()
+        self._parked: set[str] = set()
+        self._changed = threading.Condition()
+        self._undo: list[Callable[[], Any]] = []
+
+    def register(self, name: str, function: WorkflowFunction) -> None:
+        """Make ``function`` the workflow of that name; before :meth:`start`."""
+        self._functions[name] = function
+
+    def start(self) -> None:
+        """Open the database, create what is missing and, in a worker, begin to run jobs.
+
+        Raises QueueUnavailable with what to do: no database, a newer schema, another worker on the same file.
+        """
+        forbid_pickle()
+        try:
+            self._open()
+            if self._worker:
+                self._launch()
+        except sa.exc.SQLAlchemyError as error:
+            self._close()
+            raise QueueUnavailable(describe(error)) from error
+        except QueueUnavailable:
+            self._close()
+            raise
+
+    def stop(self, drain_seconds: float = 20.0) -> bool:
+        """Claim no more, let running jobs reach the end of their step, and close; the jobs go on after a restart.
+
+        False when a step outlasted ``drain_seconds``: it will run again, and the process should end without waiting
+        for its thread.
+        """
+        self._stopping.set()
+        with self._changed:
+            drained = self._changed.wait_for(lambda: not self._running, timeout=drain_seconds)
+        self._close()
+        return drained
+
+    def submit_soon(self, delivery: Delivery, job: Job | None, decision: str) -> Future[Receipt]:
+        """Store a delivery, its decision in words, and its job, in one durable act; the future is done afterwards.
+
+        The same delivery id never makes a second job. The future raises QueueUnavailable when nothing was stored.
+        """
+        return self._receipts.submit(delivery, job, decision)
+
+    def submit(self, delivery: Delivery, job: Job | None, decision: str) -> Receipt:
+        """:meth:`submit_soon`, waited for."""
+        return self.submit_soon(delivery, job, decision).result()
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job that has not ended; a running one ends at its next step. Whether there was one to cancel."""
+        return bool(self._cancel([job_id]))
+
+    def cancel_issue(self, repository_id: int, number: int) -> list[str]:
+        """Cancel the jobs of one issue; the ids of those that had not ended."""
+        with self._engine.connect() as connection:
+            return self._cancel(store.fetch_jobs_of_issue(connection, repository_id, number))
+
+    def job(self, job_id: str) -> JobRecord | None:
+        """The job, or None when it was never there or is forgotten."""
+        found = self._client.list_workflows(workflow_ids=[job_id], name=WORKFLOW)
+        return _record(found[0]) if found else None
+
+    def jobs(self, *, states: Sequence[JobState] = (), limit: int = 50) -> list[JobRecord]:
+        """The last jobs, newest first; ``states`` narrows."""
+        wanted = [status for state in states for status in _STATES[state]] or None
+        found = self._client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
+        return [_record(status) for status in found]
+
+    def delivery(self, guid: str) -> DeliveryRecord | None:
+        """The stored delivery with this id, or None."""
+        with self._engine.connect() as connection:
+            return store.fetch_delivery(connection, guid)
+
+    def deliveries(self, limit: int = 50) -> list[DeliveryRecord]:
+        """The last deliveries, newest first."""
+        with self._engine.connect() as connection:
+            return store.fetch_deliveries(connection, limit)
+
+    def check(self) -> None:
+        """Raise QueueUnavailable unless the database answers and would take a write now."""
+        check_writable(self._receipt_engine)
+
+    def wait(self, job_id: str, *, timeout: float) -> JobRecord:
+        """The job once it has ended or was cancelled. Raises TimeoutError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            record = self.job(job_id)
+            if record is not None and record.state in ("ended", "cancelled"):
+                return record
+            time.sleep(min(0.05, self._poll_seconds))
+        raise TimeoutError(f"Job {job_id} has not ended within {timeout} s.")
+
+    def prune(self, before: datetime) -> int:
+        """Forget deliveries received, and jobs ended, before a moment at least three days ago; how many jobs went."""
+        if before > datetime.now(UTC) - KEEP_AT_LEAST:
+            raise ValueError("Rows younger than three days must stay: GitHub may still redeliver them.")
+        ended = [*_STATES["ended"], *_STATES["cancelled"]]
+        old = self._client.list_workflows(
+            name=WORKFLOW, status=ended, completed_before=before.isoformat(), load_input=False, load_output=False
+        )
+        with self._engine.begin() as connection:
+            unended = [*_STATES["queued"], *_STATES["running"]]
+            kept = self._client.list_workflows(name=WORKFLOW, status=unended, load_input=False, load_output=False)
+            store.delete_deliveries(connection, before, keep_jobs=[status.workflow_id for status in kept])
+        for start in range(0, len(old), 500):
+            self._client.delete_workflows([status.workflow_id for status in old[start : start + 500]])
+        return len(old)
+
+    def _open(self) -> None:
+        if self._worker and is_sqlite(self._url):
+            lock = WorkerLock(sqlite_path(self._url))
+            lock.acquire()
+            self._undo.append(lock.release)
+        self._engine = open_engine(self._url, wait_seconds=30.0, connections=self._concurrency + 8)
+        self._undo.append(self._engine.dispose)
+        self._receipt_engine = open_engine(self._url, wait_seconds=RECEIPT_SECONDS, connections=2)
+        self._undo.append(self._receipt_engine.dispose)
+        check_writable(self._receipt_engine)
+        DBOS.migrate(self._url)
+        store.create_tables(self._engine)
+        self._client = DBOSClient(
+            system_database_engine=self._engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
+        )
+        self._undo.append(self._client.destroy)
+        self._receipts = Receipts(self._receipt_engine, self._enqueue)
+        self._undo.append(self._receipts.close)
+
+    def _launch(self) -> None:
+        executor_id = "local"
+        if not is_sqlite(self._url):
+            executor_id = f"{socket.gethostname()}-{uuid.uuid4()}"
+            lease = self._take_lease(executor_id)
+        self._client.register_queue(
+            QUEUE,
+            partition_concurrency=1,
+            worker_concurrency=self._concurrency,
+            polling_interval_sec=self._poll_seconds,
+        )
+        config = DBOSConfig(
+            name=APPLICATION,
+            system_database_url=self._url,
+            system_database_engine=self._engine,
+            application_version=VERSION,
+            executor_id=executor_id,
+            serializer=DBOSPortableJSONSerializer(),
+            # Without a bound DBOS makes a thread a job, and some Pythons keep them.
+            max_executor_threads=self._concurrency + 8,
+            log_level="WARNING",
+        )
+        DBOS(config=config)
+        self._undo.append(lambda: DBOS.destroy(destroy_registry=True))
+
+        # Its own limit is only a backstop: ours answers the issue first.
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._max_attempts + 5)
+        def run_stored(stored: dict[str, Any]) -> dict[str, Any]:
+            return self._run_stored(stored)
+
+        DBOS.launch()
+        if not is_sqlite(self._url):
+            lease.keep()
+        threading.Thread(target=self._keep_house, daemon=True, name="housekeeping").start()
+
+    def _take_lease(self, executor_id: str) -> Lease:
+        # An engine of its own: jobs that use up the connections must not cost the worker its lease.
+        engine = open_engine(self._url, wait_seconds=self._lease_seconds / 3, connections=1)
+        lease = Lease(
+            engine,
+            executor_id,
+            ttl=self._lease_seconds,
+            on_lost=self._lose,
+            running=self._executors_with_jobs,
+            recover=_recover,
+        )
+        lease.take()
+        self._undo += [engine.dispose, lease.give_back]
+        return lease
+
+    def _close(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+
+    def _lose(self) -> None:
+        self._stopping.set()
+        self._on_lost()
+
+    def _executors_with_jobs(self) -> Set[str]:
+        found = self._client.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
+        return {status.executor_id for status in found if status.executor_id}
+
+    def _enqueue(self, connection: sa.Connection, job: Job) -> None:
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": job.id,
+                "queue_partition_key": f"{job.repository.id}/{job.number}",
+            },
+            job.model_dump(mode="json"),
+        )
+
+    def _cancel(self, job_ids: list[str]) -> list[str]:
+        if not job_ids:
+            return []
+        unended = [*_STATES["queued"], *_STATES["running"]]
+        found = self._client.list_workflows(workflow_ids=job_ids, status=unended, load_input=False, load_output=False)
+        ids = [status.workflow_id for status in found]
+        if ids:
+            self._client.cancel_workflows(ids)
+        return ids
+
+    def _run_stored(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """What DBOS calls for a claimed job, on a thread of its pool."""
+        job = Job.model_validate(stored)
+        run = DurableRun(job.id, self._stopping)
+        with self._changed:
+            self._running.add(job.id)
+        try:
+            with structlog.contextvars.bound_contextvars(job=job.id, delivery=job.delivery_id):
+                return self._run(run, job).model_dump(mode="json")
+        finally:
+            with self._changed:
+                self._running.discard(job.id)
+                self._changed.notify_all()
+
+    def _run(self, run: DurableRun, job: Job) -> Outcome:
+        """The queue's edge: every way a job can end comes by here. Raises JobInterrupted alone."""
+        if self._stopping.is_set():
+            raise JobInterrupted("the process stops")
+        log.info("job_started", workflow=job.workflow, repository=job.repository.full_name, number=job.number)
+        reason = ""
+        for act in (self._work, self._answer):  # the answer to a failure can fail itself
+            try:
+                outcome = act(run, job, reason)
+                break
+            except JobCancelled:
+                outcome = Outcome(status="cancelled", reason="The job was cancelled.")
+                break
+            except sa.exc.SQLAlchemyError as error:
+                self._park(job, error)
+            except BrokenWorld as broken:
+                log.error("job_broken", kind=broken.kind, reason=broken.message)
+                reason = reason or broken.message
+            except Exception as bug:  # the one broad except: the issue gets an answer to our bugs too
+                log.error("job_bug", exc_info=bug)
+                reason = reason or f"Forgehand itself failed ({type(bug).__name__}): its log tells more about {job.id}."
+        else:
+            outcome = Outcome(status="failed", reason=reason)
+        if run.cancelled:
+            log.info("job_cancelled", reason=outcome.reason)
+            raise JobInterrupted("the job is cancelled, and its row says so already")
+        log.info("job_ended", status=outcome.status, reason=outcome.reason)
+        return outcome
+
+    def _work(self, run: Run, job: Job, _reason: str) -> Outcome:
+        attempts = self._client.list_workflows(workflow_ids=[job.id], load_input=False)[0].recovery_attempts or 0
+        if attempts > self._max_attempts:
+            raise BrokenWorld(
+                "job",
+                f"The job was started {self._max_attempts} times and its worker ended each time, so it is given up. "
+                "Ask the operator to look at the worker's memory and log, then label the issue again.",
+            )
+        if job.workflow not in self._functions:
+            raise BrokenWorld("job", f"No workflow is named {job.workflow}: upgrade every worker to the same version.")
+        return self._functions[job.workflow](run, job)
+
+    def _answer(self, run: Run, job: Job, reason: str) -> Outcome:
+        if self._on_bug is not None:
+            self._on_bug(run, job, reason)
+        return Outcome(status="failed", reason=reason)
+
+    def _park(self, job: Job, error: sa.exc.SQLAlchemyError) -> NoReturn:
+        """Leave the job where its last checkpoint is: what could not store a step cannot store an outcome either."""
+        log.error("job_parked", reason=describe(error))
+        self._parked.add(job.id)
+        raise JobInterrupted("the database refuses") from error
+
+    def _keep_house(self) -> None:
+        pruned = time.monotonic()
+        while not self._stopping.wait(HOUSEKEEPING_SECONDS):
+            try:
+                if self._parked:
+                    check_writable(self._receipt_engine)
+                    parked = sorted(self._parked)
+                    self._client.resume_workflows(parked, queue_name=QUEUE)
+                    self._parked.difference_update(parked)
+                if time.monotonic() - pruned > PRUNE_SECONDS:
+                    pruned = time.monotonic()
+                    self.prune(datetime.now(UTC) - self._retention)
+            except (QueueUnavailable, sa.exc.SQLAlchemyError) as error:
+                log.warning("housekeeping_postponed", reason=str(error).splitlines()[0])
+
+
+def _record(status: WorkflowStatus) -> JobRecord:
+    outcome = None
+    if status.status == "SUCCESS":
+        outcome = Outcome.model_validate(status.output)
+    elif status.status in _STATES["ended"]:
+        outcome = Outcome(status="failed", reason=str(status.error or "The job was started too often."))
+    assert status.input is not None
+    assert status.created_at is not None
+    return JobRecord(
+        job=Job.model_validate(status.input["args"][0]),
+        state=next(state for state, statuses in _STATES.items() if status.status in statuses),
+        outcome=outcome,
+        attempts=status.recovery_attempts or 0,
+        queued_at=store.from_ms(status.created_at),
+        changed_at=store.from_ms(status.updated_at or status.created_at),
+    )
+
+
+def _recover(dead: Set[str]) -> None:
+    # Private, and there is no public way that keeps attempts and checks the owner: docs/decisions/0002-dbos.md.
+    DBOS._recover_pending_workflows(sorted(dead))
+
+
+def _end_process() -> None:
+    # Not sys.exit: that waits for the threads of jobs which another worker is about to continue.
+    os._exit(75)
