@@ -163,7 +163,7 @@ def test_blocked_hosts_are_listed_once_and_clean(tmp_path: Path) -> None:
     with EgressProxy(["pypi.org"], tmp_path) as proxy:
         for host in ("example.com", "example.com", "10.0.0.1", "`()<b>"):
             assert b" 403 " in ask(proxy, f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode("latin-1"))
-        assert proxy.blocked == ("example.com", "10.0.0.1", "?]???b?")
+        assert proxy.blocked == ("example.com", "10.0.0.1", "????b?")
 
 
 def test_plain_request_is_rewritten_and_alone(tmp_path: Path) -> None:
@@ -204,10 +204,8 @@ def test_host_proxy_is_used(tmp_path: Path) -> None:
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
             client.sendall(b"hi")
             assert client.recv(65536) == b"HI"
-    assert heads == [
-        b"CONNECT pypi.invalid:443 HTTP/1.1\r\nHost: pypi.invalid:443\r\n"
-        b"Proxy-Authorization: Basic bWU6cEBzcw==\r\n\r\n"
-    ]
+    authorization = b"Proxy-Authorization: Basic bWU6cEBzcw=="
+    assert heads == [b"CONNECT pypi.invalid:443 HTTP/1.1\r\nHost: pypi.invalid:443\r\n" + authorization + b"\r\n\r\n"]
 
 
 def test_idle_and_crowding_connections_end(tmp_path: Path) -> None:
