@@ -263,6 +263,8 @@ def _definite(answer: Answer, text: str) -> Answer:
     """The answer with its body, or Unclear when it decides nothing."""
     if answer.status >= 500:
         raise Unclear(f"GitHub answered {answer.status}", pause=parse_pause(answer.headers) or 0.0)
+    if not text and answer.status in {200, 201}:
+        raise Unclear("GitHub's answer was empty")  # so it looks when the connection was cut in the headers
     try:
         data = json.loads(text) if text else None
     except ValueError:
