@@ -1,0 +1,70 @@
+"""Jest's own JSON report as test cases: Jest has no JUnit reporter of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from workflows.junit import number_duplicates
+from workflows.project import table
+from workflows.types import TestCase
+
+MAX_BYTES = 30_000_000
+MAX_MESSAGE = 1_000
+
+_OUTCOMES: dict[str, Literal["passed", "failed", "skipped"]] = {
+    "passed": "passed",
+    "failed": "failed",
+    "pending": "skipped",
+    "skipped": "skipped",
+    "todo": "skipped",
+    "disabled": "skipped",
+}
+
+
+def parse_jest(data: bytes, *, root: str = "") -> tuple[TestCase, ...] | None:
+    """The test cases of ``jest --json``; None when it is something else. Ids have paths relative to ``root``."""
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        report = json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    files = table({"report": report}, "report").get("testResults")
+    if not isinstance(files, list):
+        return None
+    cases: list[TestCase] = []
+    for entry in files:
+        file = table({"file": entry}, "file")
+        path = str(file.get("name", "")).removeprefix(root.rstrip("/") + "/")[:300]
+        found = [case for case in (_case(item, path) for item in _list(file, "assertionResults")) if case]
+        if not found and file.get("status") == "failed":
+            # The file could not even be loaded.
+            message = str(file.get("message", ""))[:MAX_MESSAGE]
+            found = [TestCase(id=f"{path}::{path}", outcome="error", message=_clean(message))]
+        cases += found
+    return number_duplicates(cases)
+
+
+def _case(item: Any, path: str) -> TestCase | None:
+    test = table({"test": item}, "test")
+    outcome = _OUTCOMES.get(str(test.get("status")))
+    if outcome is None:
+        return None
+    place = " > ".join([path, *(str(title) for title in _list(test, "ancestorTitles"))])
+    duration = test.get("duration")
+    return TestCase(
+        id=_clean(f"{place}::{test.get('title', '')}")[:500],
+        outcome=outcome,
+        seconds=duration / 1000 if isinstance(duration, int | float) and 0 <= duration < 1e9 else 0.0,
+        message=_clean("\n".join(str(line) for line in _list(test, "failureMessages")))[:MAX_MESSAGE],
+    )
+
+
+def _list(holder: dict[str, Any], key: str) -> list[Any]:
+    value = holder.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,116 @@
+"""JUnit XML as test cases: pytest's, Node's, Vitest's, Surefire's, Gradle's and go-junit-report's dialects."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from typing import Literal
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from workflows.types import TestCase
+
+MAX_BYTES = 30_000_000
+MAX_EVENTS = 2_000_000
+MAX_DEPTH = 64
+MAX_MESSAGE = 1_000
+MAX_ID = 500
+
+Outcome = Literal["passed", "failed", "error", "skipped"]
+# Surefire's flakyFailure and rerunFailure stand beside a test that passed in the end, or beside its failure.
+_OUTCOMES: dict[str, Outcome] = {"failure": "failed", "error": "error", "skipped": "skipped"}
+
+
+def parse_junit(data: bytes) -> tuple[TestCase, ...] | None:
+    """The test cases of one report in its order; None when it is hostile, broken, too large or something else."""
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        cases = _cases(data)
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        # LookupError: an encoding that nobody knows.
+        return None
+    return None if cases is None else number_duplicates(cases)
+
+
+def number_duplicates(cases: Iterable[TestCase]) -> tuple[TestCase, ...]:
+    """The cases with ids made unique: the second of a name gets ``#2``, and so on."""
+    seen: dict[str, int] = {}
+    unique = []
+    for case in cases:
+        seen[case.id] = seen.get(case.id, 0) + 1
+        number = seen[case.id]
+        unique.append(case if number == 1 else case.model_copy(update={"id": f"{case.id}#{number}"}))
+    return tuple(unique)
+
+
+def _cases(data: bytes) -> list[TestCase] | None:
+    cases: list[TestCase] = []
+    open_elements: list[Element] = []
+    for number, (event, element) in enumerate(iterparse(io.BytesIO(data), events=("start", "end"), forbid_dtd=True)):
+        if number > MAX_EVENTS:
+            return None
+        if event == "start":
+            if not open_elements and _name(element) not in {"testsuites", "testsuite"}:
+                return None
+            open_elements.append(element)
+            if len(open_elements) > MAX_DEPTH:
+                return None
+            continue
+        open_elements.pop()
+        if _name(element) == "testcase":
+            cases.append(_case(element, [_title(suite) for suite in open_elements]))
+        if open_elements and not any(_name(parent) == "testcase" for parent in open_elements):
+            # What has been read is let go, so that a large report does not become a large tree.
+            open_elements[-1].remove(element)
+    return cases
+
+
+def _case(element: Element, suites: list[str]) -> TestCase:
+    # Node names the class "test" for every test: there the suites, which it nests, say more.
+    place = element.get("classname") or ""
+    if place == "test":
+        place = " > ".join(suite for suite in suites if suite)
+    outcome: Outcome = "passed"
+    message = ""
+    for child in element:
+        found = _OUTCOMES.get(_name(child))
+        if found is not None:
+            outcome = found
+            message = _message(child)
+            break
+    return TestCase(
+        id=_clean(f"{place}::{element.get('name') or ''}", MAX_ID),
+        outcome=outcome,
+        seconds=_seconds(element.get("time")),
+        message=message,
+    )
+
+
+def _message(element: Element) -> str:
+    attribute = (element.get("message") or "").strip()
+    text = "".join(element.itertext()).strip()
+    return _clean(text if attribute in text else f"{attribute}\n{text}".strip(), MAX_MESSAGE)
+
+
+def _clean(text: str, limit: int) -> str:
+    # A lone surrogate would not survive the checkpoint's JSON.
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return whole if len(whole) <= limit else whole[: limit - 1] + "…"
+
+
+def _seconds(text: str | None) -> float:
+    # Surefire writes thousands with a comma.
+    plain = (text or "").replace(",", "")
+    return float(plain) if re.fullmatch(r"\d{1,9}(?:\.\d{1,12})?", plain) else 0.0
+
+
+def _title(element: Element) -> str:
+    return (element.get("name") or "") if _name(element) == "testsuite" else ""
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
