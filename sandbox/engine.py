@@ -9,17 +9,21 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 Say = Callable[[str], None]
 Command = tuple[str, ...]
 
 _SOCKET = Path("/var/run/docker.sock")
 _START_SECONDS = 60.0
+_PING_SECONDS = 10
+_ANSWER_SECONDS = 180  # committing some gigabytes of packages takes minutes
 _PACKAGES = ("docker.io", "iptables")
 
 
@@ -93,7 +97,7 @@ def ensure_engine(
     for command in plan.prepare:
         _run(command, say)
     log = _state_folder(environment, folder) / "dockerd.log"
-    _start(plan, log, say)
+    start_engine(plan, log=log, say=say)
     for command in plan.finish:
         _run(command, say)
     client = find_engine(environment)
@@ -118,7 +122,31 @@ def find_engine(environment: Mapping[str, str]) -> docker.DockerClient | None:
 
 def decide_plan(facts: EngineFacts) -> EnginePlan | str:
     """What to run so that an engine answers, or the sentence that tells a user what to type instead."""
-    sudo: Command = () if facts.root else ("sudo",)
+    packages = (*_PACKAGES, "apparmor") if facts.apparmor_tools_missing else _PACKAGES
+    fetch: tuple[Command, ...] = (
+        ("apt-get", "update", "-qq"),
+        ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", *packages),
+    )
+    prepare = () if facts.dockerd else fetch
+    # The packages bring the init script with them.
+    service = not facts.systemd and (facts.init_script or not facts.dockerd)
+    starts: tuple[Command, ...] = (("systemctl", "start", "docker"),) if facts.systemd else ()
+    starts = (("service", "docker", "start"),) if service else starts
+    refusal = _refusal(facts, (*prepare, *(starts or (("dockerd",),))))
+    if refusal is not None:
+        return refusal
+    elevated: Command = () if facts.root else ("sudo", "-n")
+    # The new group counts from the next log-in only; owning the socket bridges the time until then.
+    access: tuple[Command, ...] = (("usermod", "-aG", "docker", facts.user), ("chown", facts.user, str(_SOCKET)))
+    return EnginePlan(
+        prepare=tuple((*elevated, *command) for command in prepare),
+        starts=tuple((*elevated, *command) for command in starts),
+        background=(*elevated, "dockerd"),
+        finish=() if facts.root else tuple((*elevated, *command) for command in access),
+    )
+
+
+def _refusal(facts: EngineFacts, commands: Sequence[Command]) -> str | None:
     if facts.engine_named:
         return (
             f"DOCKER_HOST names {facts.engine_named}, but no Docker engine answers there. "
@@ -129,41 +157,17 @@ def decide_plan(facts: EngineFacts) -> EnginePlan | str:
             f"A Docker engine is here, but {facts.user} may not open {facts.refused}. "
             f"Type: sudo usermod -aG docker {facts.user} && newgrp docker"
         )
-    packaged = facts.distribution in ("debian", "ubuntu")
-    if not facts.dockerd and not packaged:
+    if not facts.dockerd and facts.distribution == "other":
         return (
             "No Docker engine answers, and Forgehand installs one on Debian and Ubuntu only. "
             "Install Docker Engine (https://docs.docker.com/engine/install/), start it, and run this again."
         )
-    packages = (*_PACKAGES, "apparmor") if facts.apparmor_tools_missing else _PACKAGES
-    fetch: tuple[Command, ...] = (
-        ("apt-get", "update", "-qq"),
-        ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", *packages),
-    )
-    prepare = () if facts.dockerd else fetch
-    starts = tuple(
-        command
-        for command, possible in (
-            (("systemctl", "start", "docker"), facts.systemd),
-            (("service", "docker", "start"), not facts.systemd and (facts.init_script or not facts.dockerd)),
-        )
-        if possible
-    )
-    if not facts.install or not (facts.root or facts.sudo):
-        reason = "nothing may be installed or started" if not facts.install else "there is no root right or sudo"
-        lines = [shlex.join((*sudo, *command)) for command in (*prepare, *(starts or (("dockerd",),)))]
-        return f"No Docker engine answers, and {reason}. Type these lines, then run this again:\n  " + "\n  ".join(
-            lines
-        )
-    elevated: Command = () if facts.root else ("sudo", "-n")
-    # The new group counts from the next log-in only; owning the socket bridges the time until then.
-    access: tuple[Command, ...] = (("usermod", "-aG", "docker", facts.user), ("chown", facts.user, str(_SOCKET)))
-    return EnginePlan(
-        prepare=tuple((*elevated, *command) for command in prepare),
-        starts=tuple((*elevated, *command) for command in starts),
-        background=(*elevated, "dockerd"),
-        finish=() if facts.root else tuple((*elevated, *command) for command in access),
-    )
+    if facts.install and (facts.root or facts.sudo):
+        return None
+    reason = "there is no root right or sudo" if facts.install else "nothing may be installed or started"
+    sudo: Command = () if facts.root else ("sudo",)
+    lines = (shlex.join((*sudo, *command)) for command in commands)
+    return "\n  ".join((f"No Docker engine answers, and {reason}. Type these lines, then run this again:", *lines))
 
 
 def read_facts(environment: Mapping[str, str], *, install: bool) -> EngineFacts:
@@ -198,7 +202,7 @@ def read_distribution(release: Path = Path("/etc/os-release")) -> str:
     if not release.is_file():
         return "other"
     lines = (line.partition("=") for line in release.read_text(encoding="utf-8").splitlines())
-    values = {key: value.strip('"') for key, _, value in lines}
+    values = {key: value.strip("\"'") for key, _, value in lines}
     names = [values.get("ID", ""), *values.get("ID_LIKE", "").split()]
     return next((name for name in names if name in ("debian", "ubuntu")), "other")
 
@@ -216,22 +220,29 @@ def engine_report(client: docker.DockerClient) -> EngineReport:
 
 
 def _connect(address: str | None, environment: Mapping[str, str]) -> docker.DockerClient | None:
-    try:
-        # A job blocks a connection for as long as its container works: eight workers and their streams fit.
+    """A client after the engine has answered a ping in time."""
+
+    def client(seconds: int) -> docker.DockerClient:
+        # A running command holds a connection: many workers and their streams must fit.
         if address is None:
-            client = docker.from_env(environment=dict(environment), max_pool_size=64)
-        else:
-            client = docker.DockerClient(base_url=address, max_pool_size=64)
-        client.ping()
-    except (DockerException, OSError):
+            return docker.from_env(environment=dict(environment), timeout=seconds, max_pool_size=64)
+        return docker.DockerClient(base_url=address, timeout=seconds, max_pool_size=64)
+
+    try:
+        with closing(client(_PING_SECONDS)) as probe:
+            probe.ping()
+        return client(_ANSWER_SECONDS)
+    except (DockerException, RequestException, OSError):
         return None
-    return client
 
 
-def _start(plan: EnginePlan, log: Path, say: Say) -> None:
+def start_engine(
+    plan: EnginePlan, *, log: Path, say: Say, socket: Path = _SOCKET, seconds: float = _START_SECONDS
+) -> None:
+    """Run the plan's starts until an engine listens on ``socket``; each gets ``seconds``. Raises EngineMissing."""
     for command in plan.starts:
         started = subprocess.run(command, capture_output=True, text=True, check=False)
-        if started.returncode == 0 and _wait(_START_SECONDS, None):
+        if started.returncode == 0 and _wait(socket, seconds, None):
             return
         say(f"{shlex.join(command)} did not bring the engine up: {_last_lines(started.stdout + started.stderr)}")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -240,19 +251,18 @@ def _start(plan: EnginePlan, log: Path, say: Say) -> None:
             plan.background, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
         )
     say(f"Started {shlex.join(plan.background)} in the background (pid {engine.pid}, log {log}).")
-    if not _wait(_START_SECONDS, engine):
+    if not _wait(socket, seconds, engine):
         tail = _last_lines(log.read_text(encoding="utf-8", errors="replace"))
         raise EngineMissing(
-            f"The Docker engine did not come up within {_START_SECONDS:.0f} s. Its last words in {log}:\n{tail}\n"
+            f"The Docker engine did not come up within {seconds:.0f} s. Its last words in {log}:\n{tail}\n"
             f"Mend what they name, then type: {shlex.join(plan.background)}"
         )
 
 
-def _wait(seconds: float, engine: subprocess.Popen[bytes] | None) -> bool:
-    """Until the engine listens. The socket's path is asked, not a client: the user may not own the socket yet."""
+def _wait(socket: Path, seconds: float, engine: subprocess.Popen[bytes] | None) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if _listens():
+        if _listens(socket):
             return True
         if engine is not None and engine.poll() is not None:
             return False
@@ -260,10 +270,11 @@ def _wait(seconds: float, engine: subprocess.Popen[bytes] | None) -> bool:
     return False
 
 
-def _listens() -> bool:
-    if os.access(_SOCKET, os.R_OK | os.W_OK):
-        return _connect(f"unix://{_SOCKET}", {}) is not None
-    return _SOCKET.exists()
+def _listens(socket: Path) -> bool:
+    # The socket of an engine started with sudo is not ours yet: that it is there must do.
+    if os.access(socket, os.R_OK | os.W_OK):
+        return _connect(f"unix://{socket}", {}) is not None
+    return socket.exists()
 
 
 def _run(command: Sequence[str], say: Say) -> None:
