@@ -1,0 +1,333 @@
+"""Sandboxes on a Docker engine: what a container may have, how it starts, and that it always goes away again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from sandbox.container import (
+    JOB_LABEL,
+    OWNER_LABEL,
+    WORKSPACE,
+    ChangeTooLarge,
+    ExecResult,
+    FileChange,
+    Limits,
+    SandboxSpec,
+    SandboxUnavailable,
+    ToolAnswer,
+)
+from sandbox.stream import RequestRefused, ToolStream
+from sandbox.toolbox.frames import LARGEST
+
+USER = "10001:10001"
+HOME = "/home/agent"
+EGRESS_PORT = 3128
+_TOOLBOX = Path(__file__).with_name("toolbox")
+_TOOLBOX_TARGET = "/opt/forgehand/toolbox"
+_EGRESS_TARGET = "/run/egress"
+_START = "import sys; sys.path[:0] = ['/opt/forgehand']; from toolbox.serve import main; main()"
+_MEGABYTE = 1024 * 1024
+_OPEN_SECONDS = 600.0
+_TOOL_SECONDS = 60.0
+_CHANGES_SECONDS = 300.0
+_LATE_SECONDS = 20.0
+
+
+class DockerSandboxes:
+    """Opens containers on the engine behind ``client``. ``owner`` names this installation of ours on a shared engine.
+
+    ``runtime`` is the engine's name of another OCI runtime, for example "runsc" for gVisor.
+    """
+
+    def __init__(self, client: docker.DockerClient, owner: str, *, runtime: str | None = None) -> None:
+        self._client = client
+        self._owner = owner
+        self._runtime = runtime
+
+    def open(self, spec: SandboxSpec) -> DockerSandbox:
+        """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then."""
+        request = render_create_request(spec, owner=self._owner, runtime=self._runtime)
+        with _engine("create a container", image=spec.image):
+            created = self._client.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+        container = str(created["Id"])
+        with ExitStack() as undo:
+            undo.callback(remove_container, self._client, container)
+            with _engine("start the container", image=spec.image):
+                streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                sandbox = DockerSandbox(self._client, container, self._client.api.attach_socket(container, streams))
+                undo.callback(sandbox.close)
+                self._client.api.start(container)
+            sandbox.fill(spec)
+            undo.pop_all()
+        return sandbox
+
+    def remove_leftovers(self, job_id: str | None = None) -> int:
+        """Remove this owner's containers, of one job or of all. Raises SandboxUnavailable when the engine is down."""
+        labels = [f"{OWNER_LABEL}={self._owner}"]
+        if job_id is not None:
+            labels.append(f"{JOB_LABEL}={job_id}")
+        with _engine("list containers"):
+            found = self._client.api.containers(all=True, filters={"label": labels})
+        for container in found:
+            remove_container(self._client, str(container["Id"]))
+        return len(found)
+
+
+class DockerSandbox:
+    """One running container. See :class:`sandbox.container.Sandbox` for what its methods promise."""
+
+    def __init__(self, client: docker.DockerClient, container: str, attached: Any) -> None:
+        self._client = client
+        self._container = container
+        # The SDK's object is kept: its end would close the connection under us.
+        self._attached = attached
+        self._stream = ToolStream(getattr(attached, "_sock", attached), self._diagnose)
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self._container
+
+    def fill(self, spec: SandboxSpec) -> None:
+        """Start the toolbox's service and put the commit and the snapshot's products into the workspace."""
+        egress = None
+        if spec.network == "egress" and spec.egress_socket is not None:
+            egress = {"port": EGRESS_PORT, "socket": f"{_EGRESS_TARGET}/{spec.egress_socket.name}"}
+        self._stream.start()
+        arguments = {"commit": spec.commit, "egress": egress, "environment": dict(spec.environment)}
+        self._call("open", arguments, timeout=_OPEN_SECONDS)
+
+    def execute(
+        self,
+        command: str,
+        *,
+        timeout: float,
+        environment: Mapping[str, str] | None = None,
+        carry: bool = False,
+        output_limit: int = 30_000,
+    ) -> ExecResult:
+        """Run one bash command in the workspace."""
+        arguments = {
+            "command": command,
+            "timeout": timeout,
+            "environment": dict(environment or {}),
+            "carry": carry,
+            "output_limit": output_limit,
+        }
+        answer, _ = self._call("execute", arguments, timeout=timeout + _LATE_SECONDS)
+        return ExecResult(**answer)
+
+    def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+        """Run a file tool with the model's arguments."""
+        answer, _ = self._call("tool", {"name": name, "arguments": dict(arguments)}, timeout=_TOOL_SECONDS)
+        return ToolAnswer(**answer)
+
+    def read_bytes(self, path: str, *, limit: int) -> bytes | None:
+        """A file's bytes, or None."""
+        limit = min(limit, LARGEST - _MEGABYTE)
+        answer, content = self._call("read_bytes", {"path": path, "limit": limit}, timeout=_TOOL_SECONDS)
+        return content if answer["found"] else None
+
+    def export_changes(self, *, max_files: int, max_bytes: int) -> list[FileChange]:
+        """What differs from the commit, sorted by path; see :meth:`sandbox.container.Sandbox.export_changes`.
+
+        Two kinds of change are for the caller to refuse: a nested repository or submodule has mode "160000" and empty
+        content, and a path that is not UTF-8 is shown escaped with the mode "000000", which git does not have.
+        """
+        caps = {"max_files": max_files, "max_bytes": min(max_bytes, LARGEST // 2)}
+        answer, contents = self._call("export_changes", caps, timeout=_CHANGES_SECONDS)
+        if "too_large" in answer:
+            raise ChangeTooLarge(
+                f"The change is too large: {answer['too_large']}. Make it smaller, or raise the limit."
+            )
+        changes, at = [], 0
+        for entry in answer["entries"]:
+            content = contents[at : at + entry["size"]]
+            at += entry["size"]
+            changes.append(FileChange(entry["path"], entry["mode"], None if entry["mode"] is None else content))
+        return sorted(changes, key=lambda change: change.path)
+
+    def apply_changes(self, changes: Sequence[FileChange]) -> None:
+        """Write a patch into the workspace. Raises SandboxUnavailable, for a path no repository can have too."""
+        entries = [
+            {"path": c.path, "mode": None if c.deleted else c.mode, "size": len(c.content or b"")} for c in changes
+        ]
+        contents = b"".join(change.content or b"" for change in changes)
+        self._call("apply_changes", {"entries": entries}, attachment=contents, timeout=_CHANGES_SECONDS)
+
+    def close(self) -> None:
+        """Remove the container."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stream.close()
+        remove_container(self._client, self._container)
+
+    def __enter__(self) -> DockerSandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(
+        self, operation: str, arguments: Mapping[str, Any], *, attachment: bytes = b"", timeout: float
+    ) -> tuple[dict[str, Any], bytes]:
+        try:
+            return self._stream.call(operation, arguments, attachment=attachment, timeout=timeout)
+        except RequestRefused as refused:
+            raise SandboxUnavailable(f"The sandbox could not {operation.replace('_', ' ')}: {refused}") from None
+
+    def _diagnose(self) -> str:
+        """What became of the container, in words."""
+        try:
+            state = _settled_state(self._client, self._container)
+        except NotFound:
+            return "its container was removed from outside."
+        except (DockerException, requests.RequestException):
+            return "the Docker engine does not answer either; start it with: sudo systemctl start docker"
+        if state.get("Paused"):
+            return f"its container is paused; resume it with: docker unpause {self._container[:12]}"
+        if state.get("OOMKilled"):
+            return "it used up its memory; raise the memory limit."
+        if not state.get("Running"):
+            return f"its container ended with exit code {state.get('ExitCode')}."
+        return "its container runs, but the toolbox in it does not answer."
+
+
+def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None = None) -> dict[str, Any]:
+    """The body of the engine's create request: everything a container of ours may have is in here.
+
+    See https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
+    """
+    if (spec.mirror is None) != (spec.commit is None):
+        raise SandboxUnavailable(
+            "A sandbox needs both a mirror and a commit, or neither; an empty repository has no commit."
+        )
+    return {
+        "Image": spec.image,
+        "Entrypoint": ["python3", "-I", "-S", "-B", "-c", _START],
+        "Cmd": [],
+        "User": USER,
+        "WorkingDir": WORKSPACE,
+        "Hostname": "sandbox",
+        # The job's variables go to the toolbox, not here: a container's own are kept in every snapshot made of it.
+        "Env": [f"HOME={HOME}", "LANG=C.UTF-8"],
+        "Labels": {JOB_LABEL: spec.job_id, OWNER_LABEL: owner},
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "Healthcheck": {"Test": ["NONE"]},
+        "Volumes": {},
+        "ExposedPorts": {},
+        "HostConfig": _host_config(spec, runtime),
+    }
+
+
+def _host_config(spec: SandboxSpec, runtime: str | None) -> dict[str, Any]:
+    limits = spec.limits
+    memory = limits.memory_mb * _MEGABYTE
+    config: dict[str, Any] = {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "Privileged": False,
+        "ReadonlyRootfs": not spec.writable_root,
+        "Init": True,
+        "IpcMode": "private",
+        "PidsLimit": limits.pids,
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": int(limits.cpus * 1_000_000_000),
+        "ShmSize": 64 * _MEGABYTE,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 8192, "Hard": 8192}],
+        "LogConfig": {"Type": "none", "Config": {}},
+        "RestartPolicy": {"Name": "no"},
+        "Tmpfs": _tmpfs(limits, writable_root=spec.writable_root),
+        "Mounts": _mounts(spec),
+    }
+    if runtime is not None:
+        config["Runtime"] = runtime
+    return config
+
+
+def _tmpfs(limits: Limits, *, writable_root: bool) -> dict[str, str]:
+    """Size and number of files are capped; programs may run from everywhere, as compilers and test runners expect."""
+    common = "rw,exec,nosuid,nodev"
+    own = f"{common},mode=0755,uid=10001,gid=10001"
+    folders = {"/tmp": f"{common},mode=1777,size={limits.tmp_mb}m,nr_inodes=200k"}  # noqa: S108 - a folder in the container
+    if not writable_root:
+        folders[WORKSPACE] = f"{own},size={limits.workspace_mb}m,nr_inodes=500k"
+        folders[HOME] = f"{own},size={limits.home_mb}m,nr_inodes=200k"
+    return folders
+
+
+def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
+    sources = {_TOOLBOX_TARGET: _TOOLBOX}
+    if spec.mirror is not None:
+        sources["/mirror"] = spec.mirror
+    if spec.network == "egress":
+        if spec.egress_socket is None:
+            raise SandboxUnavailable("network='egress' needs the egress_socket of a running proxy.")
+        sources[_EGRESS_TARGET] = spec.egress_socket.parent
+    return [
+        {
+            "Type": "bind",
+            "Source": str(source.resolve()),
+            "Target": target,
+            "ReadOnly": True,
+            "BindOptions": {"Propagation": "rprivate"},
+        }
+        for target, source in sources.items()
+    ]
+
+
+def remove_container(client: docker.DockerClient, container: str) -> None:
+    """Kill and remove a container with its volumes; never raises: what stays is found by its labels later."""
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except (DockerException, requests.RequestException):
+        return
+
+
+def _settled_state(client: docker.DockerClient, container: str) -> dict[str, Any]:
+    """The container's state; one that is just ending gets a moment to say how."""
+    deadline = time.monotonic() + 1.0
+    while True:
+        state: dict[str, Any] = client.api.inspect_container(container)["State"]
+        if state.get("Paused") or not state.get("Running") or time.monotonic() > deadline:
+            return state
+        time.sleep(0.05)
+
+
+@contextmanager
+def _engine(action: str, *, image: str = "") -> Iterator[None]:
+    """Whatever the engine does wrong while it should ``action`` becomes a SandboxUnavailable that says what to do."""
+    try:
+        yield
+    except ImageNotFound:
+        raise SandboxUnavailable(f"The image {image} is not on this engine. Build or pull it first.") from None
+    except APIError as error:
+        words = str(error.explanation or error)
+        advice = ""
+        if "python3" in words and "not found" in words:
+            advice = f" The image {image} needs bash, git and python3."
+        elif "bind source path does not exist" in words:
+            advice = " The engine must run on this machine: it mounts folders of it."
+        raise SandboxUnavailable(f"The Docker engine could not {action}: {words}.{advice}") from error
+    except (DockerException, requests.RequestException) as error:
+        raise SandboxUnavailable(
+            f"The Docker engine does not answer while it should {action} ({type(error).__name__}). "
+            "Start it with: sudo systemctl start docker"
+        ) from error

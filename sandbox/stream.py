@@ -1,0 +1,192 @@
+"""The host's end of the tool stream: requests out, answers in, over the multiplexed stream of an attached container.
+
+Whichever caller waits longest reads for all, so a sandbox costs no thread; a stream that breaks once stays broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.container import SandboxUnavailable
+from sandbox.toolbox.frames import ANSWER, HEADER, KEY_BYTES, REQUEST, BadFrame, Message, pack, parse_body, parse_header
+
+_DOCKER_HEADER = struct.Struct(">BxxxL")
+_STDOUT = 1
+_SILENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 15.0
+_COMPLAINT_BYTES = 4000
+
+
+class RequestRefused(Exception):
+    """The toolbox could not do what was asked; the stream is fine. The message is the toolbox's own."""
+
+
+class ToolStream:
+    """Requests and answers of one container. ``diagnose`` says in words what became of a container that fell silent."""
+
+    def __init__(self, connection: socket.socket, diagnose: Callable[[], str]) -> None:
+        self._connection = connection
+        self._diagnose = diagnose
+        self._key = secrets.token_bytes(KEY_BYTES)
+        self._numbers = itertools.count(1)
+        self._sending = threading.Lock()
+        self._state = threading.Condition()
+        self._reading = False
+        self._answers: dict[int, tuple[Message, bytes] | None] = {}
+        self._broken: str | None = None
+        self._raw = bytearray()
+        self._frames = bytearray()
+        self._complaints = bytearray()
+        self._heard = time.monotonic()
+
+    def start(self) -> None:
+        """Give the other end the key. Raises SandboxUnavailable."""
+        self._send(self._key)
+
+    def call(
+        self, operation: str, arguments: Mapping[str, Any], *, attachment: bytes = b"", timeout: float
+    ) -> tuple[Message, bytes]:
+        """The answer to one request. Raises RequestRefused; SandboxUnavailable after ``timeout`` seconds at most."""
+        number = next(self._numbers)
+        with self._state:
+            self._answers[number] = None
+        try:
+            self._request(number, operation, arguments, attachment)
+            message, content = self._wait(number, time.monotonic() + timeout)
+        finally:
+            with self._state:
+                self._answers.pop(number, None)
+        if "error" in message:
+            raise RequestRefused(str(message["error"]))
+        return message["result"], content
+
+    def close(self) -> None:
+        """Close the connection; the toolbox ends, and with it the container. Calls under way end with an error."""
+        with self._state:
+            self._broken = self._broken or "The sandbox was closed."
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    def _request(self, number: int, operation: str, arguments: Mapping[str, Any], attachment: bytes = b"") -> None:
+        self._send(pack(self._key, REQUEST, {**arguments, "op": operation, "id": number}, attachment))
+
+    def _send(self, content: bytes) -> None:
+        with self._sending:
+            if self._broken:
+                raise SandboxUnavailable(self._broken)
+            try:
+                self._connection.settimeout(_PATIENCE_SECONDS)
+                self._connection.sendall(content)
+            except OSError:
+                raise self._break() from None
+
+    def _wait(self, number: int, deadline: float) -> tuple[Message, bytes]:
+        while True:
+            with self._state:
+                while self._reading and self._answers[number] is None and not self._broken:
+                    if not self._state.wait(max(deadline - time.monotonic(), 0)):
+                        break
+                answer = self._answers[number]
+                if answer is not None:
+                    return answer
+                if self._broken:
+                    raise SandboxUnavailable(self._broken)
+                if time.monotonic() > deadline:
+                    break
+                self._reading = True
+            try:
+                self._read_until(number, deadline)
+            finally:
+                with self._state:
+                    self._reading = False
+                    self._state.notify_all()
+        raise self._break("The sandbox did not answer within its deadline")
+
+    def _read_until(self, number: int, deadline: float) -> None:
+        """Read frames for every caller, until ours is among them or the deadline has passed."""
+        pinged = False
+        self._heard = time.monotonic()
+        while self._answers[number] is None:
+            now = time.monotonic()
+            silent = now - self._heard
+            if now > deadline:
+                return
+            if silent > _PATIENCE_SECONDS:
+                raise self._break("The sandbox fell silent")
+            if silent < _SILENCE_SECONDS:
+                pinged = False
+            elif not pinged:
+                self._request(0, "ping", {})
+                pinged = True
+            self._receive(min(_SILENCE_SECONDS, deadline - now) + 0.001)
+
+    def _receive(self, timeout: float) -> None:
+        try:
+            self._connection.settimeout(timeout)
+            chunk = self._connection.recv(1 << 18)
+        except TimeoutError:
+            return
+        except OSError:
+            raise self._break() from None
+        if not chunk:
+            raise self._break()
+        self._heard = time.monotonic()
+        self._raw += chunk
+        self._take_docker_frames()
+        try:
+            self._take_answers()
+        except BadFrame as error:
+            raise self._break(f"A command wrote into the tool stream ({error})") from None
+
+    def _take_docker_frames(self) -> None:
+        """Sort the engine's frames (8 bytes of header, then that many) into answers and complaints."""
+        at = 0
+        while len(self._raw) - at >= _DOCKER_HEADER.size:
+            kind, size = _DOCKER_HEADER.unpack_from(self._raw, at)
+            end = at + _DOCKER_HEADER.size + size
+            if len(self._raw) < end:
+                break
+            (self._frames if kind == _STDOUT else self._complaints).extend(
+                memoryview(self._raw)[at + _DOCKER_HEADER.size : end]
+            )
+            at = end
+        del self._raw[:at]
+        del self._complaints[:-_COMPLAINT_BYTES]
+
+    def _take_answers(self) -> None:
+        while len(self._frames) >= HEADER.size:
+            header = bytes(self._frames[: HEADER.size])
+            text, attached, _ = parse_header(header)
+            end = HEADER.size + text + attached
+            if len(self._frames) < end:
+                return
+            answer = parse_body(self._key, ANSWER, header, bytes(memoryview(self._frames)[HEADER.size : end]))
+            del self._frames[:end]
+            with self._state:
+                if answer[0]["id"] in self._answers:
+                    self._answers[answer[0]["id"]] = answer
+                    self._state.notify_all()
+
+    def _break(self, what: str = "The sandbox ended") -> SandboxUnavailable:
+        """Nothing can be trusted on this stream from now on; the reason is worked out once and kept."""
+        with self._state:
+            already = self._broken
+        if already is None:
+            complaint = self._complaints.decode("utf-8", "replace").strip()
+            parts = [f"{what}: {self._diagnose()}", "Retry in a fresh container."]
+            if complaint:
+                parts.append(f"Its last words: {complaint}")
+            already = " ".join(parts)
+            with self._state:
+                self._broken = self._broken or already
+                self._state.notify_all()
+        return SandboxUnavailable(already)

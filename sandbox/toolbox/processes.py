@@ -1,0 +1,98 @@
+"""The processes of the container as /proc shows them: which came after a moment, and how they are ended for good."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+_PATIENCE = 5.0
+_OOM_COUNTERS = (
+    "/sys/fs/cgroup/memory.events",  # cgroup v2
+    "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
+)
+
+
+class OomCounter:
+    """How many processes of this container the kernel has ended for memory; kept open, for it is asked often."""
+
+    def __init__(self) -> None:
+        self._counter = -1
+        for path in _OOM_COUNTERS:
+            if os.access(path, os.R_OK):
+                self._counter = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                return
+
+    def read(self) -> int:
+        """The count so far; 0 where the kernel does not say."""
+        if self._counter < 0:
+            return 0
+        for line in os.pread(self._counter, 4096, 0).splitlines():
+            name, _, value = line.partition(b" ")
+            if name == b"oom_kill":
+                return int(value)
+        return 0
+
+
+def start_tick(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 when it is gone."""
+    return _stat(pid)[1]
+
+
+def end_processes(since: int, *, keep: Iterable[int]) -> None:
+    """Kill what started at tick ``since`` or later, wherever it hid, except ``keep`` and their descendants.
+
+    Stopped before killed, so that nothing multiplies meanwhile; what still does after some seconds (a fork bomb) takes
+    every other process of the container with it, in one call of the kernel.
+    """
+    kept = set(keep)
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        victims = _victims(since, kept)
+        if not victims:
+            return
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in victims:
+                _signal(pid, number)
+        time.sleep(0.002)
+    _signal(-1, signal.SIGKILL)
+
+
+def _victims(since: int, keep: set[int]) -> list[int]:
+    spared = {0, 1, os.getpid()}
+    table: dict[int, tuple[int, int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in spared:
+            parent, started = _stat(int(name))
+            if started:
+                table[int(name)] = (parent, started)
+    return [pid for pid, (_, started) in table.items() if started >= since and not _descends(pid, keep, table)]
+
+
+def _descends(pid: int, keep: set[int], table: dict[int, tuple[int, int]]) -> bool:
+    seen: set[int] = set()
+    while pid in table and pid not in seen:
+        if pid in keep:
+            return True
+        seen.add(pid)
+        pid = table[pid][0]
+    return False
+
+
+def _stat(pid: int) -> tuple[int, int]:
+    """Parent and start of a process; (0, 0) when it is gone or already dead."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0, 0
+    if fields[0] in (b"Z", b"X"):
+        return 0, 0
+    return int(fields[1]), int(fields[19])
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
