@@ -164,7 +164,7 @@ class Snapshots:
         return replace(prepared, seconds=time.monotonic() - started)
 
     def prune(self, keep: int) -> int:
-        """Remove our snapshots but the ``keep`` newest; one in use stays. Gives the count. Raises SandboxUnavailable."""
+        """Remove our snapshots but the ``keep`` newest, and count them. One in use stays. Raises SandboxUnavailable."""
         try:
             ours = self._client.images.list(filters={"label": [SNAPSHOT_LABEL, f"{OWNER_LABEL}={self._owner}"]})
             newest_first = sorted(ours, key=lambda image: str(image.attrs["Created"]), reverse=True)
