@@ -1,0 +1,201 @@
+"""Tests that a patch deletes, skips or makes check less, and test settings that leave tests out: named, not judged."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from workflows.testcode import TestFunction, parse_suite_marks, parse_tests
+from workflows.testfiles import is_test_path
+from workflows.types import Patch
+
+MAX_SENTENCES = 50
+# Below this likeness two bodies are two tests, not one that was renamed.
+RENAMED = 0.75
+
+Tests = dict[str, TestFunction]
+
+_PYTHON_SETTINGS = re.compile(
+    r"(?:^|/)(?:conftest\.py|pytest\.ini|\.pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml|noxfile\.py)$"
+)
+_NODE_SETTINGS = re.compile(
+    r"(?:^|/)(?:package\.json|\.mocharc\.\w+|(?:jest|vitest|vite|karma|playwright)\.config\.\w+)$"
+)
+_PYTHON_LEAVES_OUT = re.compile(
+    r"--ignore\b|--ignore-glob\b|--deselect\b|(?:^|[\s\"'=])-k[\s\"'=]|(?:^|[\s\"'=])-m[\s\"'=,]+not\b|\bnorecursedirs\b"
+    r"|\btestpaths\b|\bpython_(?:files|classes|functions)\b|\bcollect_ignore(?:_glob)?\b|\bpytest_ignore_collect\b"
+    r"|\bpytest_collection_modifyitems\b|\bpytest_runtest_\w+|-p[\s\"',]+no:|\bfail_under\b"
+)
+_NODE_LEAVES_OUT = re.compile(
+    r"\b(?:testPathIgnorePatterns|testMatch|testRegex|passWithNoTests|testNamePattern|exclude|allowOnly|coverageThreshold)\b"
+)
+
+
+def find_weakened(base: Mapping[str, bytes], patch: Patch) -> tuple[str, ...]:
+    """One sentence, with path and line, for each test that is gone or checks less, in the order of the paths.
+
+    ``base`` has the content before, by path, of those of the patch's files that existed. Tests that were only moved or
+    renamed are followed to their new place.
+    """
+    before = {path: _text(content) for path, content in base.items()}
+    after = {file.path: _text(file.content) for file in patch.files if file.content is not None}
+    sentences: list[str] = []
+    arrived = _arrived(before, after)
+    for file in patch.files:
+        path = file.path
+        if _holds_tests(path):
+            sentences += _in_tests(path, before.get(path), after.get(path), arrived)
+        if path in before:
+            sentences += _in_settings(path, before[path], after.get(path, ""))
+    if len(sentences) > MAX_SENTENCES:
+        more = len(sentences) - MAX_SENTENCES
+        sentences = [*sentences[:MAX_SENTENCES], f"And {more} more changes that weaken tests."]
+    return tuple(sentences)
+
+
+def _holds_tests(path: str) -> bool:
+    # Rust keeps unit tests beside the code.
+    return is_test_path(path) or path.endswith(".rs")
+
+
+def _arrived(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, TestFunction | None]]:
+    """Where something new stands: tests by name, and files by ``/name``; the places that a moved test can be at."""
+    found: dict[str, tuple[str, TestFunction | None]] = {}
+    for path, text in after.items():
+        if not _holds_tests(path):
+            continue
+        old = parse_tests(path, before.get(path, ""))
+        found |= {name: (path, test) for name, test in parse_tests(path, text).items() if name not in old}
+        if path not in before:
+            found["/" + path.rpartition("/")[2]] = (path, None)
+    return found
+
+
+def _in_tests(
+    path: str, before: str | None, after: str | None, arrived: Mapping[str, tuple[str, TestFunction | None]]
+) -> Iterator[str]:
+    new = parse_tests(path, after or "")
+    if before is None:
+        yield from (sentence for test in new.values() for sentence in _suspicious(path, test))
+        return
+    old = parse_tests(path, before)
+    if (
+        after is None
+        and is_test_path(path)
+        and not (set(old) & set(arrived) or "/" + path.rpartition("/")[2] in arrived)
+    ):
+        yield f"`{path}` was deleted{f', with {_count(len(old))}' if old else ''}."
+        return
+    renamed = _renamed(old, new)
+    for name, was in old.items():
+        now = new.get(name) or renamed.get(name)
+        place = path
+        if now is None and name in arrived:
+            place, now = arrived[name]
+        if now is None:
+            yield f"`{path}` line {was.line}: the test `{name}` was deleted."
+        else:
+            yield from _compared(place, was, now)
+    marks = parse_suite_marks(path, before)
+    for mark, line in parse_suite_marks(path, after or "").items():
+        if mark not in marks:
+            yield f"`{path}` line {line}: `{mark}` was added, which leaves tests out."
+    known = {test.name for test in renamed.values()} | set(old)
+    for name, test in new.items():
+        if name not in known:
+            yield from _suspicious(path, test)
+
+
+def _renamed(old: Tests, new: Tests) -> dict[str, TestFunction]:
+    """By old name, the test that took its place in the same file: the most alike of those that are new."""
+    added = {name: test for name, test in new.items() if name not in old}
+    found = {}
+    for name, was in list(old.items())[:200]:
+        if name in new or not added:
+            continue
+        likeness = {other: _likeness(was, test) for other, test in list(added.items())[:50]}
+        best = max(likeness, key=lambda other: likeness[other])
+        if likeness[best] >= RENAMED:
+            found[name] = added.pop(best)
+    return found
+
+
+def _likeness(one: TestFunction, other: TestFunction) -> float:
+    first, second = one.body.split()[:400], other.body.split()[:400]
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
+    return matcher.ratio() if matcher.quick_ratio() >= RENAMED else 0.0
+
+
+def _compared(path: str, was: TestFunction, now: TestFunction) -> Iterator[str]:
+    here = f"`{path}` line {now.line}: the test `{now.name}`"
+    added = sorted(now.marks - was.marks)
+    if added:
+        yield f"{here} is now marked {', '.join(f'`{mark}`' for mark in added)}."
+    if now.empty and not was.empty:
+        yield f"{here} asserts nothing but a constant now."
+    elif now.assertions < was.assertions:
+        count = "nothing" if now.assertions == 0 else f"{now.assertions} assertion{'s' if now.assertions > 1 else ''}"
+        yield f"{here} checks less: {count} now, {was.assertions} before."
+    elif now.assertions == was.assertions and now.weak > was.weak:
+        yield f"{here} checks more loosely: an exact comparison became a test for truth or presence."
+
+
+def _suspicious(path: str, test: TestFunction) -> Iterator[str]:
+    here = f"`{path}` line {test.line}: the new test `{test.name}`"
+    if test.empty:
+        yield f"{here} asserts nothing but a constant."
+    if any("only" in mark or mark == "fit" for mark in test.marks):
+        yield f"{here} is marked to run alone, so that others do not run."
+
+
+def _in_settings(path: str, before: str, after: str) -> Iterator[str]:
+    if path.endswith("package.json"):
+        old, new = _script(before), _script(after)
+        if old is not None and old != new:
+            yield (
+                f"`{path}`: the test script changed from `{old}` to `{new}`."
+                if new
+                else f"`{path}`: the test script is gone."
+            )
+    pattern = None
+    if _PYTHON_SETTINGS.search(path):
+        pattern = _PYTHON_LEAVES_OUT
+    elif _NODE_SETTINGS.search(path):
+        pattern = _NODE_LEAVES_OUT
+    elif path.rpartition("/")[2] in {"Makefile", "makefile", "GNUmakefile"} and _target(before) != _target(after):
+        yield f"`{path}`: what `make test` does was changed."
+    if pattern is None:
+        return
+    known = {line.strip() for line in before.splitlines()}
+    for number, line in enumerate(after.splitlines(), 1):
+        if line.strip() not in known and pattern.search(line):
+            yield f"`{path}` line {number}: test settings changed: `{_short(line)}`."
+
+
+def _script(text: str) -> str | None:
+    try:
+        data = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    scripts = data.get("scripts") if isinstance(data, dict) else None
+    script = scripts.get("test") if isinstance(scripts, dict) else None
+    return _short(script) if isinstance(script, str) else None
+
+
+def _target(makefile: str) -> str | None:
+    match = re.search(r"^(?:test|tests|check)[ \t]*:.*(?:\n\t.*)*", makefile, re.MULTILINE)
+    return match[0] if match else None
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "replace")
+
+
+def _short(line: str) -> str:
+    return " ".join(line.replace("`", "'").split())[:120]
+
+
+def _count(number: int) -> str:
+    return "1 test" if number == 1 else f"{number} tests"
