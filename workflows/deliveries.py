@@ -102,7 +102,7 @@ class Receipts:
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-        self._insert = insert(deliveries).on_conflict_do_nothing(index_elements=["guid"])
+        self._insert = insert(deliveries).on_conflict_do_nothing(index_elements=["guid"]).returning(deliveries.c.guid)
 
     def submit(self, delivery: Delivery, job: Job | None, decision: str) -> Future[Receipt]:
         """Store the delivery and the job; the future is done after the commit.
@@ -145,7 +145,7 @@ class Receipts:
     def _store(self, connection: sa.Connection, delivery: Delivery, job: Job | None, decision: str) -> Receipt:
         row = delivery.model_dump(exclude={"received_at"})
         row |= {"received_ms": to_ms(delivery.received_at), "decision": decision, "job_id": job.id if job else None}
-        if connection.execute(self._insert, row).rowcount == 0:
+        if connection.execute(self._insert, row).first() is None:
             known = fetch_delivery(connection, delivery.guid)
             assert known is not None
             return Receipt(decision=known.decision, job_id=known.job_id, duplicate=True)

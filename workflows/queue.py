@@ -224,15 +224,15 @@ class Queue:
             self._undo.append(lock.release)
         self._engine = open_engine(self._url, wait_seconds=30.0, connections=self._concurrency + 8)
         self._undo.append(self._engine.dispose)
-        self._receipt_engine = open_engine(self._url, wait_seconds=RECEIPT_SECONDS, connections=2)
-        self._undo.append(self._receipt_engine.dispose)
-        check_writable(self._receipt_engine)
+        check_writable(self._engine)
         DBOS.migrate(self._url)
         store.create_tables(self._engine)
         self._client = DBOSClient(
             system_database_engine=self._engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
         )
         self._undo.append(self._client.destroy)
+        self._receipt_engine = open_engine(self._url, wait_seconds=RECEIPT_SECONDS, connections=2)
+        self._undo.append(self._receipt_engine.dispose)
         self._receipts = Receipts(self._receipt_engine, self._enqueue)
         self._undo.append(self._receipts.close)
 
@@ -323,7 +323,7 @@ class Queue:
     def _run_stored(self, stored: dict[str, Any]) -> dict[str, Any]:
         """What DBOS calls for a claimed job, on a thread of its pool."""
         job = Job.model_validate(stored)
-        run = DurableRun(job.id, self._stopping)
+        run = DurableRun(job.id, stopping=self._stopping, is_cancelled=lambda: self._is_cancelled(job.id))
         with self._changed:
             self._running.add(job.id)
         try:
@@ -374,6 +374,10 @@ class Queue:
         if job.workflow not in self._functions:
             raise BrokenWorld("job", f"No workflow is named {job.workflow}: upgrade every worker to the same version.")
         return self._functions[job.workflow](run, job)
+
+    def _is_cancelled(self, job_id: str) -> bool:
+        found = self._client.list_workflows(workflow_ids=[job_id], load_input=False, load_output=False)
+        return bool(found) and found[0].status == "CANCELLED"
 
     def _answer(self, run: Run, job: Job, reason: str) -> Outcome:
         if self._on_bug is not None:

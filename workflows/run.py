@@ -55,12 +55,13 @@ class DurableRun:
     """A run whose steps are stored by DBOS, on the thread that DBOS runs the workflow on.
 
     Steps may not be nested, nor be made from another thread. After ``stopping`` is set, the next step raises
-    JobInterrupted; the job goes on from there in the next process.
+    JobInterrupted; the job goes on from there in the next process. ``is_cancelled`` asks the database.
     """
 
-    def __init__(self, job_id: str, stopping: threading.Event) -> None:
+    def __init__(self, job_id: str, *, stopping: threading.Event, is_cancelled: Callable[[], bool]) -> None:
         self._job_id = job_id
         self._stopping = stopping
+        self._is_cancelled = is_cancelled
         self.cancelled = False
         """Whether a step has met the job's cancellation."""
 
@@ -78,11 +79,12 @@ class DurableRun:
             raise JobInterrupted("the process stops")
         try:
             stored = DBOS.run_step({"name": name}, lambda: _perform(name, function, returns))
-        except dbos_error.DBOSWorkflowCancelledError:
+        except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError):
+            # A cancellation within the step takes the job's ownership away, as another worker's takeover does.
+            if not self._is_cancelled():
+                raise JobInterrupted("another worker owns the job") from None
             self.cancelled = True
             raise JobCancelled(f"Job {self._job_id} was cancelled.") from None
-        except dbos_error.DBOSWorkflowConflictIDError:
-            raise JobInterrupted("another worker owns the job") from None
         except dbos_error.DBOSException as error:
             if self._stopping.is_set():
                 raise JobInterrupted("the process stopped before the step was stored") from error
