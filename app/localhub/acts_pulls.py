@@ -1,0 +1,137 @@
+"""What happens to branches and pull requests: a moved ref moves the heads that follow it, and the webhooks say so."""
+
+from __future__ import annotations
+
+from app.localhub import bare
+from app.localhub.acts import Actor, announce_issue, check_texts, new_issue, set_state, touch
+from app.localhub.answers import Refusal, validation_failed
+from app.localhub.events import announce_push
+from app.localhub.records import Issue, Json, Pull, Repository
+from app.localhub.shapes_pulls import pull_of
+from app.localhub.store import Store
+
+
+def open_pull(
+    store: Store,
+    repo: Repository,
+    actor: Actor,
+    *,
+    head: str,
+    base: str,
+    title: str,
+    body: str | None,
+    draft: bool = False,
+) -> Issue:
+    """Open a pull request between two branches of one repository.
+
+    Raises Refusal 422 in GitHub's words: unknown branch (quoted in spdx/spdx-online-tools#425), nothing to merge
+    (piceaTech/node-gitlab-2-github#91), one open already (renovatebot/renovate#11481).
+    """
+    check_texts("PullRequest", title=title, body=body)
+    branch = head.removeprefix(f"{repo.owner.login}:")
+    head_sha, base_sha = bare.branch_sha(repo.path, branch), bare.branch_sha(repo.path, base)
+    if base_sha is None:
+        raise validation_failed("PullRequest", field="base", code="invalid")
+    if head_sha is None or ":" in branch:
+        raise validation_failed("PullRequest", field="head", code="invalid")
+    open_ones = [i for i in repo.issues.values() if i.pull and i.state == "open"]
+    if any(pull_of(i).head == branch and pull_of(i).base == base for i in open_ones):
+        message = f"A pull request already exists for {repo.owner.login}:{branch}."
+        raise validation_failed("PullRequest", code="custom", message=message)
+    if bare.ahead_behind(repo.path, base_sha, head_sha)[0] == 0:
+        message = f"No commits between {base} and {branch}"
+        raise validation_failed("PullRequest", code="custom", message=message)
+    issue = new_issue(store, repo, actor, title=title, body=body)
+    issue.pull = Pull(store.new_id(), branch, base, head_sha=head_sha, base_sha=base_sha, draft=draft)
+    _keep_head(repo, issue)
+    announce_issue(store, repo, issue, action="opened", actor=actor)
+    return issue
+
+
+def _keep_head(repo: Repository, issue: Issue) -> None:
+    bare.move_ref(repo.path, f"refs/pull/{issue.number}/head", pull_of(issue).head_sha)
+
+
+def move_branch(
+    store: Store, repo: Repository, ref: str, *, after: str, actor: Actor, before: str | None = None
+) -> None:
+    """Set a ref by REST and tell everyone; ``before`` given means: only from there."""
+    was = bare.resolve(repo.path, ref, "object") or bare.ZERO
+    try:
+        bare.move_ref(repo.path, ref, after, before)
+    except bare.GitRefused as refused:
+        raise Refusal(422, "Reference cannot be updated") from refused
+    ref_moved(store, repo, ref, before=was, after=after, actor=actor)
+
+
+def ref_moved(store: Store, repo: Repository, ref: str, *, before: str, after: str, actor: Actor) -> None:
+    """A ref is where it is now: journal and ``push``, then the open pull requests whose head or base it is."""
+    repo.pushed_at = store.now()
+    moved: Json = {"ref": ref, "before": before, "after": after}
+    store.record("PUSH", f"{repo.full_name} {ref}", actor=actor.user.login, body=moved, status=200)
+    announce_push(store, repo, ref, before=before, after=after, pusher=actor.user)
+    branch = ref.removeprefix("refs/heads/")
+    if branch == ref:
+        return
+    for issue in list(repo.issues.values()):
+        if not issue.pull or issue.state != "open":
+            continue
+        if issue.pull.head == branch and after == bare.ZERO:
+            set_state(store, repo, issue, actor=actor, state="closed")
+        elif issue.pull.head == branch:
+            issue.pull.head_sha = after
+            issue.pull.base_sha = bare.branch_sha(repo.path, issue.pull.base) or issue.pull.base_sha
+            _keep_head(repo, issue)
+            touch(store, issue)
+            extra: Json = {"before": before, "after": after}
+            announce_issue(store, repo, issue, action="synchronize", actor=actor, extra=extra)
+        elif issue.pull.base == branch and after != bare.ZERO:
+            _note_merged(store, repo, issue, actor=actor, base_before=before, base_after=after)
+
+
+def _note_merged(
+    store: Store, repo: Repository, issue: Issue, *, actor: Actor, base_before: str, base_after: str
+) -> None:
+    pull = pull_of(issue)
+    if bare.merge_base(repo.path, base_after, pull.head_sha) == pull.head_sha:
+        pull.base_sha = base_before
+        pull.merged_at, pull.merged_by, pull.merge_commit_sha = store.now(), actor.user, base_after
+        set_state(store, repo, issue, actor=actor, state="closed")
+
+
+def merge_pull(store: Store, repo: Repository, issue: Issue, *, actor: Actor) -> str:
+    """Merge with a merge commit and return its id. Raises Refusal 405 in GitHub's words when it cannot be done."""
+    pull = pull_of(issue)
+    tip = bare.branch_sha(repo.path, pull.base)
+    tree = bare.merge_tree(repo.path, tip, pull.head_sha) if tip else None
+    if issue.state != "open" or pull.draft or tip is None or tree is None:
+        raise Refusal(405, "Pull Request is not mergeable")
+    person = person_of(store, actor)
+    message = f"Merge pull request #{issue.number} from {repo.owner.login}/{pull.head}\n\n{issue.title}"
+    merged = bare.write_commit(repo.path, tree, [tip, pull.head_sha], message, author=person)
+    move_branch(store, repo, f"refs/heads/{pull.base}", after=merged, actor=actor)
+    return merged
+
+
+def person_of(store: Store, actor: Actor) -> bare.Person:
+    """The actor as the author of a commit made by the server."""
+    user = actor.user
+    email = f"{user.id}+{user.login}@users.noreply.localhub.invalid"
+    return bare.Person(user.login, email, store.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def edit_pull(store: Store, repo: Repository, issue: Issue, *, actor: Actor, base: str) -> None:
+    """Change the base branch."""
+    pull = pull_of(issue)
+    sha = bare.branch_sha(repo.path, base)
+    if sha is None:
+        raise validation_failed("PullRequest", field="base", code="invalid")
+    changes: Json = {"base": {"ref": {"from": pull.base}, "sha": {"from": pull.base_sha}}}
+    pull.base, pull.base_sha = base, sha
+    announce_issue(store, repo, issue, action="edited", actor=actor, extra={"changes": changes})
+
+
+def mark_ready(store: Store, repo: Repository, issue: Issue, *, actor: Actor) -> None:
+    """A draft becomes ready for review (GitHub offers this in the page and in GraphQL alone)."""
+    pull_of(issue).draft = False
+    announce_issue(store, repo, issue, action="ready_for_review", actor=actor)

@@ -1,0 +1,551 @@
+"""LocalHub: the local GitHub as an object that a test or the demo starts, seeds, acts in, and looks into."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app.localhub import acts, acts_pulls, bare, reviews
+from app.localhub.acts import Actor
+from app.localhub.deliveries import Postman, redeliver
+from app.localhub.edge import Edge, Observer, ResettableProtocol
+from app.localhub.events import API_PREFIX, ping
+from app.localhub.faults import Fault, Faults
+from app.localhub.records import (
+    ROLES,
+    App,
+    CheckRun,
+    Comment,
+    Delivery,
+    Installation,
+    Issue,
+    JournalEntry,
+    Repository,
+    Review,
+    Role,
+)
+from app.localhub.shapes_pulls import base_commit, pull_of
+from app.localhub.store import DEFAULT_LABELS, Store, find_comment
+
+PERMISSIONS = {
+    "metadata": "read",
+    "contents": "write",
+    "issues": "write",
+    "pull_requests": "write",
+    "checks": "write",
+}
+EVENTS = (
+    "issues",
+    "issue_comment",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "push",
+    "check_run",
+)
+START_SECONDS = 20.0
+
+
+class LocalHub:
+    """A local GitHub on 127.0.0.1, with one registered App, empty but for what you seed.
+
+    Usage::
+
+        hub = LocalHub(folder, webhook_url="http://127.0.0.1:8000/webhook", webhook_secret="s3cret")
+        hub.start()                                   # or: with LocalHub(folder) as hub:
+        hub.create_repository("octo/calc", files={"calc.py": "..."})     # owner made, App installed, private
+        hub.create_user("alice")
+        hub.set_permission("octo/calc", "alice", "write")
+        number = hub.create_issue("octo/calc", "alice", "add is wrong", "1 + 1 gives 3").number
+        hub.add_label("octo/calc", number, "qwen", "alice")              # -> issues.labeled is sent
+        hub.wait_for_deliveries()
+        hub.pull_requests("octo/calc"), hub.comments("octo/calc", number), hub.journal
+        hub.stop()
+
+    The client needs ``hub.api_url`` (GHES style, with ``/api/v3``; the root works too), ``hub.app_id`` and
+    ``hub.private_key_pem``; a person's REST token comes from ``hub.create_token("alice")``. Pages: ``hub.html_url``.
+    Faults: ``hub.faults.add(Fault("status", method="POST", path="/pulls$", after_write=True))``.
+
+    The Python methods act as the user they are given and send the same webhooks as REST, but they ask for no
+    permission. The records they return are live: they change as the hub works on. A data folder may be used again, but
+    nothing in it is read: every start is empty.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        webhook_url: str | None = None,
+        webhook_secret: str = "",
+        port: int = 0,
+        app_slug: str = "forgehand",
+        permissions: Mapping[str, str] | None = None,
+        events: Sequence[str] = EVENTS,
+    ) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self.data_dir = Path(data_dir)
+        self.store = Store(self.data_dir, origin=f"http://127.0.0.1:{self.port}")
+        self.faults = Faults()
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.data_dir))
+        self._postman = Postman(self.store)
+        self._edge = Edge(self.store, self.faults)
+        config = uvicorn.Config(
+            self._edge.application(),
+            http=ResettableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="localhub", daemon=True)
+        self.app = self.create_app(
+            app_slug, permissions=permissions, events=events, webhook_url=webhook_url, webhook_secret=webhook_secret
+        )
+
+    # --- the server ---------------------------------------------------------------------------------------------
+
+    def start(self) -> LocalHub:
+        """Serve. Returns itself once connections are taken; raises TimeoutError after 20 seconds."""
+        self._postman.start()
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise TimeoutError(f"The local GitHub did not start on port {self.port}; see its log for the reason.")
+            time.sleep(0.01)
+        return self
+
+    def stop(self) -> None:
+        """End the server and the webhook worker; the data folder stays."""
+        self._edge.closing.set()
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+            self._postman.stop()
+        self._socket.close()
+
+    def __enter__(self) -> LocalHub:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def observe(self, observer: Observer) -> None:
+        """Have every REST exchange shown to ``observer``, in the thread that answers it."""
+        self._edge.observers.append(observer)
+
+    @property
+    def html_url(self) -> str:
+        """The root of the pages, without a slash at the end."""
+        return self.store.origin
+
+    @property
+    def api_url(self) -> str:
+        """The root of the REST API, GHES style."""
+        return self.store.origin + API_PREFIX
+
+    # --- Apps and people ----------------------------------------------------------------------------------------
+
+    @property
+    def app_id(self) -> int:
+        """The id of the App made at the start."""
+        return self.app.id
+
+    @property
+    def private_key_pem(self) -> str:
+        """Its private key."""
+        return self.app.private_key
+
+    @property
+    def bot_login(self) -> str:
+        """The login under which it writes: ``SLUG[bot]``."""
+        return self.app.bot.login
+
+    def create_app(
+        self,
+        slug: str,
+        *,
+        permissions: Mapping[str, str] | None = None,
+        events: Sequence[str] = EVENTS,
+        webhook_url: str | None = None,
+        webhook_secret: str = "",
+    ) -> App:
+        """Register an App with a new key pair; it is installed by :meth:`install` or with a new repository."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        with self.store.lock:
+            number = self.store.new_id()
+            app = App(
+                number,
+                slug,
+                slug.capitalize(),
+                owner=self.store.add_user("app-owner"),
+                bot=self.store.add_user(f"{slug}[bot]", type="Bot", app_slug=slug),
+                client_id=f"Iv23li{number:014d}",
+                public_key=public.decode(),
+                private_key=private.decode(),
+                permissions=dict(permissions or PERMISSIONS),
+                events=tuple(events),
+                created_at=self.store.now(),
+                webhook_url=webhook_url,
+                webhook_secret=webhook_secret,
+            )
+            self.store.apps[number] = app
+        return app
+
+    def set_webhook(self, url: str | None, secret: str = "", *, app: App | None = None) -> None:
+        """Point the App's webhook somewhere else, or nowhere."""
+        with self.store.lock:
+            chosen = app or self.app
+            chosen.webhook_url, chosen.webhook_secret = url, secret
+
+    def install(self, owner: str, *, app: App | None = None, repositories: Sequence[str] | None = None) -> Installation:
+        """Install an App on an account, on all repositories or on those named (``owner/name``)."""
+        with self.store.lock:
+            chosen = app or self.app
+            account = self.store.add_user(owner, type="Organization")
+            found = next(
+                (i for i in self.store.installations.values() if i.app is chosen and i.account is account), None
+            )
+            if found is None:
+                found = Installation(
+                    self.store.new_id(), chosen, account, dict(chosen.permissions), created_at=self.store.now()
+                )
+                self.store.installations[found.id] = found
+            found.repositories = {self.repository(name).id for name in repositories} if repositories else None
+            return found
+
+    def expire_tokens(self) -> None:
+        """Let every installation token end now."""
+        with self.store.lock:
+            for token in self.store.tokens.values():
+                if token.installation:
+                    token.expires_at = self.store.now()
+
+    def create_user(self, login: str) -> str:
+        """Make a person (no harm when there is one) and return the login."""
+        with self.store.lock:
+            return self.store.add_user(login).login
+
+    def create_token(self, login: str) -> str:
+        """A personal token with which this person uses REST and git."""
+        with self.store.lock:
+            return self.store.add_token(self.store.add_user(login)).value
+
+    def set_permission(self, repository: str, login: str, role: Role) -> None:
+        """Give a person a role: none, read, triage, write, maintain or admin."""
+        if role not in ROLES:
+            raise ValueError(f"{role!r} is no role; use one of {', '.join(ROLES)}.")
+        with self.store.lock:
+            self.repository(repository).roles[self.store.add_user(login).login.lower()] = role
+
+    # --- repositories -------------------------------------------------------------------------------------------
+
+    def create_repository(
+        self,
+        full_name: str,
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+        folder: Path | None = None,
+        private: bool = True,
+        default_branch: str = "main",
+        description: str | None = None,
+        install: bool = True,
+    ) -> Repository:
+        """Make ``owner/name`` with one commit of ``files`` or of a folder's files (without both: empty).
+
+        The owner becomes an organization unless it is a person already. ``install``: also install the App on it.
+        """
+        owner, _, name = full_name.partition("/")
+        if self.store.find_repository(full_name):
+            raise ValueError(f"There is a repository {full_name} already; choose another name.")
+        with self.store.lock:
+            account = self.store.add_user(owner, type="Organization")
+            path = self._folder / f"{self.store.new_id()}.git"
+            bare.create(path, default_branch)
+            now = self.store.now()
+            repo = Repository(self.store.new_id(), account, name, path, private, created_at=now, pushed_at=now)
+            repo.default_branch, repo.description = default_branch, description
+            self.store.repositories[repo.id] = repo
+            for label, color in DEFAULT_LABELS.items():
+                self.store.add_label(repo, label, color)
+            if install and self.store.installation_for(self.app, repo) is None:
+                self.install(owner)
+        content = dict(files or {})
+        if folder:
+            content |= read_folder(folder)
+        if content:
+            self.commit(full_name, content, message="Initial commit", announce=False)
+        return repo
+
+    def commit(
+        self,
+        repository: str,
+        files: Mapping[str, str | bytes | None],
+        *,
+        message: str = "Change files",
+        branch: str | None = None,
+        author: str = "octocat",
+        start: str | None = None,
+        announce: bool = True,
+    ) -> str:
+        """Commit files onto a branch (made from ``start`` or the default branch when new) and return the commit's id.
+
+        ``None`` removes a path; a content of bytes beginning with ``#!`` becomes executable. Pull requests follow.
+        """
+        repo = self.repository(repository)
+        with self.store.lock:
+            name = branch or repo.default_branch
+            tip = bare.branch_sha(repo.path, name)
+            parent = tip or bare.resolve(repo.path, start or repo.default_branch)
+            entries: dict[str, tuple[str, str] | None] = {}
+            for path, content in files.items():
+                raw = content.encode() if isinstance(content, str) else content
+                mode = "100755" if raw and raw.startswith(b"#!") else "100644"
+                entries[path] = None if raw is None else (mode, bare.write_blob(repo.path, raw))
+            tree = bare.write_tree(repo.path, parent, entries)
+            actor = Actor(self.store.add_user(author))
+            person = acts_pulls.person_of(self.store, actor)
+            sha = bare.write_commit(repo.path, tree, [parent] if parent else [], message, author=person)
+            if announce:
+                acts_pulls.move_branch(self.store, repo, f"refs/heads/{name}", after=sha, actor=actor)
+            else:
+                bare.move_ref(repo.path, f"refs/heads/{name}", sha)
+        return sha
+
+    def repository(self, full_name: str) -> Repository:
+        """The repository's record. Raises KeyError."""
+        found = self.store.find_repository(full_name)
+        if found is None:
+            raise KeyError(f"There is no repository {full_name}; make it with create_repository.")
+        return found
+
+    def rename_repository(self, full_name: str, name: str) -> None:
+        """Give a repository another name; the old one redirects."""
+        with self.store.lock:
+            repo = self.repository(full_name)
+            self.store.old_names[full_name.lower()] = repo.id
+            repo.name = name
+
+    def archive_repository(self, full_name: str) -> None:
+        """Make a repository read-only."""
+        with self.store.lock:
+            self.repository(full_name).archived = True
+
+    def read_file(self, repository: str, path: str, ref: str | None = None) -> bytes | None:
+        """A file's bytes at a ref (the default branch unless given), or None."""
+        repo = self.repository(repository)
+        commit = bare.resolve(repo.path, ref or repo.default_branch)
+        entry = bare.entry_at(repo.path, commit, path) if commit else None
+        return bare.read_object(repo.path, "blob", entry.sha) if entry and entry.type == "blob" else None
+
+    def branches(self, repository: str) -> dict[str, str]:
+        """Branch names and the commits they are on."""
+        found = bare.refs(self.repository(repository).path, "refs/heads/")
+        return {name.removeprefix("refs/heads/"): sha for name, sha in found.items()}
+
+    def clone_url(self, repository: str) -> str:
+        """The address for git, without credentials."""
+        return f"{self.html_url}/{self.repository(repository).full_name}.git"
+
+    # --- what people do -----------------------------------------------------------------------------------------
+
+    def _who(self, login: str) -> Actor:
+        app = next((app for app in self.store.apps.values() if app.bot.login == login), None)
+        return Actor(self.store.add_user(login), app)
+
+    def create_issue(
+        self, repository: str, author: str, title: str, body: str = "", *, labels: Sequence[str] = ()
+    ) -> Issue:
+        """Open an issue."""
+        with self.store.lock:
+            repo = self.repository(repository)
+            return acts.open_issue(self.store, repo, self._who(author), title=title, body=body, labels=labels)
+
+    def issue(self, repository: str, number: int) -> Issue:
+        """An issue's or pull request's record. Raises KeyError."""
+        return self.repository(repository).issues[number]
+
+    def edit_issue(
+        self, repository: str, number: int, actor: str, *, title: str | None = None, body: str | None = None
+    ) -> None:
+        """Change title or body."""
+        given = {"title": title, "body": body}
+        with self.store.lock:
+            changes = {name: text for name, text in given.items() if text is not None}
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts.edit_issue(self.store, repo, issue, actor=self._who(actor), changes=changes)
+
+    def close_issue(self, repository: str, number: int, actor: str) -> None:
+        """Close an issue or pull request."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts.set_state(self.store, repo, issue, actor=self._who(actor), state="closed")
+
+    def reopen_issue(self, repository: str, number: int, actor: str) -> None:
+        """Reopen an issue or pull request."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts.set_state(self.store, repo, issue, actor=self._who(actor), state="open")
+
+    def add_label(self, repository: str, number: int, label: str, actor: str) -> None:
+        """Put a label on an issue or pull request."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts.add_labels(self.store, repo, issue, actor=self._who(actor), names=[label])
+
+    def remove_label(self, repository: str, number: int, label: str, actor: str) -> None:
+        """Take a label off. Raises Refusal when it is not on."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts.remove_label(self.store, repo, issue, actor=self._who(actor), name=label)
+
+    def add_comment(self, repository: str, number: int, author: str, body: str) -> Comment:
+        """Comment on an issue or pull request."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            return acts.add_comment(self.store, repo, issue, actor=self._who(author), body=body)
+
+    def edit_comment(self, repository: str, comment_id: int, actor: str, body: str) -> None:
+        """Edit a comment. Raises KeyError."""
+        with self.store.lock:
+            repo = self.repository(repository)
+            found = find_comment(repo, comment_id)
+            if found is None:
+                raise KeyError(f"There is no comment {comment_id} in {repository}.")
+            acts.edit_comment(self.store, repo, found[0], comment=found[1], actor=self._who(actor), body=body)
+
+    def delete_issue(self, repository: str, number: int) -> None:
+        """Make an issue vanish, as an owner can in the page; REST answers 404 from then on."""
+        with self.store.lock:
+            del self.repository(repository).issues[number]
+
+    def comments(self, repository: str, number: int) -> list[Comment]:
+        """The conversation of an issue or pull request, oldest first."""
+        with self.store.lock:
+            return list(self.issue(repository, number).comments)
+
+    def open_pull_request(
+        self, repository: str, author: str, *, head: str, title: str, body: str = "", base: str | None = None
+    ) -> Issue:
+        """Open a pull request between two branches."""
+        with self.store.lock:
+            repo = self.repository(repository)
+            target = base or repo.default_branch
+            return acts_pulls.open_pull(
+                self.store, repo, self._who(author), head=head, base=target, title=title, body=body
+            )
+
+    def pull_requests(self, repository: str, state: str = "all") -> list[Issue]:
+        """The pull requests, oldest first; each is an Issue with ``pull`` (head, base, head_sha, draft, reviews …)."""
+        with self.store.lock:
+            issues = self.repository(repository).issues.values()
+            return [issue for issue in issues if issue.pull and state in ("all", issue.state)]
+
+    def diff(self, repository: str, number: int) -> str:
+        """The unified diff of a pull request."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            pull = pull_of(issue)
+            return bare.diff_text(repo.path, base_commit(repo, pull), pull.head_sha)
+
+    def merge_pull_request(self, repository: str, number: int, actor: str) -> str:
+        """Merge with a merge commit and return its id."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            return acts_pulls.merge_pull(self.store, repo, issue, actor=self._who(actor))
+
+    def mark_ready(self, repository: str, number: int, actor: str) -> None:
+        """Take a pull request out of draft."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            acts_pulls.mark_ready(self.store, repo, issue, actor=self._who(actor))
+
+    def submit_review(
+        self,
+        repository: str,
+        number: int,
+        author: str,
+        *,
+        event: str = "COMMENT",
+        body: str = "",
+        comments: Sequence[reviews.Wanted] = (),
+    ) -> Review:
+        """Review a pull request: COMMENT, APPROVE or REQUEST_CHANGES. Raises Refusal for a line outside the diff."""
+        with self.store.lock:
+            repo, issue = self.repository(repository), self.issue(repository, number)
+            return reviews.submit_review(
+                self.store, repo, issue, actor=self._who(author), event=event, body=body, comments=comments
+            )
+
+    def check_runs(self, repository: str, sha: str | None = None) -> list[CheckRun]:
+        """The check runs of a repository, or of one commit."""
+        with self.store.lock:
+            found = self.repository(repository).check_runs.values()
+            return [run for run in found if sha in (None, run.head_sha)]
+
+    # --- webhooks and the journal -------------------------------------------------------------------------------
+
+    def ping(self) -> Delivery:
+        """Send ``ping``, as GitHub does when a webhook is made."""
+        with self.store.lock:
+            return ping(self.store, self.app)
+
+    def redeliver(self, delivery: Delivery) -> Delivery:
+        """Send a delivery again under the same GUID."""
+        with self.store.lock:
+            return redeliver(self.store, delivery)
+
+    def wait_for_deliveries(self, timeout: float = 30.0) -> None:
+        """Return when every webhook queued so far was sent. Raises TimeoutError after ``timeout`` seconds."""
+        if not self._postman.wait(timeout):
+            raise TimeoutError(f"Some webhooks were not sent within {timeout} seconds; is the receiver hanging?")
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """The delivery log, oldest first; ``payload`` is the signed bytes, ``status_code`` what came back."""
+        with self.store.lock:
+            return list(self.store.deliveries.values())
+
+    @property
+    def journal(self) -> list[JournalEntry]:
+        """Every write by REST and every ref moved, oldest first."""
+        with self.store.lock:
+            return list(self.store.journal)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files below a folder by their paths, without ``.git``, caches and links."""
+    found = {}
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__", "node_modules"))
+        for name in sorted(names):
+            path = Path(parent) / name
+            if path.is_file() and not path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
+__all__ = ["Fault", "LocalHub"]
