@@ -37,8 +37,8 @@ def render_reference() -> str:
             "",
             "## Policy",
             "",
-            f"The repository's, from `{POLICY_PATH}` on the default branch. Every key may be left out. A mistake in the",
-            "file is answered on the issue, with its line. Editors check it by `docs/policy.schema.json`.",
+            f"The repository's, from `{POLICY_PATH}` on the default branch. Every key may be left out.",
+            "A mistake is answered on the issue, with its line. Editors check the file by `docs/policy.schema.json`.",
             "",
             "| Key | Default | Meaning |",
             "|---|---|---|",
@@ -55,7 +55,7 @@ def render_reference() -> str:
             "",
             *(f"- `{pattern}`" for pattern in DEFAULT_PROTECTED),
             "",
-            "`*` is anything but `/`, `**` is anything. The last matching pattern decides. Letter case does not matter.",
+            "`*` is anything but `/`, `**` is anything. The last matching pattern decides. Letter case is ignored.",
             "",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from workflows.junit import number_duplicates
@@ -67,4 +68,5 @@ def _list(holder: dict[str, Any], key: str) -> list[Any]:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    # Jest colours its messages, and JSON can hold lone surrogates, which a checkpoint cannot.
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).encode("utf-8", "replace").decode("utf-8")
