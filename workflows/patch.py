@@ -1,0 +1,214 @@
+"""Which patches may become a commit: paths, modes, links, sizes, protected paths and secrets, judged as plain data."""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from sandbox.container import FileChange
+from workflows.leaks import dressed_forms, find_leaks, redact
+from workflows.protected import protecting_pattern
+from workflows.types import Patch, PatchFile
+
+MODES = ("100644", "100755", "120000")
+LINK = "120000"
+MAX_PROBLEMS = 50
+# NTFS short names, and the names git itself reads from a tree: https://git-scm.com/docs/gitmodules
+_DOT_GIT = re.compile(r"\.git|git~\d+")
+_READ_BY_GIT = re.compile(r"\.git(modules|attributes|ignore)|git(mod|att|ign)[a-z0-9]{0,3}~\d+|\.mailmap")
+
+
+@dataclass(frozen=True)
+class PatchRules:
+    """The bounds of a patch. ``protected`` are the policy's patterns, on top of those that always hold."""
+
+    protected: tuple[str, ...] = ()
+    max_files: int = 300
+    max_file_bytes: int = 1_000_000
+    max_total_bytes: int = 4_000_000
+
+
+def patch_file(path: str, mode: str | None, content: bytes | None) -> PatchFile:
+    """A patch's line from raw bytes (the model's field takes base64)."""
+    return PatchFile(path=path, mode=mode, content=None if content is None else base64.b64encode(content))
+
+
+def patch_of(base: str, changes: Sequence[FileChange]) -> Patch:
+    """What a sandbox exported, as a patch on the commit ``base``, sorted by path."""
+    files = [patch_file(change.path, change.mode, change.content) for change in changes]
+    return Patch(base=base, files=tuple(sorted(files, key=lambda file: file.path)))
+
+
+def changes_of(patch: Patch) -> list[FileChange]:
+    """A patch as a sandbox applies it."""
+    return [FileChange(file.path, file.mode, file.content) for file in patch.files]
+
+
+def check_patch(patch: Patch, rules: PatchRules, *, existing: Collection[str] = ()) -> tuple[str, ...]:
+    """What is wrong with a patch, a sentence each, at most 50; none means that it may be committed.
+
+    ``existing`` are the paths of the base commit, against which names that differ in letter case alone are found.
+    """
+    problems = _size_problems(patch, rules)
+    for file in patch.files:
+        shown = _shown(file.path)
+        problems += [f"{shown}: {problem}" for problem in _file_problems(file, rules)]
+    problems += _collisions(patch, existing)
+    if len(problems) > MAX_PROBLEMS:
+        problems[MAX_PROBLEMS:] = [f"There are {len(problems) - MAX_PROBLEMS} more problems of this kind."]
+    return tuple(problems)
+
+
+def secrets_in(
+    patch: Patch, read_base: Callable[[str], bytes | None], *, known: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Where the patch adds something that looks like a secret: path, line and kind, never the value.
+
+    ``read_base`` gives a file of the base commit; what stood in any of the patch's files before is not new.
+    """
+    before = "\n".join((read_base(file.path) or b"").decode("utf-8", "replace") for file in patch.files)
+    found: list[str] = []
+    for file in patch.files:
+        if find_leaks(file.path, known):
+            found.append(f"{_shown(redact(file.path, known))}: the name holds something that looks like a secret.")
+            continue
+        text = (file.content or b"").decode("utf-8", "replace")
+        leaks = [leak for leak in find_leaks(text, known) if text[leak.start : leak.end] not in before]
+        for leak in leaks:
+            line = text.count("\n", 0, leak.start) + 1
+            found.append(f"{_shown(file.path)} line {line}: this looks like {leak.kind}.")
+        if not leaks and _is_split(text, known):
+            found.append(f"{_shown(file.path)}: a secret of this server stands here in pieces.")
+    return tuple(found)
+
+
+def path_problem(path: str) -> str | None:
+    """Why a path may not be in a patch, or None. Stricter than git: it must be harmless on every file system."""
+    try:
+        raw = path.encode()
+    except UnicodeEncodeError:
+        return "the name is not valid Unicode text. Rename the file."
+    if not path or path.startswith("/") or "\\" in path:
+        return "the path must be relative and use forward slashes."
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in path):
+        return "the name holds invisible or control characters. Rename the file."
+    if len(raw) > 4096:
+        return "the path is longer than 4,096 bytes."
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            return "the path has an empty, `.` or `..` part."
+        if len(part.encode()) > 255:
+            return "a part of the path is longer than 255 bytes."
+        if _DOT_GIT.fullmatch(_plain(part)):
+            return "`.git` folders, in whatever spelling, are git's own."
+        if part[-1] in ". ":
+            return "a part of the path ends with a dot or a space, which some file systems drop. Rename it."
+    return None
+
+
+def _size_problems(patch: Patch, rules: PatchRules) -> list[str]:
+    problems = []
+    if len(patch.files) > rules.max_files:
+        problems.append(f"The change touches {len(patch.files):,} files; {rules.max_files:,} are allowed. Split it.")
+    for file in patch.files:
+        size = len(file.content or b"")
+        if size > rules.max_file_bytes:
+            problems.append(f"{_shown(file.path)}: {size:,} bytes; {rules.max_file_bytes:,} are allowed for one file.")
+    total = sum(len(file.content or b"") for file in patch.files)
+    if total > rules.max_total_bytes:
+        problems.append(f"The change holds {total:,} bytes; {rules.max_total_bytes:,} are allowed. Split it.")
+    return problems
+
+
+def _file_problems(file: PatchFile, rules: PatchRules) -> list[str]:
+    problem = path_problem(file.path)
+    if problem:
+        return [problem]
+    problems = []
+    pattern = protecting_pattern(file.path, rules.protected)
+    if pattern:
+        problems.append(f"this path is protected (`{pattern}`). A person must change it.")
+    if file.content is None:
+        if file.mode is not None:
+            problems.append("a deletion has no mode.")
+        return problems
+    if file.mode not in MODES:
+        kind = "submodules cannot be changed" if file.mode == "160000" else f"mode {_shown(file.mode or 'none')}"
+        problems.append(f"{kind}: only plain files, executables and links are allowed.")
+    name = _plain(file.path.rpartition("/")[2])
+    if file.mode == LINK:
+        problems += _link_problems(file, name)
+    elif name == ".gitattributes" and re.search(rb"\bfilter\s*=", file.content):
+        problems.append("git filters run programs at checkout. A person must change this file.")
+    return problems
+
+
+def _link_problems(file: PatchFile, name: str) -> list[str]:
+    if _READ_BY_GIT.fullmatch(name):
+        return ["a file that git reads must not be a link."]
+    try:
+        target = (file.content or b"").decode()
+    except UnicodeDecodeError:
+        return ["the link's target is not valid Unicode text."]
+    if not target or target.startswith("/") or "\\" in target or re.match(r"[A-Za-z]:", target):
+        return ["the link's target must be a relative path inside the repository."]
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in target):
+        return ["the link's target holds invisible or control characters."]
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    climbs = 0
+    while climbs < len(parts) and parts[climbs] == "..":
+        climbs += 1
+    # `..` after a name could climb out through another link, so it is refused wherever it leads.
+    if climbs > file.path.count("/") or ".." in parts[climbs:]:
+        return ["the link's target must stay inside the repository."]
+    if any(_DOT_GIT.fullmatch(_plain(part)) for part in parts):
+        return ["the link's target must not be git's own folder."]
+    return []
+
+
+def _collisions(patch: Patch, existing: Collection[str]) -> list[str]:
+    deleted = {file.path for file in patch.files if file.content is None}
+    written = [file.path for file in patch.files if file.content is not None]
+    problems = []
+    if len({file.path for file in patch.files}) < len(patch.files):
+        problems.append("The change names a path twice.")
+    folders = {folder for path in written for folder in _folders(path)}
+    problems += [f"{_shown(path)}: this is both a file and a folder." for path in sorted(folders & set(written))]
+    there = {name for path in existing if path not in deleted for name in (*_folders(path), path)}
+    spellings = {_folded(name): name for name in there}
+    # A file that is there already keeps its name, even beside a twin.
+    for name in sorted((folders | set(written)) - there):
+        first = spellings.setdefault(_folded(name), name)
+        if first != name:
+            problems.append(f"{_shown(name)}: this differs from {_shown(first)} in letter case or accents alone.")
+    return problems
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _plain(part: str) -> str:
+    """A name as the most forgiving file system sees it: no invisible characters, streams, final dots or case."""
+    seen = "".join(character for character in part if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFKC", seen).casefold().partition(":")[0].rstrip(" .")
+
+
+def _shown(path: str) -> str:
+    text = "".join(
+        character if character.isprintable() and character != "`" else f"<U+{ord(character):04X}>" for character in path
+    )
+    return f"`{text[:200]}{'…' if len(text) > 200 else ''}`"
+
+
+def _is_split(text: str, known: Collection[str]) -> bool:
+    joined = re.sub(r"[\s\"'`+\\,.]+", "", text)
+    return any(form in joined and form not in text for form in dressed_forms(known))
