@@ -1,0 +1,1 @@
+"""Who paid what on a trip, and who owes whom."""

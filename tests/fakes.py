@@ -1,0 +1,231 @@
+"""One stateful fake for each outside thing that a test does not want for real."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from sandbox.container import ChangeTooLarge, ExecResult, FileChange, Sandbox, SandboxUnavailable, ToolAnswer
+from workflows.services import BrokenWorld
+from workflows.types import Patch, PatchFile, TestRun
+
+T = TypeVar("T")
+
+
+class Crash(BaseException):
+    """The process dies here: nothing catches it."""
+
+
+class ReplayRun:
+    """A Run whose steps are stored as JSON: a second one with the first one's ``stored`` replays them.
+
+    ``crash_in`` names a step that dies after its work and before it is stored.
+    """
+
+    def __init__(self, stored: list[str] | None = None, *, crash_in: str | None = None) -> None:
+        self.stored = [] if stored is None else stored
+        self.ran: list[str] = []
+        self._crash_in = crash_in
+        self._place = 0
+
+    @property
+    def job_id(self) -> str:
+        return "job-1"
+
+    def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
+        if self._place == len(self.stored):
+            self.ran.append(name)
+            kept = self._run(name, function, TypeAdapter(returns))
+            if name == self._crash_in:
+                raise Crash(name)
+            self.stored.append(kept)
+        record = json.loads(self.stored[self._place])
+        self._place += 1
+        assert record["name"] == name, f"step {self._place} was {record['name']} and is now {name}"
+        if "broken" in record:
+            raise BrokenWorld(*record["broken"])
+        return TypeAdapter(returns).validate_python(record["value"], strict=False)
+
+    def _run(self, name: str, function: Callable[[], T], adapter: TypeAdapter[T]) -> str:
+        try:
+            return json.dumps({"name": name, "value": adapter.dump_python(function(), mode="json")})
+        except BrokenWorld as error:
+            return json.dumps({"name": name, "broken": [error.kind, error.message]})
+
+    def now(self) -> datetime:
+        return self.step("now", lambda: datetime.now(UTC), datetime)
+
+
+class FolderSandbox:
+    """A Sandbox over a temporary folder: real files and real bash. ``breaks`` counts down to a failure."""
+
+    def __init__(self, base: Path, folder: Path) -> None:
+        self._base = base
+        self.folder = folder
+        self.commands: list[str] = []
+        self.breaks: int | None = None
+        self._carried = f"cd {shlex.quote(str(folder))}"
+        shutil.copytree(base, folder)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    def execute(
+        self,
+        command: str,
+        *,
+        timeout: float,
+        environment: Mapping[str, str] | None = None,
+        carry: bool = False,
+        output_limit: int = 30_000,
+    ) -> ExecResult:
+        self._count_down()
+        self.commands.append(command)
+        state = self.folder.with_suffix(".state")
+        after = f'\n__code=$?; {{ echo cd $(printf %q "$PWD"); export -p; }} > {state}; exit $__code' if carry else ""
+        script = f"{self._carried if carry else f'cd {self.folder}'}\n{command}{after}"
+        started = time.monotonic()
+        try:
+            done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as error:
+            out = (error.stdout or b"").decode(errors="replace")
+            return ExecResult(None, out, False, True, False, time.monotonic() - started)
+        if carry and state.exists():
+            self._carried = state.read_text()
+        out = (done.stdout + done.stderr).decode(errors="replace")
+        return ExecResult(done.returncode, out[:output_limit], False, False, False, time.monotonic() - started)
+
+    def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+        self._count_down()
+        try:
+            return ToolAnswer(True, getattr(self, f"_{name}")(**arguments))
+        except (OSError, ValueError) as error:
+            return ToolAnswer(False, str(error).replace(str(self.folder), ""))
+
+    def _read_file(self, path: str, offset: int = 1, limit: int = 2000) -> str:
+        lines = (self.folder / path).read_text().splitlines()[offset - 1 :][:limit]
+        return "\n".join(f"{number}\t{line}" for number, line in enumerate(lines, offset))
+
+    def _glob(self, pattern: str, path: str = ".") -> str:
+        found = (self.folder / path).glob(pattern)
+        return "\n".join(sorted(str(file.relative_to(self.folder)) for file in found if file.is_file()))
+
+    def _grep(self, pattern: str, path: str = ".", glob: str = "**/*", limit: int = 100) -> str:
+        files = sorted(file for file in (self.folder / path).glob(glob) if file.is_file())
+        lines = [
+            f"{file.relative_to(self.folder)}:{number}:{line}"
+            for file in files
+            for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1)
+            if re.search(pattern, line)
+        ]
+        return "\n".join(lines[:limit]) or "no match"
+
+    def _write_file(self, path: str, content: str) -> str:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        return f"wrote {path}"
+
+    def _edit(self, path: str, old_string: str, new_string: str, replace_all: bool = False) -> str:
+        file = self.folder / path
+        text = file.read_text()
+        if text.count(old_string) != 1 and not (replace_all and old_string in text):
+            raise ValueError(f"old_string occurs {text.count(old_string)} times in {path}")
+        file.write_text(text.replace(old_string, new_string))
+        return f"edited {path}"
+
+    def read_bytes(self, path: str, *, limit: int) -> bytes | None:
+        file = self.folder / path
+        return file.read_bytes() if file.is_file() and file.stat().st_size <= limit else None
+
+    def export_changes(self, *, max_files: int, max_bytes: int) -> list[FileChange]:
+        before, after = _tree(self._base), _tree(self.folder)
+        changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+        if len(changed) > max_files:
+            raise ChangeTooLarge(f"{len(changed)} files, at most {max_files}.")
+        return [FileChange(path, "100644" if path in after else None, after.get(path)) for path in changed]
+
+    def apply_changes(self, changes: Sequence[FileChange]) -> None:
+        for change in changes:
+            file = self.folder / change.path
+            if change.content is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(change.content)
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _count_down(self) -> None:
+        if self.breaks is not None:
+            self.breaks -= 1
+            if self.breaks < 0:
+                raise SandboxUnavailable("The container is gone.")
+
+
+class FolderWorkspace:
+    """A Workspace over FolderSandboxes in ``room``, each a copy of ``base`` with the restored patch."""
+
+    def __init__(self, base: Path, room: Path, *, max_files: int = 100) -> None:
+        self._base = base
+        self._room = room
+        self._max_files = max_files
+        self._patch: Patch | None = None
+        self._open: FolderSandbox | None = None
+        self.opened: list[FolderSandbox] = []
+        self.breaks: list[int | None] = []
+
+    def sandbox(self) -> FolderSandbox:
+        if self._open is None:
+            self._open = FolderSandbox(self._base, self._room / f"container-{len(list(self._room.iterdir()))}")
+            self._open.apply_changes(
+                [FileChange(file.path, file.mode, file.content) for file in (self._patch.files if self._patch else ())]
+            )
+            self._open.breaks = self.breaks.pop(0) if self.breaks else None
+            self.opened.append(self._open)
+        return self._open
+
+    def export(self) -> Patch:
+        changes = self.sandbox().export_changes(max_files=self._max_files, max_bytes=1_000_000)
+        return to_patch(changes)
+
+    def restore(self, patch: Patch | None) -> None:
+        self._open = None
+        self._patch = patch
+
+
+def to_patch(changes: Sequence[FileChange]) -> Patch:
+    """The changes as a patch on the commit ``base``."""
+    return Patch(
+        base="base",
+        files=tuple(
+            PatchFile(path=c.path, mode=c.mode, content=None if c.content is None else b64encode(c.content))
+            for c in changes
+        ),
+    )
+
+
+def run_unittest(sandbox: Sandbox, targets: str) -> TestRun:
+    """The RunTests of a session on a Python repository with unittest tests; no report, the exit code alone."""
+    command = f"{sys.executable} -B -m unittest -q {targets}".strip()
+    done = sandbox.execute(command, timeout=60, environment=None)
+    return TestRun(command=command, exit_code=done.exit_code, seconds=done.seconds, log_tail=done.output)
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}

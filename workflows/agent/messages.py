@@ -1,0 +1,55 @@
+"""The conversation as it is sent: built from the task and the finished turns alone, append-only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workflows.agent import notices
+from workflows.agent.toolcalls import is_json_object
+from workflows.types import Noun, Reply, ToolCall, Turn
+
+
+class AgentTask(Noun):
+    """The two messages that open a session; they stay as they are to its end."""
+
+    system: str
+    prompt: str
+
+
+def render_messages(task: AgentTask, turns: Sequence[Turn], ahead: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """A request's messages; the next request begins with exactly these, so that the provider's prompt cache hits.
+
+    ``ahead`` are the notices of the turn that is about to be taken.
+    """
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": task.system},
+        {"role": "user", "content": task.prompt},
+    ]
+    for turn in turns:
+        messages += [{"role": "user", "content": notice} for notice in turn.notices]
+        messages.append(_render_reply(turn.reply))
+        messages += [{"role": "tool", "tool_call_id": r.call_id, "content": r.content} for r in turn.results]
+    return messages + [{"role": "user", "content": notice} for notice in ahead]
+
+
+def with_own_ids(reply: Reply, turn: int) -> Reply:
+    """The reply with ids that are unique over the session, as servers repeat theirs: nine letters and digits each,
+    which is the form that the strictest of them (Mistral's) asks for.
+    """
+    calls = [call.model_copy(update={"id": f"t{turn:04d}c{index:03d}"}) for index, call in enumerate(reply.tool_calls)]
+    return reply.model_copy(update={"tool_calls": tuple(calls)})
+
+
+def _render_reply(reply: Reply) -> dict[str, Any]:
+    if reply.tool_calls:
+        calls = [_render_call(call) for call in reply.tool_calls]
+        return {"role": "assistant", "content": reply.content or None, "tool_calls": calls}
+    # Strict servers refuse an assistant message without content.
+    return {"role": "assistant", "content": reply.content if reply.content.strip() else "(empty reply)"}
+
+
+def _render_call(call: ToolCall) -> dict[str, Any]:
+    # Chat templates parse the arguments of past calls again, and the whole request fails when one of them is broken.
+    arguments = call.arguments if is_json_object(call.arguments) else notices.UNREADABLE_ARGUMENTS
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}

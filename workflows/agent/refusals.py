@@ -1,0 +1,100 @@
+"""What a model endpoint's refusal means: try again, or stop and say what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+CONTEXT_WORDS = (
+    "context_length",
+    "context length",
+    "context window",
+    "context size",
+    "maximum context",
+    "prompt is too long",
+    "input is too long",
+    "too many tokens",
+    "range of input length",
+)
+MONEY_WORDS = ("insufficient_quota", "insufficient_balance", "spend_limit", "spend limit", "billing", "arrearage")
+QUOTED = 300
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused request: ``message`` says what to do; ``retry_after`` is in seconds, or None."""
+
+    message: str
+    transient: bool = False
+    retry_after: float | None = None
+
+
+def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: str) -> Refusal:
+    """Judge an HTTP answer that is not a completion. ``body`` is quoted in the message, at most 300 characters."""
+    said = _quote(body)
+    low = body.lower()
+    if status == 402 or (status in {403, 429} and any(word in low for word in MONEY_WORDS)):
+        return Refusal(f"The account at the model endpoint is out of credit ({status}). Top it up, then try again.")
+    if status in TRANSIENT_STATUSES or status >= 500:
+        return Refusal(f"HTTP {status}{said}", transient=True, retry_after=parse_retry_after(headers))
+    if status in {400, 413, 422} and any(word in low for word in CONTEXT_WORDS):
+        return Refusal(
+            f"The conversation no longer fits the context of the model {model} ({status}). "
+            "Take a model with a larger context, or split the issue into smaller ones."
+        )
+    return Refusal(_ADVICE.get(status, _ADVICE[400]).format(status=status, model=model) + said)
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by ``Retry-After`` (RFC 9110 10.2.3: seconds or a date), or None."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def parse_error_inside(answer: Mapping[str, Any], *, model: str) -> Refusal | None:
+    """The refusal that some gateways wrap in a 200, ``{"error": {"code": 429, "message": …}}``, or None."""
+    error = answer.get("error")
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    status = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else 502
+    return parse_refusal(status, json.dumps(answer), {}, model=model)
+
+
+_ADVICE = {
+    301: "The model endpoint redirects ({status}). Set OPENAI_BASE_URL to the final address.",
+    400: "The model endpoint refused the request ({status}). Check that FORGEHAND_MODEL ({model}) can call tools "
+    "and that the sampling settings are known to it.",
+    401: "The model endpoint refused the API key (401). Set OPENAI_API_KEY to a valid key and restart.",
+    403: "The model endpoint does not let this API key use the model {model} (403). Ask the provider for access, or "
+    "change FORGEHAND_MODEL.",
+    404: "The model endpoint knows neither this address nor the model {model} (404). Check OPENAI_BASE_URL (it usually "
+    "ends in /v1) and FORGEHAND_MODEL.",
+}
+_ADVICE |= dict.fromkeys((302, 303, 307, 308), _ADVICE[301])
+
+
+def _quote(body: str) -> str:
+    text = body
+    try:
+        answer = json.loads(body)
+        error = answer.get("error", answer)
+        text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
+    except (ValueError, AttributeError, RecursionError):
+        if "<html" in body.lower() or "<!doctype" in body.lower():
+            text = "a web page"
+    text = " ".join(text.split())[:QUOTED]
+    return f": {text}" if text else ""

@@ -1,0 +1,229 @@
+"""The agent's tools: what the model is offered, how its calls are run, and in which words they answer."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+
+from sandbox.container import ExecResult, Sandbox, ToolAnswer
+from workflows.agent.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
+from workflows.types import TestRun, ToolCall, ToolResult
+
+RESULT_LIMIT = 20_000
+PAGE_LIMIT = 45_000
+BASH_SECONDS = 120
+LONGEST_BASH_SECONDS = 600
+MOST_CALLS = 20
+MOST_FAILURES_SHOWN = 10
+# These answer in pages of their own and say how to read on; the cap is for a toolbox that forgets it.
+READ_ONLY = frozenset({"read_file", "grep", "glob"})
+RUNNING = frozenset({"bash", "run_tests"})
+WRITING = frozenset({"edit", "write_file"})
+CUT_OFF = (
+    "Your reply was cut off at the output limit, so this call was not run. Send it again in smaller pieces: write a "
+    "long file in parts, and one call a reply."
+)
+
+Tool = Callable[[Mapping[str, Value]], ToolAnswer]
+RunTests = Callable[[Sandbox, str], TestRun]
+
+
+def _tool(name: str, description: str, /, required: Sequence[str] = (), **fields: tuple[str, str]) -> Schema:
+    properties = {field: {"type": kind, "description": text} for field, (kind, text) in fields.items()}
+    parameters = {"type": "object", "properties": properties, "required": list(required)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+TOOLS: tuple[Schema, ...] = (
+    _tool(
+        "read_file",
+        "Read a text file with line numbers.",
+        required=["path"],
+        path=("string", "Path, relative to the repository's root."),
+        offset=("integer", "First line, counted from 1. Default: 1."),
+        limit=("integer", "Number of lines. Default: as many as fit."),
+    ),
+    _tool(
+        "grep",
+        "Search file contents by a regular expression. Answers path:line:text.",
+        required=["pattern"],
+        pattern=("string", "Regular expression."),
+        path=("string", "Folder or file to search. Default: the repository."),
+        glob=("string", "Only files whose path matches, such as *.py."),
+        limit=("integer", "Number of matches, at most."),
+    ),
+    _tool(
+        "glob",
+        "List files whose path matches a pattern.",
+        required=["pattern"],
+        pattern=("string", "Pattern such as **/*.py."),
+        path=("string", "Folder to start in. Default: the repository."),
+    ),
+    _tool(
+        "edit",
+        "Replace text in a file that you have read. old_string must occur exactly once, unless replace_all is true.",
+        required=["path", "old_string", "new_string"],
+        path=("string", "Path, relative to the repository's root."),
+        old_string=("string", "The text to replace, exactly as in the file, without line numbers."),
+        new_string=("string", "The text to put in its place."),
+        replace_all=("boolean", "Replace every occurrence. Default: false."),
+    ),
+    _tool(
+        "write_file",
+        "Create a file, or replace its whole content.",
+        required=["path", "content"],
+        path=("string", "Path, relative to the repository's root."),
+        content=("string", "The whole content."),
+    ),
+    _tool(
+        "bash",
+        "Run a bash command in the repository. The folder and exported variables carry over to the next command. "
+        "There is no network and no standard input.",
+        required=["command"],
+        command=("string", "The command."),
+        timeout=("integer", f"Seconds, at most {LONGEST_BASH_SECONDS}. Default: {BASH_SECONDS}."),
+    ),
+    _tool(
+        "run_tests",
+        "Run the repository's tests with its own command. Answers counts and the first failures.",
+        targets=("string", "Test files or test ids, separated by spaces. Default: all tests."),
+    ),
+    _tool(
+        "update_plan",
+        "State your plan and keep it current. People watch it.",
+        required=["plan"],
+        plan=("string", "Markdown checklist, one item a line: - [ ] to do, - [~] in progress, - [x] done."),
+    ),
+    _tool(
+        "finish",
+        "End the session: the work is done and verified, or no change is needed.",
+        required=["summary"],
+        summary=("string", "What was wrong, what you changed and why. For the people who read the pull request."),
+        verification=("string", "How you verified it, and what you could not verify."),
+        no_change_needed=("boolean", "True when the repository is right as it is; say why in the summary."),
+    ),
+)
+
+
+def offered_tools(*, with_tests: bool) -> tuple[Schema, ...]:
+    """The schemas sent to the model; ``run_tests`` only when a test command is known."""
+    return tuple(tool for tool in TOOLS if with_tests or tool["function"]["name"] != "run_tests")
+
+
+def sandbox_tools(
+    open_sandbox: Callable[[], Sandbox], run_tests: RunTests | None, *, seconds_left: float
+) -> dict[str, Tool]:
+    """The tools that need a container, which is opened by the first of them that runs. They raise SandboxUnavailable.
+
+    No command runs longer than ``seconds_left``.
+    """
+
+    def file_tool(name: str) -> Tool:
+        return lambda arguments: open_sandbox().tool(name, arguments)
+
+    def bash(arguments: Mapping[str, Value]) -> ToolAnswer:
+        timeout = min(LONGEST_BASH_SECONDS, seconds_left, max(1, int(arguments.get("timeout", BASH_SECONDS))))
+        command = str(arguments["command"])
+        done = open_sandbox().execute(command, timeout=timeout, carry=True, output_limit=RESULT_LIMIT)
+        return ToolAnswer(ok=done.ok, text=render_execution(done, timeout=timeout))
+
+    tools: dict[str, Tool] = {name: file_tool(name) for name in ("read_file", "grep", "glob", "edit", "write_file")}
+    tools["bash"] = bash
+    if run_tests is not None:
+
+        def tests(arguments: Mapping[str, Value]) -> ToolAnswer:
+            done = run_tests(open_sandbox(), str(arguments.get("targets", "")))
+            return ToolAnswer(ok=done.exit_code == 0, text=render_tests(done))
+
+        tools["run_tests"] = tests
+    return tools
+
+
+def run_tool_calls(
+    calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, schemas: Sequence[Schema], cut_off: bool = False
+) -> list[ToolResult]:
+    """One result a call, in the order of the calls. Neighbouring read-only calls run in parallel, all others in order.
+
+    ``cut_off``: the reply was truncated, so nothing is run. Bad arguments are answered; SandboxUnavailable passes.
+    """
+    if cut_off:
+        return [ToolResult(call_id=call.id, name=call.name, content=CUT_OFF, failed=True) for call in calls]
+    parsed = [parse_call(call, schemas) for call in calls[:MOST_CALLS]]
+    results: list[ToolResult] = []
+    for parallel, group in groupby(parsed, key=lambda call: call.call.name in READ_ONLY):
+        batch = list(group)
+        if parallel and len(batch) > 1:
+            with ThreadPoolExecutor(max_workers=min(8, len(batch))) as pool:
+                results.extend(pool.map(lambda call: _run(call, tools), batch))
+        else:
+            results.extend(_run(call, tools) for call in batch)
+    late = f"Not run: at most {MOST_CALLS} calls a reply. Send it again if you still need it."
+    return results + [
+        ToolResult(call_id=call.id, name=call.name, content=late, failed=True) for call in calls[MOST_CALLS:]
+    ]
+
+
+def _run(call: ParsedCall | MalformedCall, tools: Mapping[str, Tool]) -> ToolResult:
+    asked = call.call
+    if isinstance(call, MalformedCall):
+        return ToolResult(call_id=asked.id, name=asked.name, content=call.message, failed=True)
+    started = time.monotonic()
+    answer = tools[call.name](call.arguments)
+    seconds = time.monotonic() - started
+    limit = PAGE_LIMIT if call.name in READ_ONLY else RESULT_LIMIT
+    text = "\n".join(part for part in (clip(answer.text, limit), call.note) if part)
+    return ToolResult(
+        call_id=asked.id, name=asked.name, content=text or "(empty)", failed=not answer.ok, seconds=seconds
+    )
+
+
+def clip(text: str, limit: int) -> str:
+    """The text, or its head and tail with a note on how much is left out between them; about ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def render_execution(done: ExecResult, *, timeout: float) -> str:
+    """A command's result for the model: how it ended on the first line, then its output."""
+    if done.timed_out:
+        head = f"timed out after {timeout:.0f} s and was ended; give a larger timeout or a smaller command"
+    elif done.out_of_memory:
+        head = f"exit code {done.exit_code}: the sandbox ran out of memory; take a smaller piece of the work"
+    else:
+        head = f"exit code {done.exit_code}"
+    return f"{head}\n{done.output}".rstrip()
+
+
+def render_tests(done: TestRun) -> str:
+    """A test run for the model: counts and the first failures where a report was found, then the end of the log."""
+    lines = [f"$ {done.command}", _render_ending(done)]
+    cases = done.cases or ()
+    if done.cases is not None:
+        counts = Counter(case.outcome for case in cases)
+        lines.append(", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no tests were run")
+    failures = [case for case in cases if case.outcome in {"failed", "error"}]
+    for case in failures[:MOST_FAILURES_SHOWN]:
+        lines.append(f"{case.outcome.upper()} {case.id}: {clip(case.message.strip(), 600)}")
+    if len(failures) > MOST_FAILURES_SHOWN:
+        lines.append(f"… and {len(failures) - MOST_FAILURES_SHOWN} more")
+    if done.exit_code != 0 and done.log_tail:
+        lines += ["End of the log:", clip(done.log_tail, 3_000 if failures else RESULT_LIMIT // 2)]
+    return "\n".join(lines)
+
+
+def _render_ending(done: TestRun) -> str:
+    if done.timed_out:
+        return "timed out and was ended; run fewer targets"
+    if done.out_of_memory:
+        return f"exit code {done.exit_code}: the sandbox ran out of memory; run fewer targets"
+    return f"exit code {done.exit_code}"
+
+
+def may_have_changed(results: Sequence[ToolResult]) -> bool:
+    """Whether the calls may have changed the workspace; a refused edit has not, a failed command may have."""
+    return any(result.name in RUNNING or (result.name in WRITING and not result.failed) for result in results)
