@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUNDLE_IN_IMAGE = "/etc/ssl/certs/ca-certificates.crt"
-
-_EXPLICIT = "FORGEHAND_CA_BUNDLE"
-_USUAL = (
+CERTIFICATE_VARIABLES = (
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
     "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
 )
+
+_EXPLICIT = "FORGEHAND_CA_BUNDLE"
+_USUAL = (*CERTIFICATE_VARIABLES, "AWS_CA_BUNDLE")
 _LOCAL = Path("/usr/local/share/ca-certificates")
 _PUBLIC = Path("/usr/share/ca-certificates")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")

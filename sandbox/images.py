@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import queue
+import re
 import tarfile
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from sandbox.authorities import Authorities
+from sandbox.authorities import BUNDLE_IN_IMAGE, CERTIFICATE_VARIABLES, Authorities
 from sandbox.bootstrap import BootstrapFailed, make_first_image, read_package_sources
 
 Say = Callable[[str], None]
@@ -28,6 +29,23 @@ PULLED = "debian:bookworm-slim"
 _RECIPE = Path(__file__).with_name("image")
 _MADE = "forgehand/base"
 _BUILT = "forgehand/sandbox"
+_ADOPTED = "forgehand/adopted"
+_LABEL = "forgehand.image"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Only COPY: nothing of a foreign image may run outside a sandbox, and a build container is none.
+_LAYER = """\
+ARG BASE
+FROM ${{BASE}}
+COPY --chown=10001:10001 empty/ /workspace/
+COPY --chown=10001:10001 empty/ /home/agent/
+COPY --chown=10001:10001 empty/ /opt/snapshot/
+COPY trusted/ {folder}/
+ENV {variables}
+USER 10001:10001
+WORKDIR /workspace
+"""
+_TRUSTED = "/opt/forgehand/trusted"
+_NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,255}")
 _FIRST_WORD_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -59,26 +77,42 @@ def ensure_image(
         proxies = {name: value for name, value in (environment or {}).items() if name in _PROXIES and value}
         say(f"Building the sandbox image from {first}: Python, Node, git and build tools. This happens once.")
         started = time.monotonic()
-        _build(client, recipe, tag=tag, arguments={"BASE": first, **proxies}, say=say)
+        _build(client, recipe, tag=tag, arguments={"BASE": first, **proxies}, label="sandbox", say=say)
         megabytes = int(client.images.get(tag).attrs["Size"]) // 1_000_000
         say(f"Built {tag} ({megabytes} MB) in {time.monotonic() - started:.0f} s.")
         return tag
 
 
-def ensure_custom_image(client: docker.DockerClient, name: str) -> str:
-    """``name``, pulled when the engine does not have it, and used as it is. Raises ImageUnavailable.
+def ensure_custom_image(
+    client: docker.DockerClient, name: str, *, authorities: Authorities | None = None, say: Say = lambda line: None
+) -> str:
+    """The tag of ``name`` made fit for a sandbox: pulled when this engine does not have it, never pulled again.
 
-    It must hold bash, git and Python 3.9 or newer as ``python3``.
+    It keeps all it has and gets one thin layer: three folders of the agent's and the private authorities. An image
+    made from ours is used as it is. It must hold bash, git and python3. Raises ImageUnavailable.
     """
-    if _has(client, name):
+    if not _NAME.fullmatch(name):
+        raise ImageUnavailable(f"{name[:100]!r} is no image name. Mend `image:` in the policy.")
+    if not _has(client, name):
+        say(f"Pulling {name}.")
+        problem = _pull(client, name)
+        if problem is not None:
+            raise ImageUnavailable(
+                f"The image {name} is not on this engine and cannot be pulled ({problem}). "
+                f"Check `image:` in the policy, or type: docker pull {name}"
+            )
+    image = client.images.get(name)
+    if image.labels.get(_LABEL):
         return name
-    problem = _pull(client, name)
-    if problem is not None:
-        raise ImageUnavailable(
-            f"The image {name} is not on this engine and cannot be pulled ({problem}). "
-            f"Check `image:` in the policy, or type: docker pull {name}"
-        )
-    return name
+    if image.attrs["Config"].get("OnBuild"):
+        raise ImageUnavailable(f"The image {name} has ONBUILD triggers, which would run unguarded. Use one without.")
+    recipe = _render_layer(authorities)
+    tag = f"{_ADOPTED}:{_digest(recipe, str(image.id))}"
+    with _one_at_a_time():
+        if not _has(client, tag):
+            say(f"Adding the agent's folders to {name}.")
+            _build(client, recipe, tag=tag, arguments={"BASE": name}, label="adopted", say=lambda line: None)
+    return tag
 
 
 def _first_image(client: docker.DockerClient, say: Say) -> str:
@@ -157,6 +191,17 @@ def _recipe_files(authorities: Authorities | None) -> dict[str, bytes]:
     return files
 
 
+def _render_layer(authorities: Authorities | None, *, public: Path = Path(BUNDLE_IN_IMAGE)) -> dict[str, bytes]:
+    """The context of what a foreign image lacks; reading its own bundle would mean running it, so the host's serves."""
+    variables = {"HOME": "/home/agent", "PATH": f"/home/agent/.local/bin:${{PATH:-{_PATH}}}"}
+    files = {}
+    if authorities:
+        variables |= dict.fromkeys(CERTIFICATE_VARIABLES, f"{_TRUSTED}/authorities.pem")
+        files["trusted/authorities.pem"] = (public.read_bytes() if public.exists() else b"") + authorities.pem.encode()
+    words = " ".join(f"{key}={value}" for key, value in variables.items())
+    return {**files, "Dockerfile": _LAYER.format(folder=_TRUSTED, variables=words).encode()}
+
+
 def _digest(files: Mapping[str, bytes], first: str) -> str:
     whole = hashlib.sha256(first.encode())
     for name, content in sorted(files.items()):
@@ -165,7 +210,13 @@ def _digest(files: Mapping[str, bytes], first: str) -> str:
 
 
 def _build(
-    client: docker.DockerClient, files: Mapping[str, bytes], *, tag: str, arguments: Mapping[str, str], say: Say
+    client: docker.DockerClient,
+    files: Mapping[str, bytes],
+    *,
+    tag: str,
+    arguments: Mapping[str, str],
+    label: str,
+    say: Say,
 ) -> None:
     last: list[str] = []
     try:
@@ -175,7 +226,7 @@ def _build(
             custom_context=True,
             buildargs=dict(arguments),
             tag=tag,
-            labels={"forgehand.image": "sandbox"},
+            labels={_LABEL: label},
             network_mode="host",
             rm=True,
             forcerm=True,
@@ -185,11 +236,11 @@ def _build(
             problem = _report(event, last, say)
             if problem:
                 raise ImageUnavailable(
-                    f"The sandbox image cannot be built: {problem}\n" + "\n".join(last[-15:]) + "\n"
-                    "Look for a package mirror or a certificate that is out of reach, and run this again."
+                    f"The image {tag} cannot be built: {problem}\n" + "\n".join(last[-15:]) + "\n"
+                    "Mend what the last lines name (often a package mirror or a certificate), and run this again."
                 )
     except (APIError, OSError) as error:
-        raise ImageUnavailable(f"The engine cannot build the sandbox image: {error}") from error
+        raise ImageUnavailable(f"The engine cannot build an image: {error}. Type: docker info") from error
 
 
 def _report(event: Mapping[str, Any], last: list[str], say: Say) -> str | None:
@@ -202,12 +253,13 @@ def _report(event: Mapping[str, Any], last: list[str], say: Say) -> str | None:
 
 
 def _context(files: Mapping[str, bytes]) -> io.BytesIO:
-    """The build context as a tar; ``authorities/`` is there even when empty, for COPY wants it."""
+    """The build context as a tar; the folders that a recipe copies are there even when empty."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        folder = tarfile.TarInfo("authorities")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(folder)
+        for name in ("authorities", "trusted", "empty"):
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(folder)
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from sandbox.container import (
@@ -170,9 +170,9 @@ class Snapshots:
             newest_first = sorted(ours, key=lambda image: str(image.attrs["Created"]), reverse=True)
             removed = 0
             for image in newest_first[keep:]:
-                with suppress(NotFound, APIError):
-                    for tag in image.tags:
-                        self._client.images.remove(tag)
+                with suppress(APIError):
+                    for name in image.tags or [str(image.id)]:
+                        self._client.images.remove(name)
                     removed += 1
         except (DockerException, RequestException) as error:
             raise _engine_broke(error) from error
