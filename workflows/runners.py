@@ -39,7 +39,7 @@ _SIGNS: tuple[tuple[str, Runner], ...] = (
     (r"(?:^|[\s;&|(/])(?:gradlew?)\b", "gradle"),
     (r"(?:^|[\s;&|(])make\b", "make"),
 )
-_SCRIPT = re.compile(r"\b(?:npm|pnpm|yarn)\s+(?:run\s+|run-script\s+)?(?:--\S+\s+)*([A-Za-z][\w:.-]*)|\bnpm\s+(t)\b")
+_SCRIPT = re.compile(r"\b(?:npm|pnpm|yarn)\s+(?:run\s+|run-script\s+)?(?:--\S+\s+)*([A-Za-z][\w:.-]*)")
 
 
 def runner_of(command: str, scripts: Mapping[str, str] | None = None) -> Runner:
@@ -50,7 +50,8 @@ def runner_of(command: str, scripts: Mapping[str, str] | None = None) -> Runner:
             if re.search(pattern, command):
                 return runner
         script = _SCRIPT.search(command)
-        name = "test" if script and script[2] else script[1] if script else ""
+        name = script[1] if script else ""
+        name = "test" if name == "t" else name
         if name in seen or name not in (scripts or {}):
             return "other"
         seen.add(name)
