@@ -114,7 +114,7 @@ def find_engine(environment: Mapping[str, str]) -> docker.DockerClient | None:
     if environment.get("XDG_RUNTIME_DIR"):
         sockets.append(Path(environment["XDG_RUNTIME_DIR"]) / "docker.sock")
     for socket in sockets:
-        client = _connect(f"unix://{socket}", environment) if socket.exists() else None
+        client = _connect(f"unix://{socket}", environment) if os.access(socket, os.F_OK) else None
         if client is not None:
             return client
     return None
