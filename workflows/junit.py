@@ -14,7 +14,7 @@ from defusedxml.ElementTree import iterparse
 from workflows.types import TestCase
 
 MAX_BYTES = 30_000_000
-MAX_EVENTS = 2_000_000
+MAX_EVENTS = 1_000_000
 MAX_DEPTH = 64
 MAX_MESSAGE = 1_000
 MAX_ID = 500

@@ -86,7 +86,7 @@ def test_bombs_are_not_unpacked() -> None:
         ('{"postCreateCommand": ["pip", "install", "a b"]}', ("pip install 'a b'",)),
         ('{"postCreateCommand": {"a": "npm ci", "b": ["make", "deps"]}}', ("npm ci", "make deps")),
         (
-            '// a\n{ /* "x": */ "image": "http://h//i", // b\n "postCreateCommand": "cd ${containerWorkspaceFolder}", }',
+            '// a\n{ /* "x": */ "image": "h://i", // b\n "postCreateCommand": "cd ${containerWorkspaceFolder}", }',
             ("cd /workspace",),
         ),
         ('{"postCreateCommand": "echo \\"//not a comment,]\\""}', ('echo "//not a comment,]"',)),
