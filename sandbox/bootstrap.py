@@ -14,7 +14,7 @@ from typing import IO
 
 import docker
 
-from sandbox.engine import Command, elevation, read_distribution
+from sandbox.engine import Command, apt_install, elevation, read_distribution
 
 _KEYRINGS = {
     "debian": Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
@@ -101,8 +101,9 @@ def make_first_image(
         )
     if shutil.which("debootstrap") is None:
         say("Installing debootstrap with apt-get, to make an image from the distribution's packages.")
-        _run((*root, "apt-get", "update", "-qq"))
-        _run((*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"))
+        update, install = apt_install("debootstrap")
+        subprocess.run((*root, *update), capture_output=True, check=False)  # the install tells what is really missing
+        _run((*root, *install))
     say(f"Making a minimal {sources.first.suite} system from {sources.first.address} (debootstrap).")
     with tempfile.TemporaryDirectory(prefix="forgehand-") as folder:
         system = Path(folder) / "system"

@@ -95,7 +95,7 @@ def ensure_engine(
     for command in (*plan.prepare, *(plan.starts or (plan.background,)), *plan.finish):
         say(f"  {shlex.join(command)}")
     for command in plan.prepare:
-        _run(command, say)
+        _run(command, say, needed="update" not in command)
     log = _state_folder(environment, folder) / "dockerd.log"
     start_engine(plan, log=log, say=say)
     for command in plan.finish:
@@ -123,11 +123,7 @@ def find_engine(environment: Mapping[str, str]) -> docker.DockerClient | None:
 def decide_plan(facts: EngineFacts) -> EnginePlan | str:
     """What to run so that an engine answers, or the sentence that tells a user what to type instead."""
     packages = (*_PACKAGES, "apparmor") if facts.apparmor_tools_missing else _PACKAGES
-    fetch: tuple[Command, ...] = (
-        ("apt-get", "update", "-qq"),
-        ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", *packages),
-    )
-    prepare = () if facts.dockerd else fetch
+    prepare = () if facts.dockerd else apt_install(*packages)
     # The packages bring the init script with them.
     service = not facts.systemd and (facts.init_script or not facts.dockerd)
     starts: tuple[Command, ...] = (("systemctl", "start", "docker"),) if facts.systemd else ()
@@ -168,6 +164,13 @@ def _refusal(facts: EngineFacts, commands: Sequence[Command]) -> str | None:
     sudo: Command = () if facts.root else ("sudo",)
     lines = (shlex.join((*sudo, *command)) for command in commands)
     return "\n  ".join((f"No Docker engine answers, and {reason}. Type these lines, then run this again:", *lines))
+
+
+def apt_install(*packages: str) -> tuple[Command, ...]:
+    """The commands that install Debian packages, patient with a machine that is updating itself at the moment."""
+    patient = ("-o", "DPkg::Lock::Timeout=180")
+    install = ("apt-get", *patient, "install", "-y", "-qq", "--no-install-recommends", *packages)
+    return ("apt-get", "update", "-qq"), ("env", "DEBIAN_FRONTEND=noninteractive", *install)
 
 
 def read_facts(environment: Mapping[str, str], *, install: bool) -> EngineFacts:
@@ -277,10 +280,11 @@ def _listens(socket: Path) -> bool:
     return socket.exists()
 
 
-def _run(command: Sequence[str], say: Say) -> None:
+def _run(command: Sequence[str], say: Say, *, needed: bool = True) -> None:
+    """Run it. A foreign package source that is down fails an update, which is not ``needed``: the install tells then."""
     say(f"$ {shlex.join(command)}")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    if done.returncode != 0 and needed:
         raise EngineMissing(
             f"{shlex.join(command)} ended with {done.returncode}:\n{_last_lines(done.stdout + done.stderr)}\n"
             "Mend what it names and run this again, or install a Docker engine by hand."

@@ -20,7 +20,10 @@ from sandbox.engine import (
 )
 
 ROOT = EngineFacts(install=True)
-INSTALL = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io iptables"
+INSTALL = (
+    "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=180 "
+    "install -y -qq --no-install-recommends docker.io iptables"
+)
 
 
 def lines(plan: EnginePlan | str) -> list[str]:
