@@ -281,7 +281,7 @@ def _listens(socket: Path) -> bool:
 
 
 def _run(command: Sequence[str], say: Say, *, needed: bool = True) -> None:
-    """Run it. A foreign package source that is down fails an update, which is not ``needed``: the install tells then."""
+    """Run it. A foreign package source that is down fails an update, which is not ``needed``: the install tells."""
     say(f"$ {shlex.join(command)}")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 and needed:
