@@ -20,6 +20,8 @@ from workflows.agent.refusals import Refusal, parse_error_inside, parse_refusal
 from workflows.services import BrokenWorld
 from workflows.types import Reply, Usage
 
+__all__ = ["OpenAIModel", "Prices"]
+
 log = structlog.get_logger()
 
 ATTEMPTS = 10

@@ -1,0 +1,125 @@
+"""The scripted endpoint: strict as OpenAI's, stateless over turns, and honest about being a script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app import demo
+from app.demo.scripted_model import MODEL_NAME, ScriptedModel, find_fault
+
+STORY = Path(__file__).parent.parent / "stories" / "sessions" / "node.json"
+SYSTEM = {"role": "system", "content": "You mend code."}
+USER = {"role": "user", "content": "Mend it."}
+
+
+def assistant(*ids: str, content: str | None = None, arguments: str = "{}") -> dict[str, Any]:
+    calls = [{"id": i, "type": "function", "function": {"name": "ls", "arguments": arguments}} for i in ids]
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+def tool(call_id: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": "x"}
+
+
+def post(server: ScriptedModel, *messages: dict[str, Any]) -> httpx2.Response:
+    return httpx2.post(f"{server.url}/chat/completions", json={"model": "m", "messages": list(messages)})
+
+
+def test_the_reply_is_chosen_by_the_number_of_earlier_ones() -> None:
+    """A repeated turn gets the same answer, so that a restarted job goes on where it was."""
+    with ScriptedModel([{"content": "one"}, {"content": "two"}]) as server:
+        said = [
+            post(server, SYSTEM, USER, *more).json()["choices"][0]["message"]["content"]
+            for more in ([], [], [{"role": "assistant", "content": "one"}], [])
+        ]
+        beyond = post(server, SYSTEM, USER, *[{"role": "assistant", "content": "x"}] * 2)
+    assert said == ["one", "one", "two", "one"]
+    assert beyond.status_code == 400
+    assert "no reply for turn 3" in beyond.text
+
+
+def test_a_match_is_a_session_of_its_own() -> None:
+    """One file answers the agent and the request for a description."""
+    session = [{"content": "work"}, {"match": "Describe", "content": "described"}]
+    with ScriptedModel(session) as server:
+        assert "described" in post(server, {"role": "system", "content": "Describe the change."}, USER).text
+        assert "described" in post(server, SYSTEM, {"role": "user", "content": "Describe"}).text
+        assert "work" in post(server, SYSTEM, USER).text
+
+
+def test_it_says_that_it_is_scripted() -> None:
+    """In the list of models and in each reply; requests are recorded with their bytes."""
+    with ScriptedModel([{"content": "one"}]) as server:
+        listed = httpx2.get(f"{server.url}/models").json()["data"]
+        assert post(server, USER).json()["model"] == MODEL_NAME == "scripted-session"
+        assert httpx2.get(f"{server.url}/other").status_code == 404
+    assert [entry["id"] for entry in listed] == [MODEL_NAME]
+    assert [request.path for request in server.requests] == ["/v1/models", "/v1/chat/completions", "/v1/other"]
+    assert json.loads(server.completions()[0].body)["messages"] == [USER]
+
+
+def test_a_wrong_key_is_refused_and_quoted() -> None:
+    """As by endpoints that do so: our client may not pass it on."""
+    with ScriptedModel([{"content": "one"}], api_key="right") as server:
+        headers = {"Authorization": "Bearer wrong"}
+        refused = httpx2.get(f"{server.url}/models", headers=headers)
+        assert (refused.status_code, "wrong" in refused.text) == (401, True)
+        assert httpx2.get(f"{server.url}/models", headers={"Authorization": "Bearer right"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([SYSTEM, USER], None),
+        ([USER, assistant("a", "b"), tool("b"), tool("a"), USER], None),
+        ([USER, tool("a")], "must be a response to a preceding message"),
+        ([USER, assistant("a"), tool("b")], "must be a response to a preceding message"),
+        ([USER, assistant("a"), tool("a"), tool("a")], "must be a response to a preceding message"),
+        ([USER, assistant("a", "b"), tool("a"), USER], "must be followed by tool messages: b"),
+        ([USER, assistant("a")], "No tool output found for: a"),
+        ([USER, {"role": "assistant", "content": ""}], "needs content or tool_calls"),
+        ([USER, assistant("a", arguments="{"), tool("a")], "must be a JSON object"),
+        ([USER, assistant("a", arguments="[]"), tool("a")], "must be a JSON object"),
+    ],
+)
+def test_a_broken_conversation_is_refused(messages: list[dict[str, Any]], words: str | None) -> None:
+    """Orphan tool messages, unanswered calls, empty assistant messages and broken arguments."""
+    fault = find_fault(messages)
+    assert (fault is None) == (words is None)
+    if words:
+        assert fault is not None
+        assert words in fault
+        with ScriptedModel([{"content": "one"}, {"content": "two"}]) as server:
+            assert post(server, *messages).status_code == 400
+
+
+def test_faults_come_first_and_once() -> None:
+    """Each as often as it says, then the reply."""
+    faults = [{"status": 503, "times": 2}, {"status": 429, "retry_after": 3}]
+    with ScriptedModel([{"content": "one", "faults": faults}]) as server:
+        answers = [post(server, USER) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [503, 503, 429, 200, 200]
+    assert answers[2].headers["retry-after"] == "3"
+
+
+def test_stopping_ends_hanging_answers() -> None:
+    """A test does not wait for a fault to end."""
+    server = ScriptedModel([{"content": "one", "faults": [{"hang": 60}]}]).start()
+    with pytest.raises(httpx2.TimeoutException):
+        httpx2.post(f"{server.url}/chat/completions", json={"messages": [USER]}, timeout=0.2)
+    server.stop()
+    server.stop()
+
+
+@pytest.mark.parametrize("path", [demo.SESSION, STORY], ids=["tally", "node"])
+def test_recorded_sessions_are_whole(path: Path) -> None:
+    """They end with `finish` and hold a description."""
+    entries = json.loads(path.read_text())
+    agent = [entry for entry in entries if "match" not in entry]
+    assert [call["name"] for call in agent[-1]["tool_calls"]] == ["finish"]
+    assert [entry for entry in entries if "match" in entry]

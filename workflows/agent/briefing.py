@@ -1,0 +1,73 @@
+"""The two messages that open a session: who the agent is, and what it is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workflows.agent.messages import AgentTask
+from workflows.agent.prompts import render_prompt
+from workflows.types import Comment, Issue
+from workflows.untrusted import clean_inbound, fence_untrusted
+
+__all__ = ["AgentTask", "brief_agent"]
+
+LONGEST_BODY = 30_000
+LONGEST_COMMENT = 8_000
+LONGEST_GUIDANCE = 12_000
+MOST_COMMENTS = 30
+
+
+def brief_agent(
+    issue: Issue,
+    comments: Sequence[Comment] = (),
+    *,
+    guidance: Mapping[str, str],
+    facts: Sequence[str],
+    test_command: str | None,
+) -> AgentTask:
+    """Brief the agent on an issue.
+
+    ``guidance`` maps the paths of files such as AGENTS.md, taken from the default branch, to their text; ``facts`` are
+    our own sentences about the repository. Text of others is stripped of what a person cannot see, cut, and fenced; of
+    the comments the last 30 are given.
+    """
+    told = f"The repository's tests are run by: `{test_command}`" if test_command else "No test command is known."
+    return AgentTask(
+        system=render_prompt("system"),
+        prompt=render_prompt(
+            "task",
+            issue=_render_issue(issue),
+            discussion=_render_discussion(comments),
+            facts="\n".join(f"- {fact}" for fact in [told, *facts]),
+            guidance=_render_guidance(guidance),
+        ),
+    )
+
+
+def _render_issue(issue: Issue) -> str:
+    return _fenced(f"issue #{issue.number} by {issue.author.login}", f"{issue.title}\n\n{issue.body}", LONGEST_BODY)
+
+
+def _render_discussion(comments: Sequence[Comment]) -> str:
+    if not comments:
+        return "There are no comments."
+    fenced = [
+        _fenced(f"comment by {comment.author.login}", comment.body, LONGEST_COMMENT)
+        for comment in comments[-MOST_COMMENTS:]
+    ]
+    return "\n\n".join(["Its comments, oldest first:", *fenced])
+
+
+def _render_guidance(guidance: Mapping[str, str]) -> str:
+    if not guidance:
+        return "The repository gives no guidance of its own."
+    fenced = [_fenced(path, text, LONGEST_GUIDANCE) for path, text in guidance.items()]
+    return "\n\n".join(["The repository's own guidance for contributors:", *fenced])
+
+
+def _fenced(label: str, text: str, limit: int) -> str:
+    """The text as a person sees it, cut and fenced."""
+    seen = clean_inbound(text).text
+    if len(seen) > limit:
+        seen = f"{seen[:limit]}\n[… {len(seen) - limit} characters left out …]"
+    return fence_untrusted(label, seen)
