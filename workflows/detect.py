@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Iterable
 
 from workflows.detect_node import detect_node
 from workflows.detect_python import detect_python
-from workflows.project import Found, Project
-from workflows.runners import Runner
+from workflows.project import Found, Project, table
+from workflows.runners import Runner, runner_of
 from workflows.types import Noun
+
+__all__ = ["Detected", "Runner", "detect", "runner_for"]
 
 Read = Callable[[str], str | None]
 
@@ -94,6 +96,12 @@ def detect(names: Collection[str], read: Read) -> Detected:
         lock_files=tuple(sorted(name for name in own if _LOCK_NAMES.search(name)))[:_MAX_LOCK_FILES],
         why=tuple(why),
     )
+
+
+def runner_for(command: str, read: Read) -> Runner:
+    """The runner that a command given by somebody starts, followed through the root's ``package.json``."""
+    scripts = table(Project(frozenset({"package.json"}), read).read_json("package.json"), "scripts")
+    return runner_of(command, {name: text for name, text in scripts.items() if isinstance(text, str)})
 
 
 def _in_order(project: Project) -> list[Found]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workflows.detect import Detected, detect
+from workflows.detect import Detected, detect, runner_for
 from workflows.runners import Runner, runner_of
 
 Files = dict[str, str]
@@ -230,3 +230,10 @@ def test_runner_of_a_given_command(command: str, runner: Runner) -> None:
     scripts = {"test": "tsc && jest --ci", "unit": "mocha", "loop": "npm run loop"}
 
     assert runner_of(command, scripts) == runner
+
+
+def test_runner_for_a_policy_command() -> None:
+    """The policy's command has its own runner, whatever was detected; a package.json that is not there is no obstacle."""
+    assert runner_for("npm test", {"package.json": package("vitest run")}.get) == "vitest"
+    assert runner_for("npm test", {}.get) == "other"
+    assert runner_for("pytest", {"package.json": "["}.get) == "pytest"
