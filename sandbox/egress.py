@@ -144,6 +144,7 @@ class EgressProxy:
         try:
             head, rest = _read_head(connection.client)
             request = parse_request(head, self._rules)
+            connection.client.settimeout(self._idle)
             self._note(self._reached, request.host)
             server = self._dial(connection, request)
             if request.tunnel:
@@ -223,8 +224,8 @@ class EgressProxy:
 
     def _pass(self, connection: _Connection, source: socket.socket, sink: socket.socket) -> None:
         """Pass bytes one way until the source ends, or nothing has moved either way for the idle time."""
-        source.settimeout(self._idle)
         try:
+            source.settimeout(self._idle)
             while chunk := self._receive(connection, source):
                 sink.sendall(chunk)
                 connection.last_byte = time.monotonic()
