@@ -33,7 +33,11 @@ EGRESS_PORT = 3128
 _TOOLBOX = Path(__file__).with_name("toolbox")
 _TOOLBOX_TARGET = "/opt/forgehand/toolbox"
 _EGRESS_TARGET = "/run/egress"
-_START = "import sys; sys.path[:0] = ['/opt/forgehand']; from toolbox.serve import main; main()"
+# The system's own python3 before any that a set-up command could have put on the image's PATH.
+_START = """
+export FORGEHAND_PATH="$PATH" PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+exec python3 -I -S -B -c "import sys; sys.path[:0] = ['/opt/forgehand']; from toolbox.serve import main; main()"
+"""
 _MEGABYTE = 1024 * 1024
 _OPEN_SECONDS = 600.0
 _TOOL_SECONDS = 60.0
@@ -198,6 +202,8 @@ class DockerSandbox:
             return f"its container is paused; resume it with: docker unpause {self._container[:12]}"
         if state.get("OOMKilled"):
             return "it used up its memory; raise the memory limit."
+        if state.get("ExitCode") == 137 and not state.get("Running"):
+            return "its container was killed, from outside or by a command in it."
         if not state.get("Running"):
             return f"its container ended with exit code {state.get('ExitCode')}."
         return "its container runs, but the toolbox in it does not answer."
@@ -214,7 +220,7 @@ def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None 
         )
     return {
         "Image": spec.image,
-        "Entrypoint": ["python3", "-I", "-S", "-B", "-c", _START],
+        "Entrypoint": ["/bin/sh", "-c", _START],
         "Cmd": [],
         "User": USER,
         "WorkingDir": WORKSPACE,

@@ -78,7 +78,7 @@ def _exact(text: str, old: str, new: str) -> list[Span]:
 
 def _punctuation(text: str, old: str, new: str) -> list[Span]:
     # The table maps one character to one, so places in the plain text are places in the text.
-    return _substrings(text, text.translate(_ASCII), old.translate(_ASCII), new)
+    return _substrings(text, _plain(text), _plain(old), new)
 
 
 def _substrings(text: str, searched: str, old: str, new: str) -> list[Span]:
@@ -96,6 +96,10 @@ def _substrings(text: str, searched: str, old: str, new: str) -> list[Span]:
         if start == 0 or old[0] == "\n" or text[start - 1] == "\n":
             spans.append(Span(start, len(text), new[:-1] if new.endswith("\n") else new))
     return spans
+
+
+def _plain(text: str) -> str:
+    return text if text.isascii() else text.translate(_ASCII)
 
 
 def _whole_line_deletion(text: str, span: Span) -> Span:
@@ -162,20 +166,23 @@ def _shift(lines: Sequence[str], wanted: Sequence[str], new: str) -> str | None:
 def _line_windows(text: str, old: str, same: Callable[[Sequence[str], Sequence[str]], str | None]) -> list[Span]:
     """Whole lines that equal the lines of ``old`` up to trailing blanks and punctuation, as ``same`` decides."""
     lines = text.split("\n")
-    plain = [line.translate(_ASCII).rstrip() for line in lines]
-    wanted = [line.translate(_ASCII).rstrip() for line in old.split("\n")]
+    plain = [line.rstrip() for line in _plain(text).split("\n")]
+    wanted = [line.rstrip() for line in _plain(old).split("\n")]
     ends_line = wanted[-1] == "" and len(wanted) > 1 and old.endswith("\n")
     if ends_line:
         wanted.pop()
     if not any(wanted):
         return []
+    if not lines[-1]:
+        plain.pop()  # what follows the last newline is no line
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
     key = next(index for index, line in enumerate(wanted) if line)
+    sought = wanted[key].lstrip()
     spans = []
-    for first in range(len(lines) - len(wanted) + 1):
-        if plain[first + key].lstrip() != wanted[key].lstrip():
+    for first in range(len(plain) - len(wanted) + 1):
+        if not plain[first + key].endswith(sought):
             continue
         last = first + len(wanted)
         replacement = same(plain[first:last], wanted)

@@ -41,16 +41,23 @@ def start_tick(pid: int) -> int:
     return _stat(pid)[1]
 
 
-def end_processes(since: int, *, keep: Iterable[int]) -> None:
-    """Kill what started at tick ``since`` or later, wherever it hid, except ``keep`` and their descendants.
+def running() -> frozenset[int]:
+    """The ids of all processes but PID 1 and this one."""
+    return frozenset(int(name) for name in os.listdir("/proc") if name.isdigit()) - {1, os.getpid()}
+
+
+def end_processes(since: int, *, before: Iterable[int], keep: Iterable[int]) -> None:
+    """Kill what came after tick ``since``, wherever it hid, except ``keep``, ``before``, and what descends from those.
+
+    ``before`` are the processes that were running at that tick: a younger one under the same id is another.
 
     Stopped before killed, so that nothing multiplies meanwhile; what still does after some seconds (a fork bomb) takes
     every other process of the container with it, in one call of the kernel.
     """
-    kept = set(keep)
+    kept, older = set(keep), set(before)
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        victims = _victims(since, kept)
+        victims = _victims(since, kept, older)
         if not victims:
             return
         for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -60,15 +67,14 @@ def end_processes(since: int, *, keep: Iterable[int]) -> None:
     _signal(-1, signal.SIGKILL)
 
 
-def _victims(since: int, keep: set[int]) -> list[int]:
-    spared = {0, 1, os.getpid()}
+def _victims(since: int, keep: set[int], before: set[int]) -> list[int]:
     table: dict[int, tuple[int, int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in spared:
-            parent, started = _stat(int(name))
-            if started:
-                table[int(name)] = (parent, started)
-    return [pid for pid, (_, started) in table.items() if started >= since and not _descends(pid, keep, table)]
+    for pid in running():
+        parent, started = _stat(pid)
+        if started:
+            table[pid] = (parent, started)
+    spared = keep | {pid for pid in before if pid in table and table[pid][1] <= since}
+    return [pid for pid in table if not _descends(pid, spared, table)]
 
 
 def _descends(pid: int, keep: set[int], table: dict[int, tuple[int, int]]) -> bool:

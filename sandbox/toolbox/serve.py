@@ -36,6 +36,7 @@ class Toolbox:
     """The operations of the protocol: each takes a message and its attachment, and gives the same."""
 
     def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
         paths = Paths([_WORKSPACE, "/tmp"])
         self._shell = Shell(_WORKSPACE, environment)
         self._files = Files(paths)
@@ -53,8 +54,9 @@ class Toolbox:
         """Fill the workspace and start the forwarder."""
         if message["egress"]:
             start_forwarding(message["egress"]["port"], message["egress"]["socket"])
-        if shutil.which("bash") is None:
-            raise WorkspaceError("The image has no bash. Use an image with bash, git and python3.")
+        for program in ("bash", "git"):
+            if shutil.which(program, path=self._environment["PATH"]) is None:
+                raise WorkspaceError(f"The image has no {program}. Use an image with bash, git and python3.")
         self._workspace.fill(message["commit"])
         return {}, b""
 
@@ -148,7 +150,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
     environment = dict(os.environ)
-    environment.pop("HOSTNAME", None)
+    environment["PATH"] = environment.pop("FORGEHAND_PATH", os.defpath)
+    for name in ("HOSTNAME", "PWD", "OLDPWD", "SHLVL", "_"):
+        environment.pop(name, None)
     stream = Stream()
     stream.read_key()
     first, _ = stream.receive()

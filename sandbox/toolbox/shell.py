@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import shlex
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from .output import HeadAndTail
-from .processes import OomCounter, end_processes, start_tick
+from .processes import OomCounter, end_processes, running, start_tick
 
 _GRACE_AFTER_TERM = 2.0
 _GRACE_FOR_PIPE = 0.3
@@ -43,7 +44,7 @@ class Shell:
         began = time.monotonic()
         if "\0" in command:
             return _answer(2, "The command holds a NUL character; remove it.\n", began)
-        kills = self._oom.read()
+        kills, before = self._oom.read(), running()
         with contextlib.ExitStack() as descriptors:
             state: int | None = None
             script = command
@@ -54,7 +55,7 @@ class Shell:
             process = self._start_bash(script, environment, state)
             descriptors.callback(self.forget, process)
             output = HeadAndTail(output_limit)
-            timed_out = self._watch(process, output, began + timeout)
+            timed_out = self._watch(process, output, began + timeout, before)
             if state is not None:
                 self._keep(state)
         text, truncated = output.render()
@@ -114,7 +115,7 @@ class Shell:
                 return self.spawn(argv, cwd=cwd, environment=merged, pass_fds=tuple(fds))
             except BlockingIOError:
                 # The process limit is reached: leftovers of earlier commands, or a fork bomb among them.
-                end_processes(0, keep=self._active)
+                end_processes(0, before=(), keep=self._active)
                 return self.spawn(argv, cwd=cwd, environment=merged, pass_fds=tuple(fds))
         finally:
             if long_script is not None:
@@ -132,49 +133,83 @@ class Shell:
         if 0 < size <= _STATE_BYTES:
             self._state = os.pread(state, size, 0)
 
-    def _watch(self, process: subprocess.Popen[bytes], output: HeadAndTail, deadline: float) -> bool:
+    def _watch(
+        self, process: subprocess.Popen[bytes], output: HeadAndTail, deadline: float, before: frozenset[int]
+    ) -> bool:
         """Read until the command has ended; at the deadline end it and what it started. True when it was too late."""
         assert process.stdout is not None
         pipe = process.stdout.fileno()
         since = start_tick(process.pid)
-        open_pipe = self._read_until(process, pipe, output, deadline)
-        timed_out = process.poll() is None
-        if timed_out:
-            _signal_group(process.pid, signal.SIGTERM)
-            if open_pipe:
-                open_pipe = self._read_until(process, pipe, output, time.monotonic() + _GRACE_AFTER_TERM)
-            else:
-                _wait(process, _GRACE_AFTER_TERM)
-            with self._lock:
-                others = self._active - {process.pid}
-            _signal_group(process.pid, signal.SIGKILL)
-            end_processes(since, keep=others)
-            process.wait()
-        if open_pipe:
-            open_pipe = _drain(pipe, output, time.monotonic() + _GRACE_FOR_PIPE)
-        if open_pipe:
+        with _Ending(process) as ending:
+            open_pipe = _read_until(ending, pipe, output, deadline)
+            timed_out = not ending.wait(deadline)
+            if timed_out:
+                _signal_group(process.pid, signal.SIGTERM)
+                late = time.monotonic() + _GRACE_AFTER_TERM
+                open_pipe = open_pipe and _read_until(ending, pipe, output, late)
+                ending.wait(late)
+                with self._lock:
+                    others = self._active - {process.pid}
+                _signal_group(process.pid, signal.SIGKILL)
+                end_processes(since, before=before, keep=others)
+        process.wait()
+        if open_pipe and _drain(pipe, output, time.monotonic() + _GRACE_FOR_PIPE):
             # A background process keeps the pipe: closing it would end that process with SIGPIPE at its next line.
             with contextlib.suppress(RuntimeError):
                 threading.Thread(target=_discard, args=(os.dup(pipe),), daemon=True).start()
         process.stdout.close()
         return timed_out
 
-    def _read_until(self, process: subprocess.Popen[bytes], pipe: int, output: HeadAndTail, deadline: float) -> bool:
-        """Read until end of file (False), or until the process has ended or the deadline has passed (True)."""
-        poller = select.poll()
-        poller.register(pipe, select.POLLIN | select.POLLHUP)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return True
-            if poller.poll(min(left, _TICK) * 1000):
-                chunk = os.read(pipe, 1 << 16)
-                if not chunk:
-                    _wait(process, deadline - time.monotonic())
-                    return False
-                output.add(chunk)
-            elif process.poll() is not None:
-                return True
+
+class _Ending:
+    """When a process ends: told by the kernel at once where it has pidfds, else looked for every few milliseconds."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.descriptor = -1
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self.descriptor = os.pidfd_open(process.pid)
+
+    def __enter__(self) -> _Ending:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+    def wait(self, deadline: float) -> bool:
+        """Whether the process has ended by ``deadline`` (monotonic)."""
+        left = max(deadline - time.monotonic(), 0)
+        if self.descriptor >= 0:
+            return bool(_poll([self.descriptor], left))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(left)
+        return self._process.poll() is not None
+
+
+def _read_until(ending: _Ending, pipe: int, output: HeadAndTail, deadline: float) -> bool:
+    """Read until end of file (False), or until the process has ended or the deadline has passed (True)."""
+    watched = [pipe] if ending.descriptor < 0 else [pipe, ending.descriptor]
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return True
+        ready = _poll(watched, left if len(watched) > 1 else min(left, _TICK))
+        if pipe in ready:
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return False
+            output.add(chunk)
+        elif ready or (len(watched) == 1 and ending.wait(0)):
+            return True
+
+
+def _poll(descriptors: Sequence[int], seconds: float) -> set[int]:
+    poller = select.poll()
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poller.poll(math.ceil(seconds * 1000))}
 
 
 def _answer(code: int | None, text: str, began: float) -> dict[str, object]:
@@ -189,11 +224,6 @@ def _answer(code: int | None, text: str, began: float) -> dict[str, object]:
     }
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(max(seconds, 0))
-
-
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
@@ -202,15 +232,14 @@ def _signal_group(group: int, number: int) -> None:
 def _drain(pipe: int, output: HeadAndTail, deadline: float) -> bool:
     """Take what is already in the pipe and what comes within the grace; False at end of file."""
     while True:
-        left = deadline - time.monotonic()
-        ready, _, _ = select.select([pipe], [], [], max(left, 0))
-        if not ready:
+        left = max(deadline - time.monotonic(), 0)
+        if not _poll([pipe], left):
             return True
         chunk = os.read(pipe, 1 << 16)
         if not chunk:
             return False
         output.add(chunk)
-        if left <= 0:
+        if not left:
             return True
 
 

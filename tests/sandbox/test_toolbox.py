@@ -1,0 +1,612 @@
+"""The toolbox: commands, file tools and changes, as a caller sees them through a real container."""
+
+from __future__ import annotations
+
+import ast
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.container import ChangeTooLarge, FileChange, Limits, SandboxSpec, SandboxUnavailable
+from sandbox.docker import DockerSandbox, DockerSandboxes
+from sandbox.toolbox.edits import replace_text
+from sandbox.toolbox.output import HeadAndTail
+from sandbox.toolbox.paths import Paths
+from sandbox.toolbox.search import Search
+from sandbox.toolbox.shell import Shell
+from tests.sandbox.conftest import Mirror
+
+EDITS = json.loads((Path(__file__).parent / "cases" / "edits.json").read_text())
+TOOLBOX = sorted((Path(__file__).parents[2] / "sandbox" / "toolbox").glob("*.py"))
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+def fresh(sandboxes: DockerSandboxes, sandbox_image: str, mirror: Mirror) -> Iterator[DockerSandbox]:
+    """A container of the test's own, for tests that change the workspace."""
+    with sandboxes.open(SandboxSpec(sandbox_image, "fresh", mirror=mirror.path, commit=mirror.commit)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def small(sandboxes: DockerSandboxes, sandbox_image: str) -> Iterator[DockerSandbox]:
+    """A container with little of everything, for tests that use it all up."""
+    limits = Limits(memory_mb=256, pids=64, workspace_mb=16, tmp_mb=16, home_mb=16)
+    with sandboxes.open(SandboxSpec(sandbox_image, "small", limits=limits)) as sandbox:
+        yield sandbox
+
+
+def run(sandbox: DockerSandbox, command: str, **options: Any) -> str:
+    return sandbox.execute(command, **{"timeout": 20, **options}).output
+
+
+@pytest.mark.parametrize("path", TOOLBOX, ids=lambda path: path.name)
+def test_the_toolbox_is_python_3_9_and_standard_library(path: Path) -> None:
+    """Every file parses as Python 3.9 and imports nothing but the standard library and its neighbours."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    found |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level == 0}
+    allowed = {
+        "__future__",
+        "collections.abc",
+        "typing",
+        "os",
+        "re",
+        "json",
+        "struct",
+        "select",
+        "signal",
+        "time",
+        "math",
+    }
+    allowed |= {
+        "subprocess",
+        "threading",
+        "queue",
+        "shutil",
+        "shlex",
+        "stat",
+        "socket",
+        "ctypes",
+        "contextlib",
+        "bisect",
+    }
+    assert found <= allowed | {"difflib", "sys", "traceback", "_blake2", "_operator", "hashlib"}
+
+
+# Commands
+
+
+def test_a_command_answers_with_code_output_and_time(box: DockerSandbox) -> None:
+    """Both outputs in order, the exit code as it was, a signal as 128 + its number, no input, no terminal."""
+    result = box.execute("echo out; echo err >&2; exit 3", timeout=10)
+    assert (result.exit_code, result.output, result.ok, result.truncated) == (3, "out\nerr\n", False, False)
+    assert 0 < result.seconds < 5
+    assert box.execute("kill -SEGV $$", timeout=10).exit_code == 139
+    assert run(box, "read line; echo $?; test -t 0 || test -t 1 || echo no terminal") == "1\nno terminal\n"
+    assert run(box, "pwd; cat src/app.py | head -1") == "/workspace\ndef answer():\n"
+    assert run(box, "echo $LIKE", environment={"LIKE": "this 'one'"}) == "this 'one'\n"
+
+
+def test_a_command_may_be_long_or_odd(box: DockerSandbox) -> None:
+    """Above the kernel's limit for one argument, with any character but NUL, and with a syntax error."""
+    long = "cat <<'END' | wc -c\n" + "x" * 300_000 + "\nEND"
+    assert run(box, long) == "300001\n"
+    assert run(box, long, carry=True) == "300001\n"
+    assert run(box, "echo 'é😀'") == "é😀\n"
+    assert "NUL" in run(box, "echo a\0b")
+    assert box.execute("echo 'unfinished", timeout=10).exit_code == 2
+    assert run(box, "printf '\\377\\n'") == "\ufffd\n"
+
+
+def test_state_is_carried_on_request(box: DockerSandbox) -> None:
+    """Folder and exports of a carried command reach the next carried one, whatever its exit code, and no other."""
+    given = {"GIVEN": "a 'b' $c"}
+    assert (
+        box.execute(
+            "cd src && export KEPT='a\nb' && plain=1; exit 7", timeout=10, carry=True, environment=given
+        ).exit_code
+        == 7
+    )
+    assert run(box, 'pwd; echo "$KEPT|$GIVEN|$plain"', carry=True) == "/workspace/src\na\nb|a 'b' $c|\n"
+    assert run(box, 'pwd; echo "$KEPT"') == "/workspace\n\n"
+    assert run(box, "set -e; cd /tmp; export KEPT=new; false", carry=True) == ""
+    assert run(box, 'pwd; echo "$KEPT $GIVEN"', carry=True, environment={"GIVEN": "later"}) == "/tmp\nnew later\n"
+    assert run(box, "mkdir -p /tmp/gone && cd /tmp/gone && rmdir /tmp/gone", carry=True) == ""
+    assert run(box, "pwd", carry=True) == "/workspace\n"
+    assert run(box, "unset KEPT; cd /workspace", carry=True) == ""
+    assert run(box, "trap 'echo bye' EXIT; echo hi", carry=True) == "hi\nbye\n"
+
+
+def test_output_keeps_head_and_tail(box: DockerSandbox) -> None:
+    """Half of the limit from each end, in characters, and one plain line for the rest."""
+    result = box.execute("seq 1 100000", timeout=20, output_limit=200)
+    whole = "".join(f"{number}\n" for number in range(1, 100_001))
+    assert result.truncated
+    assert result.output == f"{whole[:100]}\n[... {len(whole) - 200} characters left out ...]\n{whole[-100:]}"
+    exact = box.execute("printf 'é%.0s' $(seq 200)", timeout=20, output_limit=200)
+    assert (exact.output, exact.truncated) == ("é" * 200, False)
+
+
+@pytest.mark.parametrize("size", [199, 200, 201, 799, 800, 801, 1599, 1601, 2401, 9999])
+@pytest.mark.parametrize("piece", [1, 7, 64, 100_000])
+def test_head_and_tail_are_exact_at_every_size(size: int, piece: int) -> None:
+    """However the bytes arrive, what is kept and what is counted add up."""
+    text = "".join(chr(0x100 + number % 500) for number in range(size))
+    sink = HeadAndTail(200)
+    raw = text.encode()
+    for at in range(0, len(raw), piece):
+        sink.add(raw[at : at + piece])
+    kept, cut = sink.render()
+    expected = text if size <= 200 else f"{text[:100]}\n[... {size - 200} characters left out ...]\n{text[-100:]}"
+    assert (kept, cut) == (expected, size > 200)
+
+
+def test_a_gigabyte_of_output_is_bounded(box: DockerSandbox) -> None:
+    """A GB on one line is read to its end, kept to its limit, and leaves the toolbox small."""
+    result = box.execute("head -c 1G /dev/zero | tr '\\0' A; echo end >&2", timeout=60)
+    assert result.ok
+    assert len(result.output) < 31_000
+    assert result.output.endswith("Aend\n")
+    assert "[... 1073711828 characters left out ...]" in result.output
+    peak = run(box, "grep VmHWM /proc/$(pgrep -x forgehand)/status")
+    assert int(peak.split()[1]) < 50 * 1024
+
+
+def test_the_deadline_ends_everything(box: DockerSandbox) -> None:
+    """A command that ignores TERM and a child that fled its session are both gone soon after the deadline."""
+    stubborn = (
+        "trap '' TERM INT HUP; setsid bash -c \"trap '' TERM; exec -a fled sleep 300\" & "
+        "(setsid sleep 301 > /dev/null 2>&1 &) ; echo started; while :; do sleep 1; done"
+    )
+    bystander = "setsid sleep 302 > /dev/null 2>&1 & echo kept"
+    assert run(box, bystander) == "kept\n"
+    began = time.monotonic()
+    result = box.execute(stubborn, timeout=1)
+    assert (result.exit_code, result.timed_out, result.output) == (None, True, "started\n")
+    assert time.monotonic() - began < 8
+    assert (
+        run(box, "pgrep -f '^(fled|sleep) 30[01]$' | wc -l; pgrep -f '^sleep 302$' | wc -l; pkill -f '^sleep 302'")
+        == "0\n1\n"
+    )
+
+
+def test_a_busy_loop_and_a_closed_pipe_meet_the_deadline(box: DockerSandbox) -> None:
+    """Neither a spinning command nor one that has closed its outputs outlives its deadline."""
+    assert box.execute("while :; do :; done", timeout=0.5).timed_out
+    assert box.execute("exec >&- 2>&-; sleep 100", timeout=0.5).timed_out
+    assert box.execute("exec >&- 2>&-; sleep 0.2; exit 4", timeout=10).exit_code == 4
+
+
+def test_a_background_process_does_not_hang_the_reader(box: DockerSandbox) -> None:
+    """The answer comes when the command ends; what it left in the background lives on and may keep writing."""
+    began = time.monotonic()
+    result = box.execute("(while echo tick; do sleep 0.1; done) & echo ready", timeout=30)
+    assert result.ok
+    assert time.monotonic() - began < 5
+    assert result.output.startswith(("ready\n", "tick\n"))
+    assert run(
+        box, "sleep 0.5; pgrep -fc 'while echo tick' > /dev/null && echo lives; pkill -f 'while echo tick'"
+    ).startswith("lives")
+
+
+def test_tools_answer_while_a_command_runs(box: DockerSandbox) -> None:
+    """A long command does not block a read."""
+    runner = threading.Thread(target=box.execute, args=("sleep 2",), kwargs={"timeout": 10})
+    runner.start()
+    began = time.monotonic()
+    assert box.tool("read_file", {"path": "README.md"}).ok
+    assert time.monotonic() - began < 1.5
+    runner.join()
+
+
+def test_out_of_memory_is_read_from_the_kernel(small: DockerSandbox) -> None:
+    """A child that was ended for memory is reported as such, exit code 137 alone is not, and the toolbox survives."""
+    hungry = 'python3 -c "a = []\nwhile True: a.append(bytearray(8 << 20))"'
+    result = small.execute(hungry + "; echo code $?", timeout=60)
+    assert (result.out_of_memory, result.output.splitlines()[-1]) == (True, "code 137")
+    guess = small.execute("kill -KILL $$", timeout=10)
+    assert (guess.exit_code, guess.out_of_memory) == (137, False)
+
+
+def test_a_fork_bomb_is_bounded(small: DockerSandbox) -> None:
+    """The bomb meets the process limit, its deadline ends it, and the next command works."""
+    result = small.execute("bomb() { bomb | bomb & }; bomb; sleep 1; while :; do sleep 1; done", timeout=2)
+    assert result.timed_out
+    assert run(small, "echo still; ps --no-headers -e | wc -l").startswith("still\n")
+    small.execute("bomb() { bomb | bomb & }; bomb", timeout=5)
+    assert small.execute("echo again", timeout=20).output.endswith("again\n")
+
+
+def test_full_disks_are_an_answer(small: DockerSandbox) -> None:
+    """Filling a folder ends with "no space left" at its cap; commands and tools go on."""
+    for folder in ("/workspace", "/tmp", "/home/agent", "/dev/shm"):
+        assert "No space left" in run(small, f"dd if=/dev/zero of={folder}/fill bs=1M 2>&1")
+    answer = small.tool("write_file", {"path": "more.txt", "content": "x" * 100_000})
+    assert not answer.ok
+    assert "No space left" in answer.text
+    assert run(small, "export A=1", carry=True) == ""
+    assert run(small, "echo $A; rm -f /workspace/fill /tmp/fill ~/fill /dev/shm/fill", carry=True) == "1\n"
+
+
+def test_zombies_are_reaped(box: DockerSandbox) -> None:
+    """Sixty orphans leave no zombie: PID 1 takes care of them."""
+    run(box, "for i in $(seq 60); do (sleep 0.05 &); done; sleep 0.5")
+    assert run(box, "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l") == "0\n"
+
+
+# Reading and finding
+
+
+def test_reading_numbers_lines_and_pages(box: DockerSandbox) -> None:
+    """Lines are numbered from 1, pages say how to go on, and an offset beyond the end is explained."""
+    assert box.tool("read_file", {"path": "src/app.py"}).text == "     1\tdef answer():\n     2\t    return 41"
+    run(box, "seq 1 5000 > /tmp/long.txt; head -c 100000 /dev/zero | tr '\\0' b > /tmp/wide.txt; touch /tmp/empty")
+    page = box.tool("read_file", {"path": "/tmp/long.txt", "offset": 10, "limit": 2})
+    assert page.text == "    10\t10\n    11\t11\n(lines 10 to 11 of 5000; read on with offset 12)"
+    assert dict(page.data) == {"path": "/tmp/long.txt", "lines": 5000, "first": 10, "last": 11}
+    assert box.tool("read_file", {"path": "/tmp/long.txt"}).text.endswith(
+        "(lines 1 to 2000 of 5000; read on with offset 2001)"
+    )
+    assert "98000 characters left out" in box.tool("read_file", {"path": "/tmp/wide.txt"}).text
+    assert "5000 lines" in box.tool("read_file", {"path": "/tmp/long.txt", "offset": 6000}).text
+    assert box.tool("read_file", {"path": "/tmp/empty"}).text == "(the file is empty)"
+    assert box.tool("read_file", {"path": "windows.txt"}).text == "     1\tone\n     2\ttwo\n     3\tthree"
+
+
+def test_reading_refuses_what_is_not_text(box: DockerSandbox) -> None:
+    """Pictures, binaries, folders, pipes and absent files are refused with the reason."""
+    run(box, "mkfifo /tmp/pipe; printf 'a\\0b' > /tmp/binary; ln -sf /dev/zero /tmp/zero")
+    for path, reason in (
+        ("picture.png", "PNG image"),
+        ("/tmp/binary", "binary file of 3 bytes"),
+        ("src", "is a folder"),
+        ("/tmp/pipe", "not a regular file"),
+        ("none.txt", "no file none.txt"),
+        ("/tmp/zero", "symbolic link"),
+    ):
+        answer = box.tool("read_file", {"path": path})
+        assert not answer.ok
+        assert reason in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("../etc/passwd", "'..'"),
+        ("src/../../x", "'..'"),
+        ("/etc/passwd", "outside the workspace"),
+        ("/workspacex/a", "outside the workspace"),
+        ("a\0b", "NUL"),
+        ("", "empty"),
+        ("/tmp/out/passwd", "symbolic link to /etc/passwd"),
+        ("\ud800", "broken character"),
+    ],
+)
+def test_paths_stay_inside(box: DockerSandbox, path: str, reason: str) -> None:
+    """No tool follows a path out of the workspace and /tmp, and the refusal says what is allowed."""
+    run(box, "ln -sfn /etc /tmp/out")
+    for name, more in (
+        ("read_file", {}),
+        ("write_file", {"content": "x"}),
+        ("edit", {"old_string": "a", "new_string": "b"}),
+        ("grep", {"pattern": "root"}),
+        ("glob", {"pattern": "*"}),
+    ):
+        answer = box.tool(name, {"path": path, **more})
+        assert not answer.ok
+        assert reason in answer.text, answer.text
+    if "\ud800" not in path:
+        assert box.read_bytes(path, limit=10_000) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [
+        ("read_file", {"path": 5}, "'path' must be text, but it was int 5. Expected: read_file {path: text, offset?"),
+        ("read_file", {"path": "a", "offset": "ten"}, "'offset' must be a whole number"),
+        ("read_file", {"path": "a", "limit": True}, "'limit' must be a whole number"),
+        ("read_file", {}, "needs the argument 'path'"),
+        ("edit", {"path": "a", "old_string": "b", "new_string": ["c"]}, "'new_string' must be text"),
+        ("edit", {"path": "a", "old_string": "b", "new_string": "c", "replace_all": "yes"}, "must be true or false"),
+        ("glob", {"pattern": "*", "folder": "src"}, "no argument 'folder'"),
+        ("view", {"path": "a"}, "no tool 'view' here. The tools are: edit, glob"),
+    ],
+)
+def test_wrong_arguments_teach(box: DockerSandbox, name: str, arguments: dict[str, Any], reason: str) -> None:
+    """A call that cannot be understood is answered with what the tool expects, not with an exception."""
+    answer = box.tool(name, arguments)
+    assert not answer.ok
+    assert reason in answer.text
+
+
+def test_forgiving_where_it_is_safe(box: DockerSandbox) -> None:
+    """A null optional argument is absent, and 2.0 is a whole number."""
+    answer = box.tool("read_file", {"path": "windows.txt", "offset": 2.0, "limit": None})
+    assert answer.text == "     2\ttwo\n     3\tthree"
+
+
+def test_grep_finds_and_bounds(box: DockerSandbox) -> None:
+    """Matches are sorted and numbered, ignored files and .git stay out, limits are said, bad patterns are explained."""
+    run(box, "echo answer > ignored.log")
+    assert box.tool("grep", {"pattern": "answer"}).text == "src/app.py:1:def answer():"
+    assert box.tool("grep", {"pattern": "answer", "glob": "*.md"}).text == "No matches."
+    assert box.tool("grep", {"pattern": "VALUE", "path": "src/deep"}).text == "src/deep/er/util.py:1:VALUE = 1"
+    run(box, "seq 1 5000 > /tmp/long.txt")
+    many = box.tool("grep", {"pattern": "1", "path": "/tmp/long.txt", "limit": 3})
+    assert many.text.count("long.txt:") == 3
+    assert "only the first 3 lines" in many.text
+    bad = box.tool("grep", {"pattern": "("})
+    assert not bad.ok
+    assert "regex" in bad.text
+    assert box.tool("grep", {"pattern": "--files"}).text == "No matches."
+    assert not box.tool("grep", {"pattern": "x", "path": "none"}).ok
+    run(box, "rm ignored.log")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("*.py", None, ["src/app.py", "src/deep/er/util.py"]),
+        ("src/*.py", None, ["src/app.py"]),
+        ("src/**/*.py", None, ["src/app.py", "src/deep/er/util.py"]),
+        ("**/util.py", None, ["src/deep/er/util.py"]),
+        ("*.{md,txt}", None, ["README.md", "gone/only.txt", "windows.txt"]),
+        ("[!a-z]*", None, [".gitignore", "README.md"]),
+        ("*.py", "src/deep", ["src/deep/er/util.py"]),
+        ("/workspace/src/*.py", None, ["src/app.py"]),
+    ],
+)
+def test_glob_finds_names(box: DockerSandbox, pattern: str, path: str | None, expected: list[str]) -> None:
+    """Sorted names relative to the workspace; * stays in a folder, ** does not, and a bare pattern looks everywhere."""
+    assert box.tool("glob", {"pattern": pattern, "path": path}).text.splitlines() == expected
+
+
+def test_search_without_ripgrep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image without ripgrep gets a clear answer for grep, and names all the same from glob."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a.py", "sub/b.py", "c.txt"):
+        (tmp_path / name).touch()
+    search = Search(Paths([str(tmp_path)]), Shell(str(tmp_path), {}))
+    monkeypatch.setenv("PATH", "")
+    found, text, _ = search.grep("x")
+    assert not found
+    assert "no ripgrep" in text
+    assert "Use bash: grep" in text
+    assert search.glob("*.py")[1].splitlines() == ["a.py", "sub/b.py"]
+
+
+# Changing
+
+
+@pytest.mark.parametrize("case", EDITS, ids=lambda case: case["id"])
+def test_edit_vectors(case: dict[str, Any]) -> None:
+    """The edits of other agents' test suites end as our policy says; where either is fine, never in a third way."""
+    edited = replace_text(case["content"], case["old"], case["new"], replace_all=case["replace_all"])
+    policy = case["policy"]
+    if policy["ok"] is None:
+        assert edited.content is None or edited.content in policy["either"]
+    elif policy["ok"]:
+        assert edited.content == policy["content"]
+    else:
+        assert (edited.content, edited.error) == (None, policy["error"])
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "new", "replace_all", "expected"),
+    [
+        ("\ufeffa\nb\n", "a\n", "x\n", False, "\ufeffx\nb\n"),
+        ("a\r\nb\nc\r\nd\r\n", "b\nc\n", "x\ny\n", False, "a\r\nx\r\ny\r\nd\r\n"),
+        ("a\r\nb\nc\n", "c", "x", False, "a\r\nb\nx\n"),
+        ("aXbX", "X", "", True, "ab"),
+        ("a\nb\na\n", "a\n", "", True, "b\n"),
+        ("\ta\n\t\tb\n", "a\n\tb\n", "c\n\n\td\n", False, "\tc\n\n\t\td\n"),
+        ("a\n  b\n", "    a\n      b\n", "    x\n      y\n", False, "x\n  y\n"),
+        ("a\n  b\n", "    a\n      b\n", "x\n", False, None),
+        ("aaa", "aa", "b", False, None),
+        ("aaaa", "aa", "b", True, "bb"),
+        ("x = “one”\n", 'x = "one"', 'x = "two"', False, 'x = "two"\n'),
+        ("a \nb\na\t\nb\n", "a\nb\n", "c\n", False, None),
+        ("a \nb\na\t\nb\n", "a\nb\n", "c\n", True, "c\nc\n"),
+        ("if x:\n    a\n", "a\nb", "c", False, None),
+    ],
+)
+def test_edits_keep_the_rest(content: str, old: str, new: str, replace_all: bool, expected: str | None) -> None:
+    """BOM, line endings, indents and the end of the file stay; two candidates are refused in every pass."""
+    assert replace_text(content, old, new, replace_all=replace_all).content == expected
+
+
+def test_a_failed_edit_shows_the_way() -> None:
+    """The nearest lines are shown with their numbers, and an edit that is in the file already is called that."""
+    text = "def one():\n    return compute(1, 2)\n"
+    near = replace_text(text, "    return compute(1,2)\n", "x")
+    assert "2\t    return compute(1, 2)" in near.explanation
+    assert near.lines == (2,)
+    done = replace_text(text, "def zero():\n", "def one():\n")
+    assert (done.error, done.lines) == ("already_applied", (1,))
+    twice = replace_text("a\nb\na\n", "a", "c")
+    assert "2 times, at lines 1, 3" in twice.explanation
+
+
+def test_a_large_edit_is_quick() -> None:
+    """A hundred thousand lines and a missing text cost a moment, not a minute."""
+    text = "".join(f"line {number}\n" for number in range(100_000))
+    began = time.monotonic()
+    assert replace_text(text, "line x\nline y\n", "z").error == "not_found"
+    assert replace_text("a" * 100_000, "a", "b", replace_all=True).content == "b" * 100_000
+    assert time.monotonic() - began < 10
+
+
+def test_edit_needs_a_read_and_notices_changes(fresh: DockerSandbox) -> None:
+    """An unread or since changed file is refused with what to do; mode, CRLF and links survive; a snippet is shown."""
+    change = {"path": "run.sh", "old_string": "echo run", "new_string": "echo walk"}
+    assert "Read run.sh with read_file" in fresh.tool("edit", change).text
+    fresh.tool("read_file", {"path": "run.sh"})
+    run(fresh, "echo '# more' >> run.sh")
+    assert "changed since you read it" in fresh.tool("edit", change).text
+    fresh.tool("read_file", {"path": "run.sh"})
+    done = fresh.tool("edit", change)
+    assert done.ok
+    assert done.text == "Edited run.sh in 1 place:\n     1\t#!/bin/sh\n     2\techo walk\n     3\t# more"
+    assert dict(done.data) == {"path": "run.sh", "line": 2, "replacements": 1}
+    assert run(fresh, "stat -c %a run.sh; ./run.sh") == "755\nwalk\n"
+    assert fresh.tool("edit", {**change, "old_string": "walk", "new_string": "go"}).ok, "its own edit is no surprise"
+    fresh.tool("read_file", {"path": "link"})
+    assert fresh.tool("edit", {"path": "link", "old_string": "Sample", "new_string": "Other"}).ok
+    assert run(fresh, "readlink link; cat README.md") == "README.md\n# Other\n"
+    fresh.tool("read_file", {"path": "windows.txt"})
+    assert fresh.tool("edit", {"path": "windows.txt", "old_string": "one\ntwo\n", "new_string": "1\n2\n"}).ok
+    assert fresh.read_bytes("windows.txt", limit=100) == b"1\r\n2\r\nthree\r\n"
+    assert run(fresh, "ls -A | grep -c forgehand") == "0\n"
+
+
+def test_write_file_creates_and_overwrites(fresh: DockerSandbox) -> None:
+    """Parents are made, a mode is kept, a written file counts as read, and a folder is not overwritten."""
+    assert (
+        fresh.tool("write_file", {"path": "new/deep/a.txt", "content": "a\nb"}).text
+        == "Created new/deep/a.txt: 2 lines, 3 bytes."
+    )
+    assert fresh.tool("edit", {"path": "new/deep/a.txt", "old_string": "b", "new_string": "c"}).ok
+    assert fresh.tool("write_file", {"path": "run.sh", "content": "#!/bin/sh\n"}).text.startswith("Overwrote run.sh")
+    assert run(fresh, "stat -c %a run.sh new/deep/a.txt") == "755\n644\n"
+    assert not fresh.tool("write_file", {"path": "src", "content": ""}).ok
+    assert not fresh.tool("write_file", {"path": "README.md/x", "content": ""}).ok
+
+
+def test_read_bytes(box: DockerSandbox) -> None:
+    """A file's bytes as they are; None above the limit, for a folder, and for what is not there."""
+    assert box.read_bytes("picture.png", limit=100) == b"\x89PNG\r\n\x1a\n\x00\x00"
+    assert box.read_bytes("/workspace/picture.png", limit=10) == b"\x89PNG\r\n\x1a\n\x00\x00"
+    assert box.read_bytes("picture.png", limit=9) is None
+    assert box.read_bytes("src", limit=9) is None
+    assert box.read_bytes("none", limit=9) is None
+    run(box, "head -c 20M /dev/urandom > /tmp/big; sha256sum /tmp/big")
+    big = box.read_bytes("/tmp/big", limit=30 * MEGABYTE)
+    assert big is not None
+    assert len(big) == 20 * MEGABYTE
+
+
+# Taking changes out and putting them in
+
+CHANGE = r"""
+set -e
+sed -i 's/41/42/' src/app.py
+git commit --quiet -am 'inside'
+printf 'x\0y' > data.bin
+printf 'a\r\nb\r\n' > new-windows.txt
+printf '#!/bin/sh\n' > tool && chmod +x tool
+chmod +x src/deep/er/util.py
+ln -s src/app.py pointer
+ln -sfn windows.txt link
+rm gone/only.txt
+rm README.md && mkdir README.md && echo inside > README.md/index
+touch 'sp ace é "q".txt'
+echo noise > some.log
+git rm --quiet --cached windows.txt
+"""
+
+
+def test_changes_go_out_and_in_again(
+    fresh: DockerSandbox, sandboxes: DockerSandboxes, sandbox_image: str, mirror: Mirror
+) -> None:
+    """Commits, bytes, modes, links, deletions and a file that became a folder arrive unchanged in another container."""
+    made = fresh.execute(CHANGE, timeout=20)
+    assert made.ok, made.output
+    changes = fresh.export_changes(max_files=50, max_bytes=10_000)
+    assert {change.path: (change.mode, change.content) for change in changes} == {
+        "README.md": (None, None),
+        "README.md/index": ("100644", b"inside\n"),
+        "data.bin": ("100644", b"x\0y"),
+        "gone/only.txt": (None, None),
+        "link": ("120000", b"windows.txt"),
+        "new-windows.txt": ("100644", b"a\r\nb\r\n"),
+        "pointer": ("120000", b"src/app.py"),
+        'sp ace é "q".txt': ("100644", b""),
+        "src/app.py": ("100644", b"def answer():\n    return 42\n"),
+        "src/deep/er/util.py": ("100755", b"VALUE = 1\n"),
+        "tool": ("100755", b"#!/bin/sh\n"),
+    }
+    with sandboxes.open(SandboxSpec(sandbox_image, "again", mirror=mirror.path, commit=mirror.commit)) as other:
+        other.apply_changes(changes)
+        assert other.export_changes(max_files=50, max_bytes=10_000) == changes
+        other.apply_changes(changes)
+        assert other.export_changes(max_files=50, max_bytes=10_000) == changes
+        assert run(other, "ls -d gone") != "gone\n"
+
+
+def test_changes_survive_a_hostile_repository(fresh: DockerSandbox) -> None:
+    """Filters, hooks, a broken index, no .git at all: what is in the tree comes out, and nothing is run for it."""
+    assert fresh.execute(
+        "echo one > a.txt; git config filter.x.clean 'touch /tmp/ran; cat';"
+        "git config core.excludesFile /tmp/all; echo '*' > /tmp/all; git config --global core.excludesFile /tmp/all;"
+        "echo '* filter=x' > .git/info/attributes; git update-index --assume-unchanged README.md;"
+        "git config core.fsmonitor 'touch /tmp/ran; true'; echo more >> README.md; rm -f /tmp/ran",
+        timeout=10,
+    ).ok
+    names = ["README.md", "a.txt"]
+    assert [change.path for change in fresh.export_changes(max_files=9, max_bytes=1000)] == names
+    run(fresh, "echo junk > .git/index; rm -f .git/HEAD")
+    assert [change.path for change in fresh.export_changes(max_files=9, max_bytes=1000)] == names
+    run(fresh, "rm -rf .git; git init --quiet")
+    assert [change.path for change in fresh.export_changes(max_files=9, max_bytes=1000)] == names
+    assert run(fresh, "ls /tmp/ran 2>/dev/null; ls -A /tmp ~ | grep -c forgehand") == "0\n"
+
+
+def test_odd_changes_are_named_for_refusal(fresh: DockerSandbox) -> None:
+    """Nested repositories, with a commit or without, and names that are not UTF-8 come out to be refused."""
+    run(
+        fresh,
+        "git init -q empty; git init -q full; cd full; echo x > f; git add f; "
+        "git -c user.name=a -c user.email=b commit -qm x; cd ..; printf x > $'caf\\351'; mkdir d; echo y > d/y;"
+        "chmod 0 d/y",
+    )
+    assert fresh.export_changes(max_files=9, max_bytes=1000) == [
+        FileChange("caf\\xe9", "000000", b"x"),
+        FileChange("d/y", "100644", b"y\n"),
+        FileChange("empty", "160000", b""),
+        FileChange("full", "160000", b""),
+    ]
+
+
+def test_caps_are_kept_before_bytes_are_read(fresh: DockerSandbox) -> None:
+    """Too many or too large files are refused with both numbers, quickly, whatever their size."""
+    run(fresh, "truncate -s 1900M huge; touch {1..30}.txt")
+    began = time.monotonic()
+    with pytest.raises(ChangeTooLarge, match="31 files are changed, more than the limit of 20"):
+        fresh.export_changes(max_files=20, max_bytes=1000)
+    with pytest.raises(ChangeTooLarge, match="1992294400 bytes, more than the limit of 1000"):
+        fresh.export_changes(max_files=100, max_bytes=1000)
+    assert time.monotonic() - began < 5
+    run(fresh, "rm huge; rm *.txt; git checkout -q .")
+    assert fresh.export_changes(max_files=0, max_bytes=0) == []
+
+
+def test_a_quick_change_of_the_same_size_is_seen(
+    sandboxes: DockerSandboxes, sandbox_image: str, mirror: Mirror
+) -> None:
+    """A change right after the checkout that keeps size and second is not lost to git's stat cache."""
+    with sandboxes.open(SandboxSpec(sandbox_image, "racy", mirror=mirror.path, commit=mirror.commit)) as sandbox:
+        sandbox.apply_changes([FileChange("src/app.py", "100644", b"def answer():\n    return 43\n")])
+        changes = sandbox.export_changes(max_files=9, max_bytes=1000)
+    assert changes == [FileChange("src/app.py", "100644", b"def answer():\n    return 43\n")]
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../b", ".git/config", "sub/.GIT/x", "", "a\0b", "a//b"])
+def test_apply_refuses_impossible_paths(box: DockerSandbox, path: str) -> None:
+    """A patch cannot write outside the workspace or into the repository's own folder."""
+    with pytest.raises(SandboxUnavailable, match="cannot be in a repository"):
+        box.apply_changes([FileChange(path, "100644", b"x")])
+
+
+def test_apply_does_not_write_through_links(fresh: DockerSandbox) -> None:
+    """A link on the way to a patched file is replaced by the folder the patch speaks of."""
+    run(fresh, "rm -rf src; ln -s /tmp src")
+    fresh.apply_changes([FileChange("src/evil", "100644", b"x")])
+    assert run(fresh, "ls /tmp/evil; cat src/evil") == "ls: cannot access '/tmp/evil': No such file or directory\nx"
+    with pytest.raises(SandboxUnavailable, match="mode 160000"):
+        fresh.apply_changes([FileChange("sub", "160000", b"")])
