@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,15 @@ def find_authorities(
         found = read_certificates(Path(explicit))
         if not found:
             raise BadAuthorities(f"{_EXPLICIT}={explicit} holds no PEM certificate. Point it to a PEM bundle.")
-        return Authorities(tuple(sorted(found)))
+        return _checked(dict.fromkeys(found, explicit))
     named = [Path(environment[name]) for name in _USUAL if environment.get(name)]
     files = [path for path in named if path.is_file()] + sorted(local.rglob("*.crt"))
-    private = _read_all(files) - (_read_all(sorted(public.rglob("*.crt"))) if files else set())
-    return Authorities(tuple(sorted(private))) if private else None
+    places = {certificate: str(file) for file in files for certificate in read_certificates(file)}
+    shipped = (
+        {certificate for file in public.rglob("*.crt") for certificate in read_certificates(file)} if files else ()
+    )
+    private = {certificate: place for certificate, place in places.items() if certificate not in shipped}
+    return _checked(private) if private else None
 
 
 def read_certificates(path: Path) -> set[str]:
@@ -70,28 +74,25 @@ def read_certificates(path: Path) -> set[str]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadAuthorities(f"Cannot read the certificate file {path}: {error.strerror}. Mend the path.") from error
-    return parse_certificates(text, name=str(path))
-
-
-def parse_certificates(text: str, *, name: str) -> set[str]:
-    """The certificates in a PEM text, each normalised and checked to be one. ``name`` is for messages.
-
-    Raises BadAuthorities for a private key or a damaged certificate.
-    """
     if "PRIVATE KEY-----" in text:
         raise BadAuthorities(
-            f"{name} holds a private key. Only public certificates may enter an image: remove the key from the file."
+            f"{path} holds a private key. Only public certificates may enter an image: remove the key from the file."
         )
-    certificates = set()
-    for block in _CERTIFICATE.findall(text):
+    try:
+        return {ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(block)) for block in _CERTIFICATE.findall(text)}
+    except ValueError as error:
+        raise _damaged(str(path), error) from error
+
+
+def _checked(places: Mapping[str, str]) -> Authorities:
+    """The certificates, each of which OpenSSL can read; ``places`` says where each came from."""
+    for certificate, place in places.items():
         try:
-            certificate = ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(block))
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
-        except (ValueError, ssl.SSLError) as error:
-            raise BadAuthorities(f"{name} holds a damaged certificate ({error}). Export it again as PEM.") from error
-        certificates.add(certificate)
-    return certificates
+        except ssl.SSLError as error:
+            raise _damaged(place, error) from error
+    return Authorities(tuple(sorted(places)))
 
 
-def _read_all(files: Iterable[Path]) -> set[str]:
-    return {certificate for file in files for certificate in read_certificates(file)}
+def _damaged(place: str, error: Exception) -> BadAuthorities:
+    return BadAuthorities(f"{place} holds a damaged certificate ({error}). Export it again as PEM.")
