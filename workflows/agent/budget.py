@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from workflows.types import Turn, Usage
@@ -25,17 +24,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a session used so far."""
+    """What a session used so far. ``seconds`` is the wall time of the turns, not of pauses between them."""
 
-    turns: int
-    seconds: float
-    usage: Usage
+    turns: int = 0
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
-
-def spent_on(turns: Sequence[Turn]) -> Spent:
-    """The sum over the turns; ``seconds`` is the wall time of the turns themselves, not of pauses between attempts."""
-    usage = sum((turn.reply.usage for turn in turns), Usage())
-    return Spent(turns=len(turns), seconds=sum(turn.seconds for turn in turns), usage=usage)
+    def plus(self, turn: Turn) -> Spent:
+        """The spending with one more turn."""
+        return Spent(self.turns + 1, self.seconds + turn.seconds, self.usage + turn.reply.usage)
 
 
 def exhausted(budget: Budget, spent: Spent) -> Exhausted | None:

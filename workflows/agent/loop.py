@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workflows.agent import notices
-from workflows.agent.budget import Budget, exhausted, nearly_exhausted, spent_on
+from workflows.agent.budget import Budget, exhausted, nearly_exhausted
 from workflows.agent.finishing import answer_finish, split_at_finish
-from workflows.agent.messages import AgentTask, render_messages, with_own_ids
+from workflows.agent.history import History
+from workflows.agent.messages import AgentTask, render_notices, with_own_ids
 from workflows.agent.plans import answer_plan, stated_plan
 from workflows.agent.toolcalls import MalformedCall, Schema, parse_call
 from workflows.agent.tools import RunTests, offered_tools, run_tool_calls, sandbox_tools
-from workflows.agent.workspace import Workspace, last_patch, use_workspace
+from workflows.agent.workspace import Workspace, use_workspace
 from workflows.services import BrokenWorld, Model, Run
-from workflows.types import Finish, Patch, PlanItem, Reply, StopReason, Turn, Usage
+from workflows.types import Finish, Patch, PlanItem, Reply, StopReason, ToolCall, ToolResult, Turn, Usage
 
 CALL_SECONDS = 600.0
 STRIKES = 3
@@ -37,14 +38,14 @@ class AgentResult:
 
 @dataclass(frozen=True)
 class _Session:
-    """What every turn needs and none changes."""
+    """What every turn needs."""
 
     model: Model
     workspace: Workspace
-    task: AgentTask
     budget: Budget
     run_tests: RunTests | None
     schemas: tuple[Schema, ...]
+    history: History
 
 
 def run_agent(
@@ -63,54 +64,49 @@ def run_agent(
     before the first new turn. ``on_turn`` is told of every turn, replayed ones too. ``run_tests`` None: no test command
     is known. Raises BrokenWorld("sandbox", …), and BrokenWorld("model", …) while nothing has changed yet.
     """
-    session = _Session(model, workspace, task, budget, run_tests, offered_tools(with_tests=run_tests is not None))
-    turns: list[Turn] = []
-    detail = ""
+    schemas = offered_tools(with_tests=run_tests is not None)
+    session = _Session(model, workspace, budget, run_tests, schemas, History(task))
+    history = session.history
     opened = False
 
     def take() -> Turn:
         nonlocal opened
-        anew, opened = bool(turns) and not opened, True
-        return _take_turn(session, turns, anew=anew)
+        anew, opened = bool(history.turns) and not opened, True
+        return _take_turn(session, anew=anew)
 
-    while not turns or turns[-1].stop is None:
+    while not history.turns or history.turns[-1].stop is None:
         try:
-            turn = run.step(f"turn {len(turns) + 1}", take, Turn)
+            turn = run.step(f"turn {len(history.turns) + 1}", take, Turn)
         except BrokenWorld as broken:
-            if broken.kind != "model" or _patch_of(turns) is None:
+            if broken.kind != "model" or history.patch is None:
                 raise
-            detail = broken.message
-            break
-        turns.append(turn)
+            return _result(history, "model_unavailable", broken.message)
+        history.add(turn)
         on_turn(turn)
-    return _result(turns, detail)
+    return _result(history, history.turns[-1].stop or "finished", "")
 
 
-def _take_turn(session: _Session, turns: Sequence[Turn], *, anew: bool) -> Turn:
+def _take_turn(session: _Session, *, anew: bool) -> Turn:
     """One model reply and what came of it. ``anew``: earlier turns ran in a container that is gone."""
     started = time.monotonic()
-    last = _patch_of(turns)
+    history = session.history
+    number = len(history.turns) + 1
     if anew:
-        session.workspace.restore(last)
-    ahead = _notices(session.budget, turns, anew=anew)
-    left = max(1.0, session.budget.seconds - spent_on(turns).seconds)
-    messages = render_messages(session.task, turns, ahead)
+        session.workspace.restore(history.patch)
+    ahead = _notices(session, anew=anew)
+    left = max(1.0, session.budget.seconds - history.spent.seconds)
+    messages = history.messages + render_notices(ahead)
     reply = session.model.complete(messages, tools=session.schemas, deadline=min(CALL_SECONDS, left))
-    reply = with_own_ids(reply, len(turns) + 1)
+    reply = with_own_ids(reply, number)
     calls, closing = split_at_finish(reply)
-    tools = sandbox_tools(session.workspace.sandbox, session.run_tests, seconds_left=left)
-    tools["update_plan"] = answer_plan
-    cut_off = reply.finish_reason == "length"
-    results, patch = use_workspace(
-        session.workspace, last, work=lambda: run_tool_calls(calls, tools, schemas=session.schemas, cut_off=cut_off)
-    )
+    results, patch = _use_tools(session, calls, cut_off=reply.finish_reason == "length", left=left)
     finish = None
     if closing:
-        changed = last_patch([last, patch]) is not None
-        finish, answers = answer_finish(closing, turns, results, schemas=session.schemas, changed=changed)
+        changed = not patch.empty if patch is not None else history.patch is not None
+        finish, answers = answer_finish(closing, history.turns, results, schemas=session.schemas, changed=changed)
         results += answers
     turn = Turn(
-        number=len(turns) + 1,
+        number=number,
         reply=reply,
         notices=ahead,
         results=tuple(results),
@@ -119,30 +115,44 @@ def _take_turn(session: _Session, turns: Sequence[Turn], *, anew: bool) -> Turn:
         patch=patch,
         finish=finish,
     )
-    return turn.model_copy(update={"stop": _stop_reason(session, [*turns, turn])})
+    return turn.model_copy(update={"stop": _stop_reason(session, turn)})
 
 
-def _notices(budget: Budget, turns: Sequence[Turn], *, anew: bool) -> tuple[str, ...]:
+def _use_tools(
+    session: _Session, calls: Sequence[ToolCall], *, cut_off: bool, left: float
+) -> tuple[list[ToolResult], Patch | None]:
+    tools = sandbox_tools(session.workspace.sandbox, session.run_tests, seconds_left=left)
+    tools["update_plan"] = answer_plan
+
+    def work() -> list[ToolResult]:
+        return run_tool_calls(calls, tools, schemas=session.schemas, cut_off=cut_off)
+
+    return use_workspace(session.workspace, session.history.patch, work=work)
+
+
+def _notices(session: _Session, *, anew: bool) -> tuple[str, ...]:
     """What the model has to be told before its next reply."""
+    history = session.history
     told = [notices.SANDBOX_REPLACED] if anew else []
-    if turns and not turns[-1].reply.tool_calls:
-        cut_off = turns[-1].reply.finish_reason == "length"
+    if history.turns and not history.turns[-1].reply.tool_calls:
+        cut_off = history.turns[-1].reply.finish_reason == "length"
         told.append(notices.REPLY_CUT_OFF if cut_off else notices.NO_TOOL_CALL)
-    scarce = nearly_exhausted(budget, spent_on(turns))
-    if scarce and not nearly_exhausted(budget, spent_on(turns[:-1])):
+    scarce = nearly_exhausted(session.budget, history.spent)
+    if scarce and not nearly_exhausted(session.budget, history.spent_before):
         told.append(notices.wrap_up(scarce))
     return tuple(told)
 
 
-def _stop_reason(session: _Session, turns: Sequence[Turn]) -> StopReason | None:
-    if turns[-1].finish is not None:
+def _stop_reason(session: _Session, turn: Turn) -> StopReason | None:
+    """Why this turn is the last one, or None."""
+    if turn.finish is not None:
         return "finished"
-    recent = [turn.reply for turn in turns[-STRIKES:]]
+    recent = [earlier.reply for earlier in session.history.turns[1 - STRIKES :]] + [turn.reply]
     if len(recent) == STRIKES and not any(reply.tool_calls for reply in recent):
         return "no_tool_calls"
     if len(recent) == STRIKES and all(_unusable(reply, session.schemas) for reply in recent):
         return "malformed"
-    return exhausted(session.budget, spent_on(turns))
+    return exhausted(session.budget, session.history.spent.plus(turn))
 
 
 def _unusable(reply: Reply, schemas: Sequence[Schema]) -> bool:
@@ -152,19 +162,14 @@ def _unusable(reply: Reply, schemas: Sequence[Schema]) -> bool:
     return bool(parsed) and all(cut_off or isinstance(call, MalformedCall) for call in parsed)
 
 
-def _patch_of(turns: Sequence[Turn]) -> Patch | None:
-    return last_patch([turn.patch for turn in turns])
-
-
-def _result(turns: Sequence[Turn], detail: str) -> AgentResult:
-    spent = spent_on(turns)
+def _result(history: History, stop: StopReason, detail: str) -> AgentResult:
     return AgentResult(
-        turns=tuple(turns),
-        stop=turns[-1].stop or "model_unavailable",
-        patch=_patch_of(turns),
-        finish=turns[-1].finish,
-        plan=next((turn.plan for turn in reversed(turns) if turn.plan is not None), ()),
-        usage=spent.usage,
-        seconds=spent.seconds,
+        turns=tuple(history.turns),
+        stop=stop,
+        patch=history.patch,
+        finish=history.turns[-1].finish,
+        plan=history.plan,
+        usage=history.spent.usage,
+        seconds=history.spent.seconds,
         detail=detail,
     )

@@ -1,4 +1,4 @@
-"""The conversation as it is sent: built from the task and the finished turns alone, append-only."""
+"""The conversation as it is sent: what each turn adds to it; nothing in it is ever changed."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class AgentTask(Noun):
     prompt: str
 
 
-def render_messages(task: AgentTask, turns: Sequence[Turn], ahead: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """A request's messages; the next request begins with exactly these, so that the provider's prompt cache hits.
+def open_messages(task: AgentTask) -> list[dict[str, Any]]:
+    """The beginning of every request of a session."""
+    return [{"role": "system", "content": task.system}, {"role": "user", "content": task.prompt}]
 
-    ``ahead`` are the notices of the turn that is about to be taken.
-    """
-    messages: list[dict[str, Any]] = [
-        {"role": "system", "content": task.system},
-        {"role": "user", "content": task.prompt},
-    ]
-    for turn in turns:
-        messages += [{"role": "user", "content": notice} for notice in turn.notices]
-        messages.append(_render_reply(turn.reply))
-        messages += [{"role": "tool", "tool_call_id": r.call_id, "content": r.content} for r in turn.results]
-    return messages + [{"role": "user", "content": notice} for notice in ahead]
+
+def render_turn(turn: Turn) -> list[dict[str, Any]]:
+    """What a finished turn adds to the conversation: notices, the reply, the results."""
+    results = [{"role": "tool", "tool_call_id": r.call_id, "content": r.content} for r in turn.results]
+    return [*render_notices(turn.notices), _render_reply(turn.reply), *results]
+
+
+def render_notices(notices: Sequence[str]) -> list[dict[str, Any]]:
+    """The harness's words as user messages."""
+    return [{"role": "user", "content": notice} for notice in notices]
 
 
 def with_own_ids(reply: Reply, turn: int) -> Reply:

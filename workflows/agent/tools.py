@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from threading import Lock
 
 from sandbox.container import ExecResult, Sandbox, ToolAnswer
 from workflows.agent.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
@@ -120,14 +121,19 @@ def sandbox_tools(
 
     No command runs longer than ``seconds_left``.
     """
+    opening = Lock()
+
+    def opened() -> Sandbox:
+        with opening:  # tools that run at the same time may not open a container each
+            return open_sandbox()
 
     def file_tool(name: str) -> Tool:
-        return lambda arguments: open_sandbox().tool(name, arguments)
+        return lambda arguments: opened().tool(name, arguments)
 
     def bash(arguments: Mapping[str, Value]) -> ToolAnswer:
         timeout = min(LONGEST_BASH_SECONDS, seconds_left, max(1, int(arguments.get("timeout", BASH_SECONDS))))
         command = str(arguments["command"])
-        done = open_sandbox().execute(command, timeout=timeout, carry=True, output_limit=RESULT_LIMIT)
+        done = opened().execute(command, timeout=timeout, carry=True, output_limit=RESULT_LIMIT)
         return ToolAnswer(ok=done.ok, text=render_execution(done, timeout=timeout))
 
     tools: dict[str, Tool] = {name: file_tool(name) for name in ("read_file", "grep", "glob", "edit", "write_file")}
@@ -135,7 +141,7 @@ def sandbox_tools(
     if run_tests is not None:
 
         def tests(arguments: Mapping[str, Value]) -> ToolAnswer:
-            done = run_tests(open_sandbox(), str(arguments.get("targets", "")))
+            done = run_tests(opened(), str(arguments.get("targets", "")))
             return ToolAnswer(ok=done.exit_code == 0, text=render_tests(done))
 
         tools["run_tests"] = tests

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -66,12 +66,6 @@ def _checkpoint(
         return [*results[:-1], _annotated(results[-1], notices.change_too_large(str(error)))], None
     same = patch.files == (last.files if last else ())
     return results, None if same else patch
-
-
-def last_patch(patches: Sequence[Patch | None]) -> Patch | None:
-    """The last stored change, or None when there is none (any more)."""
-    patch = next((patch for patch in reversed(patches) if patch is not None), None)
-    return None if patch is None or patch.empty else patch
 
 
 def _annotated(result: ToolResult, note: str) -> ToolResult:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
 
-from workflows.agent.budget import Budget, exhausted, nearly_exhausted, spent_on
+from workflows.agent.budget import Budget, Spent, exhausted, nearly_exhausted
 from workflows.types import Reply, Turn, Usage
 
 BUDGET = Budget(turns=10, tokens=1_000, seconds=100.0, usd=1.0)
@@ -13,6 +15,10 @@ BUDGET = Budget(turns=10, tokens=1_000, seconds=100.0, usd=1.0)
 def turn(number: int, *, tokens: int = 0, seconds: float = 0.0, usd: float = 0.0) -> Turn:
     usage = Usage(input_tokens=tokens, usd=usd)
     return Turn(number=number, reply=Reply(usage=usage, seconds=seconds), seconds=seconds)
+
+
+def spent_on(turns: list[Turn]) -> Spent:
+    return reduce(Spent.plus, turns, Spent())
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,13 @@ def test_reads_run_at_the_same_time() -> None:
     assert order == ["read", "read", "write"]
 
 
+def test_reads_at_the_same_time_open_one_container(workspace: FolderWorkspace) -> None:
+    """The first turn often begins with several reads; they share the container that the first of them opens."""
+    results = run(workspace, *[call("read_file", path="sums.py")] * 8)
+    assert not any(result.failed for result in results)
+    assert len(workspace.opened) == 1
+
+
 def test_results_are_capped() -> None:
     """A tool that forgets its own bounds does not fill the context."""
     loud = {name: lambda _: ToolAnswer(True, "x" * 10_000_000) for name in ("read_file", "write_file")}

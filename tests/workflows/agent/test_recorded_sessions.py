@@ -1,0 +1,123 @@
+"""The recorded sessions on the real sandbox: the demo's Python repository, and a Node one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import docker
+import pytest
+
+from app import demo
+from sandbox.authorities import find_authorities
+from sandbox.container import Sandbox, SandboxSpec
+from sandbox.docker import DockerSandboxes
+from sandbox.images import ensure_image
+from tests.fakes import ReplayRun
+from tests.workflows.agent.conftest import Serve
+from workflows.agent.budget import Budget
+from workflows.agent.llm import OpenAIModel
+from workflows.agent.loop import AgentResult, run_agent
+from workflows.agent.messages import AgentTask
+from workflows.runners import Runner
+from workflows.session import Session
+from workflows.types import TestRun
+from workflows.verify import run_tests
+
+STORIES = Path(__file__).parent.parent.parent / "stories"
+TASK = AgentTask(system="You mend code.", prompt="See the issue.")
+
+Play = Callable[[ReplayRun], AgentResult]
+
+
+@pytest.fixture(scope="module")
+def sandboxes(engine: docker.DockerClient) -> Iterator[DockerSandboxes]:
+    opened = DockerSandboxes(engine, f"test-{uuid.uuid4().hex[:12]}")
+    yield opened
+    opened.remove_leftovers()
+
+
+@pytest.fixture(scope="module")
+def image(engine: docker.DockerClient) -> str:
+    return ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
+
+
+def bare(source: Path, folder: Path) -> tuple[Path, str]:
+    """A bare repository with the folder's files in its one commit, and that commit."""
+    tree, mirror = folder / "tree", folder / "mirror.git"
+    shutil.copytree(source, tree, ignore=shutil.ignore_patterns("__pycache__"))
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "First"]):
+        subprocess.run(["git", *identity, *arguments], cwd=tree, check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(tree), str(mirror)], check=True)
+    folder.chmod(0o755)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=mirror, check=True, capture_output=True, text=True)
+    return mirror, head.stdout.strip()
+
+
+def suite(command: str, runner: Runner) -> Callable[[Sandbox, str], TestRun]:
+    return lambda sandbox, targets: run_tests(sandbox, f"{command} {targets}".strip(), runner=runner, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("source", "session", "command", "runner", "changed"),
+    [
+        (
+            demo.REPOSITORY,
+            demo.SESSION,
+            "python -m pytest -q",
+            "pytest",
+            ["tally/amounts.py", "tally/report.py", "tests/test_amounts.py", "tests/test_report.py"],
+        ),
+        (
+            STORIES / "node_repository",
+            STORIES / "sessions" / "node.json",
+            "node --test",
+            "node",
+            ["src/pages.js", "test/pages.test.js"],
+        ),
+    ],
+    ids=["tally", "node"],
+)
+def test_a_recorded_session_mends_its_repository(
+    sandboxes: DockerSandboxes,
+    image: str,
+    serve: Serve,
+    connect: Callable[..., OpenAIModel],
+    tmp_path: Path,
+    source: Path,
+    session: Path,
+    command: str,
+    runner: Runner,
+    changed: list[str],
+) -> None:
+    """Red before the fix, green after it, nothing else touched; played again, the change is the same to the byte."""
+    mirror, base = bare(source, tmp_path)
+    spec = SandboxSpec(image=image, job_id="recorded", mirror=mirror, commit=base)
+
+    def play(run: ReplayRun) -> AgentResult:
+        workspace = Session(sandboxes, lambda: spec, base)
+        agent = partial(run_agent, run, connect(serve(session)), workspace=workspace, task=TASK, budget=Budget())
+        try:
+            return agent(run_tests=suite(command, runner))
+        finally:
+            workspace.close()
+
+    first = play(ReplayRun())
+    assert first.stop == "finished"
+    assert first.patch is not None
+    assert [file.path for file in first.patch.files] == changed
+    failed = [
+        (turn.number, result.name, result.content) for turn in first.turns for result in turn.results if result.failed
+    ]
+    assert {name for _, name, _ in failed} == {"run_tests"}, failed
+    runs = [result for turn in first.turns for result in turn.results if result.name == "run_tests"]
+    assert runs[0].failed
+    assert not runs[-1].failed
+    assert all(item.state == "completed" for item in first.plan)
+    assert play(ReplayRun()).patch == first.patch

@@ -1,0 +1,34 @@
+"""A session so far, built up turn by turn: the conversation, the spending and the last stored change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflows.agent.budget import Spent
+from workflows.agent.messages import AgentTask, open_messages, render_turn
+from workflows.types import Patch, PlanItem, Turn
+
+
+class History:
+    """The finished turns and what follows from them alone, so that a replay builds the same; each turn costs the same.
+
+    ``spent_before`` is the spending without the last turn. ``patch`` is None when nothing is changed (any more).
+    """
+
+    def __init__(self, task: AgentTask) -> None:
+        self.turns: list[Turn] = []
+        self.messages: list[dict[str, Any]] = open_messages(task)
+        self.spent = Spent()
+        self.spent_before = Spent()
+        self.patch: Patch | None = None
+        self.plan: tuple[PlanItem, ...] = ()
+
+    def add(self, turn: Turn) -> None:
+        """Append a finished turn."""
+        self.turns.append(turn)
+        self.messages += render_turn(turn)
+        self.spent_before, self.spent = self.spent, self.spent.plus(turn)
+        if turn.patch is not None:
+            self.patch = None if turn.patch.empty else turn.patch
+        if turn.plan is not None:
+            self.plan = turn.plan
