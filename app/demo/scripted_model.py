@@ -53,7 +53,7 @@ class ScriptedModel:
     ``session`` is a list of replies, or a JSON file that holds one. A reply has ``content``, ``tool_calls`` (a list of
     ``{"name", "arguments"}``, the arguments an object or raw text), ``usage`` (null leaves it out), ``finish_reason``,
     ``delay`` (seconds) and ``faults``, which are answered first, each once (``"times": -1``: for ever):
-    ``{"status", "body", "retry_after"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
+    ``{"status", "body", "retry_after", "location"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
     ``{"cut": bytes}``, ``{"malformed": true}``, ``{"html": true}``.
 
     The reply is chosen by the number of assistant messages in the request, so a repeated turn gets the same answer.
@@ -272,7 +272,8 @@ def _faulty(fault: Entry, answer: _Answer) -> _Answer:
     if "malformed" in fault:
         return _Answer(200, answer.body[: len(answer.body) // 2])
     status = int(fault.get("status", 200))
-    headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
+    named = {"Retry-After": fault.get("retry_after"), "Location": fault.get("location")}
+    headers = {name: str(value) for name, value in named.items() if value is not None}
     if "html" in fault:
         page = b"<!DOCTYPE html><html><body><h1>A web page</h1></body></html>"
         return _Answer(status, page, kind="text/html", headers=headers)

@@ -181,6 +181,7 @@ def _run(call: ParsedCall | MalformedCall, tools: Mapping[str, Tool]) -> ToolRes
     seconds = time.monotonic() - started
     limit = PAGE_LIMIT if call.name in READ_ONLY else RESULT_LIMIT
     text = "\n".join(part for part in (clip(answer.text, limit), call.note) if part)
+    text = text.encode("utf-8", "replace").decode()  # half a character, of a file's name perhaps, cannot be stored
     return ToolResult(
         call_id=asked.id, name=asked.name, content=text or "(empty)", failed=not answer.ok, seconds=seconds
     )

@@ -174,6 +174,15 @@ def test_what_cannot_pass_is_not_tried_again(
     assert len(server.completions()) == 1
 
 
+def test_redirects_are_not_followed(serve: Serve, connect: Connect) -> None:
+    """The issue and the code go to the address that was set, and nowhere else."""
+    elsewhere = serve([REPLY])
+    server = serve(faulty({"status": 307, "location": f"{elsewhere.url}/chat/completions", "times": -1}))
+    with pytest.raises(BrokenWorld, match="final address"):
+        connect(server).complete(HELLO)
+    assert elsewhere.requests == []
+
+
 def test_nobody_listens(connect: Connect, serve: Serve) -> None:
     """A refused connection is retried, and then says where nobody was."""
     server = serve([REPLY])

@@ -162,6 +162,14 @@ def test_results_are_capped() -> None:
     assert "characters left out" in written.content
 
 
+def test_results_can_be_stored() -> None:
+    """A file name that is not UTF-8 must not break the checkpoint."""
+    odd = {"glob": lambda _: ToolAnswer(True, "caf\udce9.txt")}
+    (result,) = run_tool_calls([call("glob", pattern="*")], odd, schemas=TOOLS)
+    assert ToolResult.model_validate_json(result.model_dump_json()) == result
+    assert result.content == "caf?.txt"
+
+
 def test_clip_keeps_head_and_tail() -> None:
     """What is left out is counted, and short text stays as it is."""
     assert clip("short", 10) == "short"
