@@ -16,14 +16,15 @@ from app.localhub.records import Delivery, Json
 from app.localhub.shapes import stamp
 from app.localhub.store import Store
 
-SECONDS = 10.0
+SECONDS = 10.0  # GitHub's own: docs.github.com/webhooks/using-webhooks/handling-webhook-deliveries
 
 
 class Postman:
     """The worker that sends queued deliveries one after the other and writes down what came back."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, seconds: float = SECONDS) -> None:
         self._store = store
+        self._seconds = seconds
         self._queue: queue.Queue[Delivery | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="localhub-webhooks", daemon=True)
         self._idle = threading.Condition()
@@ -37,7 +38,7 @@ class Postman:
     def stop(self) -> None:
         """End after the delivery under way; what is still queued stays pending in the log."""
         self._queue.put(None)
-        self._thread.join(timeout=SECONDS + 1)
+        self._thread.join(timeout=self._seconds + 1)
 
     def send(self, delivery: Delivery) -> None:
         """Queue a delivery."""
@@ -54,7 +55,7 @@ class Postman:
         with requests.Session() as session:
             session.trust_env = False  # a webhook goes straight to its address, past any proxy of the machine
             while (delivery := self._queue.get()) is not None:
-                post(self._store, delivery, session=session)
+                post(self._store, delivery, session=session, seconds=self._seconds)
                 with self._idle:
                     self._open -= 1
                     self._idle.notify_all()
@@ -80,8 +81,8 @@ def headers_of(delivery: Delivery) -> dict[str, str]:
     return headers
 
 
-def post(store: Store, delivery: Delivery, *, session: requests.Session) -> None:
-    """Send one delivery and note the outcome in its record."""
+def post(store: Store, delivery: Delivery, *, session: requests.Session, seconds: float) -> None:
+    """Send one delivery, waiting ``seconds`` for the answer, and note the outcome in its record."""
     headers = headers_of(delivery)
     status, code, received, text = "OK", 0, dict[str, str](), ""
     begun = time.monotonic()
@@ -90,7 +91,7 @@ def post(store: Store, delivery: Delivery, *, session: requests.Session) -> None
             delivery.app.webhook_url or "",
             data=delivery.payload,
             headers=headers,
-            timeout=SECONDS,
+            timeout=seconds,
             allow_redirects=False,
         )
         code, received, text = answer.status_code, dict(answer.headers), answer.text[:65536]

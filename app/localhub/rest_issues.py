@@ -16,7 +16,7 @@ from app.localhub.acts import (
     open_issue,
     remove_label,
 )
-from app.localhub.answers import Answer, Refusal, invalid_request, no_access, no_rights, not_found, validation_failed
+from app.localhub.answers import Answer, invalid_request, no_access, no_rights, not_found, validation_failed
 from app.localhub.records import Comment, Issue, Json, Label, Reaction, User
 from app.localhub.rest import Call, Routes
 from app.localhub.shapes import REACTIONS, comment_json, issue_json, label_json, reaction_json
@@ -281,7 +281,7 @@ def _add_reaction_routes(path: str, permission: str, where: Callable[[Call], lis
     def create_reaction(call: Call) -> Answer:
         content = call.needed("content")
         if content not in REACTIONS:
-            raise Refusal(422, "Validation Failed", errors=[f"{content} is not a valid reaction"])
+            raise validation_failed("Reaction", code="invalid", field="content")
         reaction, new = add_reaction(call.store, where(call), call.actor.user, content=content)
         return Answer(201 if new else 200, reaction_json(call.links, reaction))
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.localhub import acts, acts_pulls, bare, reviews
 from app.localhub.acts import Actor
-from app.localhub.deliveries import Postman, redeliver
+from app.localhub.deliveries import SECONDS, Postman, redeliver
 from app.localhub.edge import Edge, Observer, ResettableProtocol
 from app.localhub.events import API_PREFIX, ping
 from app.localhub.faults import Fault, Faults
@@ -87,12 +87,15 @@ class LocalHub:
         *,
         webhook_url: str | None = None,
         webhook_secret: str = "",
+        webhook_seconds: float = SECONDS,
         port: int = 0,
         app_slug: str = "forgehand",
+        private_key_pem: str | None = None,
         permissions: Mapping[str, str] | None = None,
         events: Sequence[str] = EVENTS,
     ) -> None:
-        self._socket = socket.socket()
+        # asyncio turns Nagle's delay off (40 ms a call on a kept connection) only where the protocol is named.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
@@ -101,7 +104,7 @@ class LocalHub:
         self.faults = Faults()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.data_dir))
-        self._postman = Postman(self.store)
+        self._postman = Postman(self.store, seconds=webhook_seconds)
         self._edge = Edge(self.store, self.faults)
         config = uvicorn.Config(
             self._edge.application(),
@@ -114,7 +117,12 @@ class LocalHub:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="localhub", daemon=True)
         self.app = self.create_app(
-            app_slug, permissions=permissions, events=events, webhook_url=webhook_url, webhook_secret=webhook_secret
+            app_slug,
+            permissions=permissions,
+            events=events,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            private_key_pem=private_key_pem,
         )
 
     # --- the server ---------------------------------------------------------------------------------------------
@@ -186,15 +194,10 @@ class LocalHub:
         events: Sequence[str] = EVENTS,
         webhook_url: str | None = None,
         webhook_secret: str = "",
+        private_key_pem: str | None = None,
     ) -> App:
-        """Register an App with a new key pair; it is installed by :meth:`install` or with a new repository."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        """Register an App, with a new RSA key unless one is given; :meth:`install` or a new repository installs it."""
+        private = private_key_pem or new_key()
         with self.store.lock:
             number = self.store.new_id()
             app = App(
@@ -204,8 +207,8 @@ class LocalHub:
                 owner=self.store.add_user("app-owner"),
                 bot=self.store.add_user(f"{slug}[bot]", type="Bot", app_slug=slug),
                 client_id=f"Iv23li{number:014d}",
-                public_key=public.decode(),
-                private_key=private.decode(),
+                public_key=public_key_of(private),
+                private_key=private,
                 permissions=dict(permissions or PERMISSIONS),
                 events=tuple(events),
                 created_at=self.store.now(),
@@ -534,6 +537,19 @@ class LocalHub:
         """Every write by REST and every ref moved, oldest first."""
         with self.store.lock:
             return list(self.store.journal)
+
+
+def new_key() -> str:
+    """A fresh RSA key in the PEM form in which GitHub hands one out."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def public_key_of(private: str) -> str:
+    """The public half of a PEM key. Raises ValueError for anything else."""
+    public = serialization.load_pem_private_key(private.encode(), password=None).public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

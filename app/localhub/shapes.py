@@ -83,6 +83,7 @@ def user_json(links: Links, user: User) -> Json:
         "events_url": f"{url}/events{{/privacy}}",
         "received_events_url": f"{url}/received_events",
         "type": user.type,
+        "user_view_type": "public",
         "site_admin": False,
     }
 

@@ -70,15 +70,15 @@ OUR_PATHS = """
 /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments
 /user
 /users/{username}
-""".split()
+"""
 
-OUR_WEBHOOKS = (
-    "check-run-completed check-run-created issue-comment-created issue-comment-edited issue-comment-deleted "
-    "issues-assigned issues-closed issues-edited issues-labeled issues-opened issues-reopened issues-unlabeled ping "
-    "pull-request-closed pull-request-edited pull-request-labeled pull-request-unlabeled pull-request-opened "
-    "pull-request-ready-for-review pull-request-reopened pull-request-synchronize "
-    "pull-request-review-submitted pull-request-review-comment-created push"
-).split()
+OUR_WEBHOOKS = """
+check-run-completed check-run-created issue-comment-created issue-comment-edited issue-comment-deleted
+issues-assigned issues-closed issues-edited issues-labeled issues-opened issues-reopened issues-unlabeled ping
+pull-request-assigned pull-request-closed pull-request-edited pull-request-labeled pull-request-unlabeled
+pull-request-opened pull-request-ready-for-review pull-request-reopened pull-request-synchronize
+pull-request-review-submitted pull-request-review-comment-created push
+"""
 
 WORDS_ONLY = {"description", "summary", "externalDocs", "x-github", "tags", "x-octokit", "operationId"}
 
@@ -112,12 +112,15 @@ def needed(description: dict[str, Any], roots: Any) -> dict[str, dict[str, Any]]
 def main(source: str) -> None:
     """Write github.json beside this script. ``source``: the path of the whole description."""
     whole = json.loads(Path(source).read_text())
-    paths = {path: bare(whole["paths"][path]) for path in OUR_PATHS}
-    hooks = {name: bare(whole["x-webhooks"][name]) for name in OUR_WEBHOOKS}
+    paths = {path: bare(whole["paths"][path]) for path in OUR_PATHS.split()}
+    hooks = {name: bare(whole["x-webhooks"][name]) for name in OUR_WEBHOOKS.split()}
     pruned = {
         "openapi": whole["openapi"],
-        "info": {"title": "GitHub REST API, our paths alone", "version": whole["info"]["version"],
-                 "license": whole["info"]["license"]},
+        "info": {
+            "title": "GitHub REST API, our paths alone",
+            "version": whole["info"]["version"],
+            "license": whole["info"]["license"],
+        },
         "servers": whole["servers"],
         "paths": paths,
         "x-webhooks": hooks,
