@@ -233,7 +233,7 @@ def test_runner_of_a_given_command(command: str, runner: Runner) -> None:
 
 
 def test_runner_for_a_policy_command() -> None:
-    """The policy's command has its own runner, whatever was detected; a package.json that is not there is no obstacle."""
+    """The policy's command has its own runner, whatever was detected; no package.json is no obstacle."""
     assert runner_for("npm test", {"package.json": package("vitest run")}.get) == "vitest"
-    assert runner_for("npm test", {}.get) == "other"
+    assert runner_for("npm test", lambda _: None) == "other"
     assert runner_for("pytest", {"package.json": "["}.get) == "pytest"

@@ -90,7 +90,7 @@ def test_what_else_a_case_keeps() -> None:
         b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><testsuites/>',
         b"<?xml version='1.0' encoding='klingon'?><testsuites/>",
         b"<testsuites><testcase name='\x01'/></testsuites>",
-        b"<testsuites>" + b"<a>" * 100_000,
+        b"<testsuites>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</testsuites>",
         b"<testsuites>" + b"<a/>" * 600_000 + b"</testsuites>",
         b" " * 30_000_001,
     ],

@@ -80,8 +80,9 @@ def changed_names(sandbox: FolderSandbox) -> list[str]:
 # Running
 
 
-def test_pytest_reports_each_test_and_leaves_no_trace(tmp_path: Path) -> None:
+def test_pytest_reports_each_test_and_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """pytest's tests come one by one, and the tree has no cache, byte code or report afterwards."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     sandbox = folder(tmp_path, PYTHON_FILES)
     run = run_tests(sandbox, PYTEST, runner="pytest", timeout=60)
 
