@@ -119,6 +119,10 @@ class Mirror:
         answer = self._git("show-ref", "--verify", "--hash", f"refs/heads/{branch}")
         return answer.output.decode().strip() or None if answer.code == 0 else None
 
+    def holds(self, commit: str) -> bool:
+        """Whether the commit is in the mirror; False before the first fetch."""
+        return self.path.exists() and self._git("cat-file", "-e", f"{_checked(commit)}^{{commit}}").code == 0
+
     def read_file(self, commit: str, path: str, *, limit: int = 1_000_000) -> bytes | None:
         """A regular file's bytes; None when it is absent, larger than ``limit`` bytes, or a link or folder."""
         if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
@@ -240,6 +244,17 @@ class Mirror:
             if name == target:
                 return oid
         return None
+
+    def remote_head(self, url: str, token: str | None = None, *, timeout: float = 60) -> str | None:
+        """The branch that the remote's HEAD names (a checkout's current branch), or None when it is detached."""
+        remote = self._remote(url, token)
+        answer = run_git(
+            ["ls-remote", "--symref", *_upload_pack(remote), "--", remote.url, "HEAD"], remote=remote, timeout=timeout
+        )
+        if answer.code:
+            raise failure("look at the remote's HEAD", answer)
+        first = answer.output.decode("utf-8", "replace").partition("\t")[0]
+        return first.removeprefix("ref: refs/heads/") if first.startswith("ref: refs/heads/") else None
 
     def _already_there(self, remote: Remote, commit: str, target: str, timeout: float) -> PushResult:
         held = run_git(

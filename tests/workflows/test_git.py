@@ -117,6 +117,13 @@ def test_an_empty_repository_has_no_branch(tmp_path: Path) -> None:
     assert "+1" in mirror.diff(None, first)
 
 
+def test_holds(mirror: Mirror, tmp_path: Path) -> None:
+    """A mirror knows which commits it has, also before it exists."""
+    assert mirror.holds(resolved(mirror))
+    assert not mirror.holds("1" * 40)
+    assert not Mirrors(tmp_path / "none").at(1).holds("1" * 40)
+
+
 @pytest.mark.parametrize("name", ["main^{tree}", "main~0", "HEAD", "../heads/main", "-x", ""])
 def test_only_plain_branch_names_resolve(mirror: Mirror, name: str) -> None:
     """A branch name is never read as a revision expression."""
