@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 from urllib.parse import quote
 
-from github.Auth import Auth
+from github.Auth import Auth, Token
 
 from app.github_auth import AppCredential, InstallationCredential, InstallationTokens, Minted, Scope
 from app.github_repository import AppIdentity, RepositoryClient
@@ -101,6 +101,21 @@ class GitHubApp:
         if not answer.ok:
             raise refusal(f"looking for the installation on {full_name}", answer)
         return int(answer.data["id"])
+
+    def reference_to(self, full_name: str) -> RepositoryRef | None:
+        """The repository with this name (``owner/name``), or None when the App is not installed on it."""
+        installation = self.installation_for(full_name)
+        if installation is None:
+            return None
+        # Only an installation token can read a private repository, and minting one names the repositories it holds.
+        path = f"/app/installations/{installation}/access_tokens"
+        body = {"repositories": [full_name.partition("/")[2]], "permissions": {"metadata": "read"}}
+        answer = self._session.send("POST", path, body=body, repeatable=True)
+        if not answer.ok:
+            raise refusal(f"looking for {full_name}", answer)
+        self._revoke(Token(answer.data["token"]))
+        found = answer.data["repositories"][0]
+        return RepositoryRef(installation_id=installation, id=found["id"], full_name=found["full_name"])
 
     def check(self) -> tuple[bool, str]:
         """Whether GitHub knows us, asked once and without patience, and a sentence that says so or what to do."""

@@ -174,8 +174,8 @@ class Turn(Noun):
     """One model reply with its tool results: the delta that a checkpoint stores.
 
     ``patch`` is set when the turn changed the workspace: the whole change so far, from which a new container resumes.
-    ``stop`` is set on the last turn. ``notices`` are the harness's words that stood before the reply, as one user message
-    each; ``seconds`` is the wall time of the whole turn.
+    ``stop`` is set on the last turn. ``notices`` are the harness's words before the reply, one user
+    message each; ``seconds`` is the wall time of the whole turn.
     """
 
     number: int

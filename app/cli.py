@@ -1,0 +1,153 @@
+"""The command line: what an operator and a newcomer type."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.settings import Settings, SettingsError, read_settings
+
+app = typer.Typer(
+    name="forgehand",
+    help="A self-hosted GitHub App: labelled issues in, verified draft pull requests out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"forgehand {version('forgehand')}")
+        except PackageNotFoundError:
+            typer.echo("forgehand (from a checkout that is not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve() -> None:
+    """Web server and worker in one process, with an embedded database (or DATABASE_URL).
+
+    Example: forgehand serve
+    """
+    from app.serve import run_service
+
+    _exit(run_service(_settings(), web=True, worker=True))
+
+
+@app.command()
+def web() -> None:
+    """The web server alone: receives webhooks and stores them. Workers run elsewhere; needs PostgreSQL.
+
+    Example: DATABASE_URL=postgresql://forgehand@db/forgehand forgehand web
+    """
+    from app.serve import run_service
+
+    _exit(run_service(_settings(), web=True, worker=False))
+
+
+@app.command()
+def worker() -> None:
+    """A worker alone: runs the jobs that a web server stored. Start as many as you like; needs PostgreSQL.
+
+    Example: DATABASE_URL=postgresql://forgehand@db/forgehand forgehand worker
+    """
+    from app.serve import run_service
+
+    _exit(run_service(_settings(), web=False, worker=True))
+
+
+@app.command()
+def fix(
+    target: Annotated[str, typer.Argument(help="A local git checkout, or the URL of an issue on GitHub.")],
+    issue: Annotated[str, typer.Option("--issue", help="What is wrong or wanted; the first line is the title.")] = "",
+    issue_file: Annotated[Path | None, typer.Option(help="A file with the issue's text, instead of --issue.")] = None,
+    base: Annotated[str | None, typer.Option(help="The branch to start from. Default: the checkout's own.")] = None,
+    actor: Annotated[str, typer.Option("--as", help="For a URL: the GitHub login that asks. Needs write access.")] = "",
+) -> None:
+    """Work on one issue now, without a server.
+
+    On a local checkout no GitHub is needed: a branch and the pull request's text are left there, the work tree is not
+    touched, and uncommitted changes are not seen. On an issue's URL the App does what the label would make it do.
+
+    Examples:
+
+      forgehand fix . --issue "total() ignores the last line"
+
+      forgehand fix ~/src/tool --issue-file bug.md --base main
+
+      forgehand fix https://github.com/octo/calc/issues/7 --as alice
+    """
+    from app.fix import fix_issue_url, fix_local_checkout
+
+    settings = _settings()
+    if "://" in target:
+        _exit(fix_issue_url(settings, target, login=actor))
+    text = issue_file.read_text(encoding="utf-8") if issue_file else issue
+    _exit(fix_local_checkout(settings, Path(target), text=text, base=base))
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, Docker engine, GitHub and model, and say what to mend. Exit code 1 when something is.
+
+    Example: forgehand doctor
+    """
+    from app.doctor import examine
+
+    _exit(examine(_settings()))
+
+
+@app.command()
+def demo(
+    no_install: Annotated[
+        bool, typer.Option("--no-install", help="Install and start nothing.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the local GitHub running afterwards.")] = False,
+) -> None:
+    """A labelled issue becomes a verified draft pull request, on a local GitHub on this machine.
+
+    With OPENAI_BASE_URL, OPENAI_API_KEY and FORGEHAND_MODEL set, that model does the work; without, a scripted session
+    is played. Everything but the model's words is real in both cases.
+
+    Example: OPENAI_BASE_URL=http://localhost:8001/v1 FORGEHAND_MODEL=qwen3-coder forgehand demo --keep
+    """
+    from app.demo.run import run_demo
+
+    _exit(run_demo(install=not no_install, keep=keep))
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except SettingsError as error:
+        typer.secho(str(error), err=True, fg="red")
+        raise typer.Exit(2) from None
+
+
+def _exit(code: int) -> None:
+    sys.stdout.flush()
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

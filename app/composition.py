@@ -1,0 +1,215 @@
+"""The composition root: from settings to the parts that receive events and run jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import docker
+from fastapi import FastAPI
+
+from app.dispatch import Audience
+from app.github import GitHubApp
+from app.github_retry import RetryRules
+from app.readiness import Check
+from app.redaction import Redactor
+from app.server import create_app
+from app.settings import Settings, SettingsError
+from sandbox.authorities import find_authorities
+from sandbox.container import SandboxUnavailable
+from sandbox.docker import DockerSandboxes
+from sandbox.engine import EngineMissing, engine_report, find_engine
+from sandbox.images import ensure_custom_image, ensure_image
+from sandbox.snapshots import Snapshots
+from workflows import fix_issue
+from workflows.agent.completions import Prices
+from workflows.agent.llm import OpenAIModel
+from workflows.git import Mirrors
+from workflows.queue import Queue, QueueUnavailable
+from workflows.services import BrokenWorld, GitHub, Run
+from workflows.types import Job, RepositoryRef
+from workflows.workshop import Workshop
+
+Say = Callable[[str], None]
+
+
+class Composition:
+    """The parts of one process, each made on first use. ``say`` is told of slow set-up such as building the image.
+
+    ``rules`` are the GitHub client's patience; ``owner`` names our containers on a shared engine (default: by the data
+    folder, so that two installations leave each other's alone).
+    """
+
+    def __init__(
+        self, settings: Settings, *, say: Say, rules: RetryRules | None = None, owner: str | None = None
+    ) -> None:
+        self.settings = settings
+        self.redactor = Redactor(_secrets(settings))
+        self._say = say
+        self._rules = rules
+        self._owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The process's environment, with what the settings say of it."""
+        found = dict(os.environ)
+        if self.settings.docker_host:
+            found["DOCKER_HOST"] = self.settings.docker_host
+        return found
+
+    @cached_property
+    def engine(self) -> docker.DockerClient:
+        """The Docker engine that answers. Raises EngineMissing with what to do."""
+        client = find_engine(self.environment)
+        if client is None:
+            raise EngineMissing(
+                "No Docker engine answers. Start it (`systemctl start docker`), set DOCKER_HOST, or let `make demo` "
+                "install one."
+            )
+        return client
+
+    @cached_property
+    def sandboxes(self) -> DockerSandboxes:
+        """The one that opens containers."""
+        return DockerSandboxes(self.engine, self._owner)
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Images, snapshots and sandboxes."""
+        folder = self.settings.data_dir / "egress"
+        snapshots = Snapshots(
+            self.engine,
+            self.sandboxes,
+            owner=self._owner,
+            proxy_folder=folder,
+            allowed_hosts=self.settings.allowed_hosts,
+            environment=self.environment,
+            limits=self.settings.limits,
+        )
+        return Workshop(self.sandboxes, snapshots, self.image, self.settings.limits)
+
+    def image(self, custom: str | None = None) -> str:
+        """The image a job starts from: the policy's, the operator's, or ours, built on first use."""
+        name = custom or self.settings.sandbox_image
+        authorities = find_authorities(self.environment)
+        if name:
+            return ensure_custom_image(self.engine, name, authorities=authorities, say=self._say)
+        return ensure_image(self.engine, say=self._say, authorities=authorities, environment=self.environment)
+
+    @cached_property
+    def model(self) -> OpenAIModel:
+        """The model. Raises SettingsError without an endpoint."""
+        settings = self.settings
+        if settings.openai_base_url is None:
+            raise SettingsError("Set OPENAI_BASE_URL to the model's OpenAI-compatible endpoint.")
+        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+        prices = Prices(settings.price_input, settings.price_output, settings.cached_price)
+        return OpenAIModel(settings.openai_base_url, key, model=settings.model, prices=prices)
+
+    @cached_property
+    def mirrors(self) -> Mirrors:
+        """The bare mirrors, in the data folder."""
+        return Mirrors(self.settings.data_dir / "mirrors")
+
+    @cached_property
+    def github(self) -> GitHubApp:
+        """The App on GitHub. Raises SettingsError when it is not set up."""
+        key = self.settings.read_private_key()
+        if self.settings.app_id is None or key is None:
+            raise SettingsError("\n".join(self.settings.missing_for_app()))
+        return GitHubApp(
+            self.settings.app_id, key.get_secret_value(), api_url=self.settings.github_api_url, rules=self._rules
+        )
+
+    def repository(self, ref: RepositoryRef) -> GitHub:
+        """One repository, with the permissions that jobs need and no others."""
+        return self.github.for_repository(ref, fix_issue.PERMISSIONS)
+
+    @cached_property
+    def fix_services(self) -> fix_issue.FixServices:
+        """What the main job works with."""
+        return fix_issue.FixServices(
+            github=self.repository,
+            model=self.model,
+            mirrors=self.mirrors,
+            workshop=self.workshop,
+            budget=self.settings.budget,
+            default_label=self.settings.default_label,
+            secrets=tuple(_secrets(self.settings)),
+        )
+
+    def queue(self, *, worker: bool) -> Queue:
+        """The queue, not yet started; a worker knows its workflows."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        queue = Queue(
+            self.settings.database,
+            worker=worker,
+            concurrency=self.settings.worker_concurrency,
+            on_bug=self._answer_bug,
+        )
+        if worker:
+            queue.register(fix_issue.NAME, lambda run, job: fix_issue.fix_issue(run, job, self.fix_services))
+        return queue
+
+    def web(self, queue: Queue) -> FastAPI:
+        """The web application over a started queue."""
+        secrets = [secret.get_secret_value() for secret in self.settings.webhook_secrets]
+        audience = Audience(app_slug=self._slug())
+        return create_app(queue=queue, secrets=secrets, audience=audience, checks=self.checks(queue))
+
+    def checks(self, queue: Queue | None = None) -> Mapping[str, Callable[[], Check]]:
+        """What readiness and the doctor look at."""
+        found: dict[str, Callable[[], Check]] = {
+            "engine": self._check_engine,
+            "github": lambda: Check(*self.github.check()),
+            "model": lambda: Check(*self.model.check()),
+        }
+        if queue is not None:
+            found["database"] = lambda: _check_database(queue)
+        return found
+
+    def remove_leftovers(self) -> int:
+        """Remove containers that a killed process of ours left behind. For a single worker on this engine alone."""
+        return self.sandboxes.remove_leftovers()
+
+    def close(self) -> None:
+        """Revoke tokens and close connections that were opened."""
+        for part in ("github", "engine"):
+            if part in self.__dict__:
+                self.__dict__[part].close()
+
+    def _slug(self) -> str | None:
+        try:
+            return self.github.app_slug
+        except BrokenWorld:
+            return None  # GitHub does not answer now: readiness says so, and bots are refused by their type anyway
+
+    def _answer_bug(self, run: Run, job: Job, message: str) -> None:
+        fix_issue.answer_bug(job, self.repository(job.repository), message)
+
+    def _check_engine(self) -> Check:
+        try:
+            self.engine.ping()
+            report = engine_report(self.engine)
+        except (EngineMissing, SandboxUnavailable) as error:
+            return Check(False, str(error))
+        except docker.errors.DockerException as error:
+            return Check(False, f"The Docker engine does not answer ({error}). Start it: systemctl start docker")
+        return Check(True, f"Docker {report.version}, {report.storage_driver}, cgroup v{report.cgroup_version}")
+
+
+def _check_database(queue: Queue) -> Check:
+    try:
+        queue.check()
+    except QueueUnavailable as error:
+        return Check(False, str(error))
+    return Check(True, "takes writes")
+
+
+def _secrets(settings: Settings) -> list[str]:
+    held = [settings.read_private_key(), settings.openai_api_key, *settings.webhook_secrets]
+    if "@" in settings.database:
+        held.append(settings.database_url)
+    return [secret.get_secret_value() for secret in held if secret is not None]

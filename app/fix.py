@@ -1,0 +1,211 @@
+"""`forgehand fix`: one issue now, on a local checkout without any GitHub, or on an issue's URL through the App."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from app.composition import Composition
+from app.logging import configure_logging
+from app.settings import Settings, SettingsError
+from sandbox.authorities import BadAuthorities
+from sandbox.engine import EngineMissing
+from sandbox.images import ImageUnavailable
+from workflows import closing, fix_issue
+from workflows.git import Mirror, Mirrors
+from workflows.policy import POLICY_PATH, Policy, effective_budget, parse_policy, render_policy_errors
+from workflows.publish import MOST_BRANCHES, commit_solution
+from workflows.pull_request import branch_name
+from workflows.run import InlineRun
+from workflows.services import BrokenWorld
+from workflows.solve import Assignment, Solution, solve
+from workflows.stages import Stages
+from workflows.survey import Survey, survey_repository
+from workflows.texts import Texts, compose_texts
+from workflows.tracking import TITLES, StageName
+from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
+
+_ISSUE_URL = re.compile(r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/issues/(?P<number>\d+)/?")
+_FAILURES = (BrokenWorld, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)
+
+
+class TerminalProgress:
+    """Progress on a terminal: a line a stage, and a line a turn."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def begin(self, stage: StageName) -> None:
+        """Say that a stage starts."""
+        self._console.print(f"… {TITLES[stage]}", style="dim")
+
+    def done(self, stage: StageName, detail: str) -> None:
+        """Say what came of a stage."""
+        self._console.print(f"✔ {TITLES[stage]}: {detail}", markup=False, highlight=False)
+
+    def turn(self, turn: Turn) -> None:
+        """Say what the agent did."""
+        calls = ", ".join(call.name for call in turn.reply.tool_calls) or "(words)"
+        self._console.print(f"  turn {turn.number}: {calls}", style="dim", markup=False, highlight=False)
+
+
+@dataclass(frozen=True)
+class _Checkout:
+    """A local checkout, fetched into a mirror, and what is to be done on it."""
+
+    path: Path
+    mirror: Mirror
+    survey: Survey
+    policy: Policy
+    job: Job
+    issue: Issue
+
+
+def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str | None) -> int:
+    """Solve the issue in ``text`` on a checkout; leave a branch there and the pull request's text. The exit code."""
+    console = Console(stderr=True)
+    composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim", markup=False))
+    configure_logging(style=settings.log_format, level="warning", redactor=composition.redactor)
+    try:
+        checkout = _read_checkout(composition, path.expanduser().resolve(), text=text, base=base)
+        solution = _solve(composition, console, checkout)
+        ending = closing.choose(solution)
+        if ending is not None:
+            console.print(ending.reason, style="yellow", markup=False)
+            print(ending.text)
+            return 1
+        return _leave(composition, console, checkout, solution)
+    except _FAILURES as error:
+        console.print(composition.redactor.redact(str(error)), style="red", markup=False)
+        return 1
+    finally:
+        composition.close()
+
+
+def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
+    """Do for an issue's URL what the label would make the App do, for ``login``. The exit code."""
+    console = Console(stderr=True)
+    found = _ISSUE_URL.fullmatch(url)
+    if found is None or not login:
+        wanted = "https://github.com/OWNER/NAME/issues/NUMBER" if found is None else "--as LOGIN, who has write access"
+        console.print(f"Name the issue and who asks: {wanted} is missing.", style="red", markup=False)
+        return 2
+    composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim", markup=False))
+    configure_logging(style=settings.log_format, level="info", redactor=composition.redactor)
+    try:
+        job = _job_of_url(composition, found["name"], int(found["number"]), login)
+        outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.fix_services)
+    except _FAILURES as error:
+        console.print(composition.redactor.redact(str(error)), style="red", markup=False)
+        return 1
+    finally:
+        composition.close()
+    print(outcome.url or outcome.reason)
+    return 0 if outcome.status in ("pull_request", "no_change") else 1
+
+
+def _job_of_url(composition: Composition, full_name: str, number: int, login: str) -> Job:
+    reference = composition.github.reference_to(full_name)
+    if reference is None:
+        raise SettingsError(f"The App is not installed on {full_name}. Install it there first.")
+    return Job(
+        id=f"cli-{uuid.uuid4()}",
+        workflow=fix_issue.NAME,
+        repository=reference,
+        number=number,
+        actor=Actor(id=0, login=login),
+        trigger="",
+        delivery_id="",
+        created_at=datetime.now(UTC),
+    )
+
+
+def _read_checkout(composition: Composition, path: Path, *, text: str, base: str | None) -> _Checkout:
+    title, _, body = text.strip().partition("\n")
+    title = title.removeprefix("#").strip()
+    if not title:
+        raise SettingsError('Say what is to be done: --issue "…" or --issue-file FILE.')
+    mirror = Mirrors(composition.mirrors.folder, local_checkouts=True).at(str(path))
+    mirror.fetch(str(path))
+    branch = base or mirror.remote_head(str(path))
+    commit = mirror.resolve(branch) if branch else None
+    if branch is None or commit is None:
+        raise SettingsError(f"{path} has no commit on the branch {branch or '(none)'}. Name one with --base.")
+    policy = parse_policy(mirror.read_file(commit, POLICY_PATH))
+    if not isinstance(policy, Policy):
+        raise SettingsError(render_policy_errors(policy))
+    actor = Actor(id=0, login=re.sub(r"[^A-Za-z0-9-]", "-", getpass.getuser()))
+    job = Job(
+        id=f"cli-{uuid.uuid4()}",
+        workflow="fix_checkout",
+        repository=RepositoryRef(installation_id=0, id=0, full_name=str(path)),
+        number=0,
+        actor=actor,
+        trigger="",
+        delivery_id="",
+        created_at=datetime.now(UTC),
+    )
+    issue = Issue(
+        number=0, title=title, body=body.strip(), author=actor, state="open", labels=(), html_url=path.as_uri()
+    )
+    survey = survey_repository(mirror, base=commit, branch=branch, policy=policy)
+    return _Checkout(path, mirror, survey, policy, job, issue)
+
+
+def _solve(composition: Composition, console: Console, checkout: _Checkout) -> Solution:
+    progress = TerminalProgress(console)
+    run = InlineRun(checkout.job.id)
+    assignment = Assignment(
+        job=checkout.job,
+        issue=checkout.issue,
+        comments=(),
+        policy=checkout.policy,
+        survey=checkout.survey,
+        mirror=lambda: checkout.mirror,
+        workshop=composition.workshop,
+        model=composition.model,
+        budget=effective_budget(composition.settings.budget, checkout.policy),
+        secrets=composition.fix_services.secrets,
+    )
+    return solve(run, Stages(run, progress), progress, assignment)
+
+
+def _leave(composition: Composition, console: Console, checkout: _Checkout, solution: Solution) -> int:
+    texts = compose_texts(
+        solution,
+        job=checkout.job,
+        issue=checkout.issue,
+        survey=checkout.survey,
+        model=composition.model.name,
+    )
+    branch = _push(checkout, solution, texts)
+    folder = composition.settings.data_dir / "fixes"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = folder / f"{branch.replace('/', '-')}.md"
+    text.write_text(f"# {texts.title}\n\n{texts.body}\n", encoding="utf-8")
+    console.print(
+        f"The change is on the branch {branch}: git -C {checkout.path} diff {checkout.survey.branch}...{branch}"
+    )
+    console.print(f"The pull request's text is in {text}")
+    print(f"# {texts.title}\n\n{texts.body}")
+    return 0
+
+
+def _push(checkout: _Checkout, solution: Solution, texts: Texts) -> str:
+    """Push to the first free name: a branch that is there already is never touched."""
+    commit = commit_solution(checkout.mirror, solution, checkout.job, texts.commit_message)
+    name = branch_name(checkout.policy.branch_prefix, None, checkout.issue.title)
+    reason = ""
+    for number in range(1, MOST_BRANCHES + 1):
+        branch = name if number == 1 else f"{name}-{number}"
+        pushed = checkout.mirror.push(str(checkout.path), commit, branch)
+        if pushed.ok:
+            return branch
+        reason = pushed.reason
+    raise BrokenWorld("git", f"The branch {name} could not be made in {checkout.path}: {reason}.")

@@ -1,0 +1,79 @@
+"""Running the service: web server, worker, or both, until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import structlog
+
+from app.composition import Composition
+from app.logging import configure_logging
+from app.server import make_server
+from app.settings import Settings, SettingsError
+from sandbox.container import SandboxUnavailable
+from sandbox.engine import EngineMissing
+from sandbox.images import ImageUnavailable
+from workflows.queue import QueueUnavailable
+
+log = structlog.get_logger()
+
+
+def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. Running jobs stop after their step and go on after a restart."""
+    missing = settings.missing_for_app()
+    if missing:
+        print("\n".join(missing), file=sys.stderr)
+        return 2
+    if web != worker and settings.database.startswith("sqlite"):
+        advice = "Several processes need PostgreSQL: set DATABASE_URL=postgresql://…, or use `forgehand serve`."
+        print(advice, file=sys.stderr)
+        return 2
+    composition = Composition(settings, say=lambda line: log.info("set-up", line=line))
+    configure_logging(style=settings.log_format, level=settings.log_level, redactor=composition.redactor)
+    try:
+        return _run(composition, web=web, worker=worker)
+    except (QueueUnavailable, EngineMissing, ImageUnavailable, SandboxUnavailable, SettingsError) as error:
+        log.error("cannot start", reason=str(error))
+        return 1
+    finally:
+        composition.close()
+
+
+def _run(composition: Composition, *, web: bool, worker: bool) -> int:
+    settings = composition.settings
+    queue = composition.queue(worker=worker)
+    if worker:
+        _prepare_worker(composition)
+    queue.start()
+    log.info("started", web=web, worker=worker, model=settings.model, github=settings.github_api_url)
+    try:
+        if web:
+            make_server(composition.web(queue), host=settings.host, port=settings.port).run()
+        else:
+            _wait_for_signal()
+    finally:
+        drained = queue.stop()
+        log.info("stopped", drained=drained)
+    if not drained:
+        # The step's thread would hold the process; the step runs again after the restart.
+        os._exit(0)
+    return 0
+
+
+def _prepare_worker(composition: Composition) -> None:
+    """Have the image ready before the first job, and the containers of a killed predecessor gone."""
+    composition.image()
+    if composition.settings.database.startswith("sqlite"):
+        removed = composition.remove_leftovers()
+        if removed:
+            log.info("leftover containers removed", count=removed)
+
+
+def _wait_for_signal() -> None:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()

@@ -1,0 +1,84 @@
+"""The main job, end to end on real parts: signed webhook in, verified draft pull request out."""
+
+from __future__ import annotations
+
+from tests.stories.conftest import DEMO, HERE, MakeWorld
+from tests.stories.world import REPOSITORY
+
+ISSUE = (DEMO / "issue.md").read_text()
+
+
+def test_python_repository(make_world: MakeWorld) -> None:
+    """A labelled issue of a Python repository becomes one verified draft pull request with evidence and changelog."""
+    world = make_world()
+    world.serve()
+    number = world.ask(ISSUE)
+    [job] = world.ended()
+
+    assert job.outcome is not None
+    assert job.outcome.status == "pull_request", job.outcome
+    [pull] = world.pull_requests()
+    assert pull.pull is not None
+    assert pull.body is not None
+    assert pull.pull.draft
+    assert pull.pull.head.startswith(f"qwen/issue-{number}-")
+    assert f"Fixes #{number}" in pull.body
+    assert "pytest" in pull.body
+    assert "sha256" in pull.body
+    assert "red first" in pull.body.lower() or "fail" in pull.body.lower()
+    assert "Count refunds" in str(world.hub.read_file(REPOSITORY, "CHANGELOG.md", pull.pull.head))
+    [check] = world.hub.check_runs(REPOSITORY, pull.pull.head_sha)
+    assert check.conclusion == "success"
+
+    [comment] = world.comments(number)
+    assert f"#{pull.number}" in comment
+    issue = world.hub.issue(REPOSITORY, number)
+    assert "qwen" not in [label.name for label in issue.labels]
+
+
+def test_node_repository(make_world: MakeWorld) -> None:
+    """The same for a Node repository, whose test command is detected."""
+    world = make_world(HERE / "node_repository", HERE / "sessions" / "node.json")
+    world.serve()
+    number = world.ask((HERE / "node_issue.md").read_text())
+    [job] = world.ended()
+
+    assert job.outcome is not None
+    assert job.outcome.status == "pull_request", job.outcome
+    [pull] = world.pull_requests()
+    assert f"Fixes #{number}" in str(pull.body)
+    assert "npm" in str(pull.body)
+
+
+def test_same_delivery_twice(make_world: MakeWorld) -> None:
+    """A redelivery of the label's webhook makes no second job, no second comment and no second pull request."""
+    world = make_world()
+    world.serve()
+    number = world.ask(ISSUE)
+    world.ended()
+    labelled = next(d for d in world.hub.deliveries if d.event == "issues" and d.action == "labeled")
+    world.hub.redeliver(labelled)
+    world.hub.wait_for_deliveries()
+
+    assert len(world.ended()) == 1
+    assert len(world.pull_requests()) == 1
+    assert len(world.comments(number)) == 1
+
+
+def test_kill_9_in_the_middle(make_world: MakeWorld) -> None:
+    """kill -9 in the middle of the work: after a restart the job goes on, and finished turns are not paid again."""
+    world = make_world()
+    world.serve()
+    number = world.ask(ISSUE)
+    world.wait_until(lambda: len(world.model.requests) >= 5, 120, "the fifth model request")
+    world.kill()
+    paid = len(world.model.requests)
+    world.serve()
+    [job] = world.ended()
+
+    assert job.outcome is not None
+    assert job.outcome.status == "pull_request", job.outcome
+    assert len(world.pull_requests()) == 1
+    assert len(world.comments(number)) == 1
+    replies = 11
+    assert len(world.model.requests) <= replies + 1, f"{paid} before the kill"

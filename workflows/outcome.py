@@ -1,0 +1,41 @@
+"""How a job ends, and how long each of its stages took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from workflows.types import Noun
+
+T = TypeVar("T")
+
+Status = Literal["pull_request", "no_change", "worse", "rejected", "refused", "ignored", "failed", "cancelled"]
+
+
+class Timed(Noun, Generic[T]):
+    """A stage's result and the wall seconds it took, measured where it ran and kept over replays."""
+
+    value: T
+    seconds: float
+
+
+def timed(function: Callable[[], T]) -> Timed[T]:
+    """Run ``function`` and say how long it took."""
+    started = time.monotonic()
+    value = function()
+    return Timed(value=value, seconds=time.monotonic() - started)
+
+
+class Outcome(Noun):
+    """The end of a job. ``reason`` is one sentence for people; ``seconds`` maps a stage's name to its wall time."""
+
+    status: Status
+    reason: str
+    pull_request: int | None = None
+    url: str | None = None
+    branch: str | None = None
+    commit: str | None = None
+    seconds: dict[str, float] = Field(default_factory=dict)

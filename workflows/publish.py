@@ -1,0 +1,96 @@
+"""Publishing: the permission once more, one commit, one branch, one draft pull request, one check run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workflows.git import Identity, Mirror, PushResult
+from workflows.policy import WRITERS, Policy
+from workflows.pull_request import branch_name
+from workflows.services import BrokenWorld, Conclusion, GitHub
+from workflows.solve import Solution
+from workflows.survey import Survey
+from workflows.texts import Texts
+from workflows.types import Issue, Job, Noun, Repository
+
+CHECK_NAME = "Forgehand"
+MOST_BRANCHES = 9
+AUTHOR = Identity("Forgehand", "forgehand@users.noreply.github.com")
+_CONCLUSIONS: dict[str, Conclusion] = {
+    "verified": "success",
+    "unverified": "neutral",
+    "no_tests": "neutral",
+    "worse": "failure",
+}
+
+
+class Published(Noun):
+    """What was published. Without a pull request, ``reason`` says why."""
+
+    branch: str = ""
+    commit: str = ""
+    pull_request: int | None = None
+    url: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Everything a pull request is made of. Each write is found again when it is repeated."""
+
+    job: Job
+    issue: Issue
+    policy: Policy
+    repository: Repository
+    survey: Survey
+    github: GitHub
+    mirror: Callable[[], Mirror]
+    scrub: Callable[[str], str]
+
+    def publish(self, solution: Solution, texts: Texts) -> Published:
+        """Publish a solution. Raises BrokenWorld; a lost permission and a refused push are values."""
+        permission = self.github.fetch_permission(self.job.actor.login)
+        if permission not in WRITERS:
+            return Published(reason=f"`{self.job.actor.login}` no longer has write permission ({permission}).")
+        branch, commit, pushed = self._push(solution, self.scrub(texts.commit_message))
+        if not pushed.ok:
+            reason = f"GitHub refused the branch `{branch}`: {pushed.reason}."
+            return Published(branch=branch, commit=commit, reason=reason)
+        pull_request = self.github.find_or_create_pull_request(
+            head=branch,
+            base=self.survey.branch,
+            title=self.scrub(texts.title),
+            body=self.scrub(texts.body),
+            draft=self.policy.draft,
+        )
+        self._check(solution, texts, commit)
+        return Published(branch=branch, commit=commit, pull_request=pull_request.number, url=pull_request.html_url)
+
+    def _push(self, solution: Solution, message: str) -> tuple[str, str, PushResult]:
+        """The first of the branch's names that is free or ours: what others pushed is never touched."""
+        mirror = self.mirror()
+        commit = commit_solution(mirror, solution, self.job, message)
+        name = branch_name(self.policy.branch_prefix, self.issue.number, self.issue.title)
+        for number in range(1, MOST_BRANCHES + 1):
+            branch = name if number == 1 else f"{name}-{number}"
+            pushed = mirror.push(self.repository.clone_url, commit, branch, self.github.git_token())
+            if pushed.ok or "not ours" not in pushed.reason:
+                return branch, commit, pushed
+        raise BrokenWorld("git", f"The branches {name} to {name}-{MOST_BRANCHES} are all taken. Delete some of them.")
+
+    def _check(self, solution: Solution, texts: Texts, commit: str) -> None:
+        self.github.find_or_create_check_run(
+            head_sha=commit,
+            name=CHECK_NAME,
+            external_id=self.job.id,
+            title=texts.verdict_line,
+            summary=self.scrub(texts.evidence),
+            conclusion=_CONCLUSIONS[solution.verdict.status],
+        )
+
+
+def commit_solution(mirror: Mirror, solution: Solution, job: Job, message: str) -> str:
+    """The commit of a solution: the same id whenever it is made again."""
+    patch = solution.described.patch
+    return mirror.commit(patch, base=patch.base, message=message, author=AUTHOR, committer=AUTHOR, date=job.created_at)

@@ -1,0 +1,69 @@
+"""The agent's workspace over restarts: a container is a cache of image, base commit and last patch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sandbox.container import Sandbox, Sandboxes, SandboxSpec, SandboxUnavailable
+from workflows.patch import changes_of, patch_of
+from workflows.services import BrokenWorld
+from workflows.types import Patch
+
+MAX_FILES = 300
+MAX_BYTES = 8_000_000
+
+
+class Session:
+    """Opens the agent's container on first use, so that a replay of finished turns opens none.
+
+    ``spec`` is called each time a container is opened: it makes the image first when it is gone.
+    """
+
+    def __init__(self, sandboxes: Sandboxes, spec: Callable[[], SandboxSpec], base: str) -> None:
+        self._sandboxes = sandboxes
+        self._spec = spec
+        self._base = base
+        self._open: Sandbox | None = None
+        self._patch: Patch | None = None
+
+    def sandbox(self) -> Sandbox:
+        """The running container with the last patch applied; raises SandboxUnavailable."""
+        if self._open is None:
+            opened = self._sandboxes.open(self._spec())
+            if self._patch is not None:
+                opened.apply_changes(changes_of(self._patch))
+            self._open = opened
+        return self._open
+
+    def export(self) -> Patch:
+        """The whole change so far; raises SandboxUnavailable, and ChangeTooLarge beyond any sensible size."""
+        changes = self.sandbox().export_changes(max_files=MAX_FILES, max_bytes=MAX_BYTES)
+        self._patch = patch_of(self._base, changes)
+        return self._patch
+
+    def restore(self, patch: Patch | None) -> None:
+        """Forget the container; the next one starts from the base with ``patch``."""
+        self.close()
+        self._patch = patch
+
+    def close(self) -> None:
+        """Remove the container, if there is one."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+@contextmanager
+def fresh_sandbox(sandboxes: Sandboxes, spec: SandboxSpec, patch: Patch | None = None) -> Iterator[Sandbox]:
+    """A container of its own with only ``patch`` applied, gone afterwards. Raises BrokenWorld("sandbox")."""
+    try:
+        sandbox = sandboxes.open(spec)
+        try:
+            if patch is not None:
+                sandbox.apply_changes(changes_of(patch))
+            yield sandbox
+        finally:
+            sandbox.close()
+    except SandboxUnavailable as error:
+        raise BrokenWorld("sandbox", str(error)) from error

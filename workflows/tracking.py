@@ -1,0 +1,141 @@
+"""The one tracking comment of a job: a checklist of its stages, edited in place, never a second one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+import structlog
+
+from workflows.services import BrokenWorld, GitHub
+from workflows.types import PlanItem, Turn
+
+log = structlog.get_logger()
+
+StageName = Literal["accept", "fetch", "sandbox", "baseline", "agent", "describe", "verify", "publish"]
+TITLES: dict[StageName, str] = {
+    "accept": "Accepted",
+    "fetch": "Fetch the repository",
+    "sandbox": "Prepare the sandbox",
+    "baseline": "Run the tests before the change",
+    "agent": "Work on the change",
+    "describe": "Describe the change",
+    "verify": "Run the tests after the change, in a fresh container",
+    "publish": "Push the branch and open the pull request",
+}
+SECONDS_BETWEEN_EDITS = 10.0
+
+
+class Progress(Protocol):
+    """Who is told how a job goes on: the tracking comment, a terminal, or nobody."""
+
+    def begin(self, stage: StageName) -> None:
+        """A stage starts now. Called only when it really runs, not on replay."""
+
+    def done(self, stage: StageName, detail: str) -> None:
+        """A stage is over; called on replay too, so that the state is rebuilt."""
+
+    def turn(self, turn: Turn) -> None:
+        """The agent finished a turn now."""
+
+
+@dataclass
+class TrackingState:
+    """What the comment shows: the details of finished stages, the running one, the plan and the last sign of life."""
+
+    started: datetime
+    details: dict[StageName, str] = field(default_factory=dict)
+    current: StageName | None = None
+    plan: Sequence[PlanItem] = ()
+    turns: int = 0
+    activity: str = ""
+    closing: str | None = None
+
+
+def marker(job_id: str) -> str:
+    """The hidden name by which the comment of a job is found again."""
+    return f"<!-- forgehand:tracking job={job_id} -->"
+
+
+def render_start(job_id: str) -> str:
+    """The comment as it is first written."""
+    return f"Working on it: starting.\n\n{marker(job_id)}"
+
+
+def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
+    """The comment's Markdown without its marker: headline, checklist of stages, plan, last activity."""
+    minutes, seconds = divmod(int(max(0.0, (now - state.started).total_seconds())), 60)
+    elapsed = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    head = state.closing or f"Working on it: {TITLES[state.current].lower() if state.current else 'starting'}."
+    lines = [head, ""]
+    for stage, title in TITLES.items():
+        if stage in state.details:
+            detail = state.details[stage]
+            lines.append(f"- [x] {title}{': ' + detail if detail else ''}")
+        elif stage == state.current and state.closing is None:
+            lines.append(f"- [ ] **{title}** …")
+            lines.extend(_render_plan(state))
+        else:
+            lines.append(f"- [ ] {title}")
+    lines += ["", f"<sub>{elapsed} · last activity {now:%H:%M:%S} UTC · job `{job_id}`</sub>"]
+    return "\n".join(lines)
+
+
+def _render_plan(state: TrackingState) -> list[str]:
+    if state.current != "agent":
+        return []
+    boxes = {"pending": " ", "in_progress": " ", "completed": "x"}
+    lines = [f"  - [{boxes[item.state]}] {item.text}" for item in state.plan]
+    if state.turns:
+        lines.append(f"  - turn {state.turns}{', ' + state.activity if state.activity else ''}")
+    return lines
+
+
+class Tracking:
+    """Progress shown in one GitHub comment. A comment that cannot be edited never fails the job: it is logged."""
+
+    def __init__(
+        self, github: GitHub, *, job_id: str, comment_id: int, started: datetime, scrub: Callable[[str], str]
+    ) -> None:
+        self._github = github
+        self._scrub = scrub
+        self._job_id = job_id
+        self._comment_id = comment_id
+        self._state = TrackingState(started=started)
+        self._edited = 0.0
+
+    def begin(self, stage: StageName) -> None:
+        """Show that a stage runs."""
+        self._state.current = stage
+        self._edit()
+
+    def done(self, stage: StageName, detail: str) -> None:
+        """Note a finished stage; shown with the next edit."""
+        self._state.details[stage] = detail
+
+    def turn(self, turn: Turn) -> None:
+        """Show plan and last activity, at most once in SECONDS_BETWEEN_EDITS."""
+        if turn.plan is not None:
+            self._state.plan = turn.plan
+        self._state.turns = turn.number
+        self._state.activity = ", ".join(f"`{call.name}`" for call in turn.reply.tool_calls[:3])
+        if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
+            self._edit()
+
+    def close(self, closing: str) -> None:
+        """Show the end of the job; ``closing`` is Markdown that already passed the outbound filter."""
+        self._state.current = None
+        self._state.closing = closing
+        self._edit()
+
+    def _edit(self) -> None:
+        text = render_tracking(self._state, now=datetime.now(self._state.started.tzinfo), job_id=self._job_id)
+        body = f"{self._scrub(text)}\n{marker(self._job_id)}"
+        self._edited = time.monotonic()
+        try:
+            self._github.update_comment(self._comment_id, body)
+        except BrokenWorld as error:
+            log.warning("tracking comment not updated", reason=error.message)

@@ -1,0 +1,98 @@
+"""Where a job's containers come from: the image, the snapshot of the repository's set-up, and the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from sandbox.container import Limits, Sandboxes, SandboxSpec, SandboxUnavailable
+from sandbox.images import ImageUnavailable
+from sandbox.snapshots import Prepared, Snapshots
+from workflows.git import Mirror
+from workflows.services import BrokenWorld
+from workflows.survey import Survey
+from workflows.types import Noun
+
+log = structlog.get_logger()
+
+SETUP_SECONDS = 1800.0
+
+
+class SetupReport(Noun):
+    """What the set-up came to, as a checkpoint keeps it. ``failed`` names the command that failed, and how."""
+
+    commands: tuple[str, ...] = ()
+    cached: bool = True
+    failed: str = ""
+    log_tail: str = ""
+    blocked_hosts: tuple[str, ...] = ()
+
+
+class Images(Protocol):
+    """Finds or makes the image a job starts from."""
+
+    def __call__(self, custom: str | None) -> str:
+        """The image's name: the policy's ``custom`` one, else the operator's or ours. Raises ImageUnavailable."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One engine's sandboxes and snapshots. ``repository`` of the methods below keys snapshots and is never a name."""
+
+    sandboxes: Sandboxes
+    snapshots: Snapshots
+    images: Images
+    limits: Limits
+    setup_seconds: float = SETUP_SECONDS
+
+    def prepare(
+        self, *, job_id: str, repository: str, custom_image: str | None, mirror: Mirror, survey: Survey
+    ) -> tuple[SandboxSpec, SetupReport]:
+        """What this job's containers start from; instant when the snapshot is there. Raises BrokenWorld("sandbox")."""
+        try:
+            prepared = self.snapshots.prepare(
+                job_id=job_id,
+                image=self.images(custom_image),
+                mirror=mirror.path,
+                commit=survey.base,
+                repository=repository,
+                commands=survey.setup.commands,
+                lock_files=survey.lock_files,
+                timeout=self.setup_seconds,
+                say=lambda line: log.info("set-up", line=line),
+            )
+        except (SandboxUnavailable, ImageUnavailable) as error:
+            raise BrokenWorld("sandbox", str(error)) from error
+        spec = SandboxSpec(
+            image=prepared.image, job_id=job_id, mirror=mirror.path, commit=survey.base, limits=self.limits
+        )
+        return spec, _report(prepared, survey)
+
+
+def lazily(prepare: Callable[[], SandboxSpec]) -> Callable[[], SandboxSpec]:
+    """``prepare`` called once, on first use."""
+    kept: list[SandboxSpec] = []
+
+    def spec() -> SandboxSpec:
+        if not kept:
+            kept.append(prepare())
+        return kept[0]
+
+    return spec
+
+
+def _report(prepared: Prepared, survey: Survey) -> SetupReport:
+    failed = ""
+    if prepared.failed is not None:
+        code = prepared.failed.exit_code
+        failed = f"`{prepared.failed_command}` {'ran out of time' if code is None else f'ended with exit code {code}'}"
+    return SetupReport(
+        commands=survey.setup.commands,
+        cached=prepared.cached,
+        failed=failed,
+        log_tail=prepared.log[-4000:],
+        blocked_hosts=prepared.blocked_hosts,
+    )
