@@ -84,11 +84,12 @@ class Composition:
             self.sandboxes,
             owner=self._owner,
             proxy_folder=folder,
-            allowed_hosts=self.settings.allowed_hosts,
             environment=self.environment,
             limits=self.settings.limits,
         )
-        return Workshop(self.sandboxes, snapshots, self.image, self.settings.limits)
+        return Workshop(
+            self.sandboxes, snapshots, self.image, self.settings.limits, allowed_hosts=self.settings.allowed_hosts
+        )
 
     def image(self, custom: str | None = None) -> str:
         """The image a job starts from: the policy's, the operator's, or ours, built on first use."""

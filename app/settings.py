@@ -16,25 +16,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sandbox.container import Limits
+from sandbox.egress import DEFAULT_ALLOWED_HOSTS
 from workflows.policy import BudgetLimits
 
 PREFIX = "FORGEHAND_"
-SETUP_HOSTS = (
-    "pypi.org",
-    "files.pythonhosted.org",
-    "registry.npmjs.org",
-    "registry.yarnpkg.com",
-    "index.crates.io",
-    "static.crates.io",
-    "crates.io",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "repo.maven.apache.org",
-    "repo1.maven.org",
-    "plugins.gradle.org",
-    "services.gradle.org",
-)
-
 Commas = Annotated[tuple[str, ...], NoDecode]
 SecretCommas = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -151,7 +136,7 @@ class Settings(BaseSettings):
         default=512, ge=16, description="Size of a sandbox's home folder, in MB of its memory."
     )
     allowed_hosts: Commas = Field(
-        default=SETUP_HOSTS,
+        default=DEFAULT_ALLOWED_HOSTS,
         description="Hosts that set-up commands may reach, by commas; `*.example.com` is any host below.",
     )
 

@@ -138,11 +138,12 @@ class Snapshots:
         lock_files: Mapping[str, str],
         timeout: float,
         say: Callable[[str], None],
+        allowed_hosts: Sequence[str] | None = None,
         trust: str = "",
     ) -> Prepared:
         """The image to start from, with ``commands`` run in it: from an earlier job at once, or made now.
 
-        ``timeout`` is seconds for all commands together. A failing command is a value (``failed``) and keeps nothing.
+        ``timeout`` is seconds for all commands together; ``allowed_hosts`` replaces the hosts that they may reach. A failing command is a value (``failed``) and keeps nothing.
         Jobs that need the same snapshot at the same time make it once. Raises SandboxUnavailable.
         """
         if not commands:
@@ -160,7 +161,8 @@ class Snapshots:
         )
         with self._one_at_a_time(set_up.key):
             found = self._find(set_up)
-            prepared = found or self._make(spec, set_up, timeout=timeout, say=say)
+            hosts = self._allowed if allowed_hosts is None else tuple(allowed_hosts)
+            prepared = found or self._make(spec, set_up, hosts=hosts, timeout=timeout, say=say)
         return replace(prepared, seconds=time.monotonic() - started)
 
     def prune(self, keep: int) -> int:
@@ -197,8 +199,10 @@ class Snapshots:
         blocked = tuple(name for name in labels.get(BLOCKED_LABEL, "").split(",") if name)
         return Prepared(tag, cached=True, seconds=0.0, blocked_hosts=blocked)
 
-    def _make(self, spec: SandboxSpec, set_up: SetUp, *, timeout: float, say: Callable[[str], None]) -> Prepared:
-        with self._proxy() as proxy:
+    def _make(
+        self, spec: SandboxSpec, set_up: SetUp, *, hosts: Sequence[str], timeout: float, say: Callable[[str], None]
+    ) -> Prepared:
+        with self._proxy(hosts) as proxy:
             sandbox = self._sandboxes.open(replace(spec, egress_socket=proxy.socket))
             try:
                 log, command, failed = _run(sandbox, set_up.commands, timeout=timeout, say=say)
@@ -230,11 +234,11 @@ class Snapshots:
         return f"{_TAGS}:{set_up.key}"
 
     @contextmanager
-    def _proxy(self) -> Iterator[EgressProxy]:
+    def _proxy(self, hosts: Sequence[str]) -> Iterator[EgressProxy]:
         self._folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="e", dir=self._folder))
         try:
-            with EgressProxy(self._allowed, folder, inside=self._inside, environment=self._environment) as proxy:
+            with EgressProxy(hosts, folder, inside=self._inside, environment=self._environment) as proxy:
                 yield proxy
         finally:
             shutil.rmtree(folder, ignore_errors=True)

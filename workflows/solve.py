@@ -182,6 +182,7 @@ class _Bench:
             style=given.policy.changelog,
             names=[entry.path for entry in mirror.tree(patch.base)],
             read=lambda path: _changed_or(patch, path, mirror),
+            patched=[file.path for file in patch.files],
         )
         whole = _with_file(patch, entry)
         return Described(
@@ -219,7 +220,7 @@ class _Bench:
         spec, self._setup = given.workshop.prepare(
             job_id=given.job.id,
             repository=f"{given.job.repository.id}:{given.job.repository.full_name}",
-            custom_image=given.policy.image,
+            policy=given.policy,
             mirror=given.mirror(),
             survey=given.survey,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflows.detect import Detected, Runner, detect
+from workflows.detect import Detected, Runner, detect, runner_for
 from workflows.git import Mirror, TreeEntry
 from workflows.policy import Policy
 from workflows.pull_request import find_template
@@ -48,7 +48,7 @@ def survey_repository(mirror: Mirror, *, base: str, branch: str, policy: Policy)
         base=base,
         branch=branch,
         test_command=policy.test or detected.test_command,
-        runner=detected.runner,
+        runner=runner_for(policy.test, read) if policy.test else detected.runner,
         setup=setup,
         lock_files=_blob_ids(entries, detected.lock_files),
         guidance=guidance,

@@ -12,6 +12,7 @@ from sandbox.container import Limits, Sandboxes, SandboxSpec, SandboxUnavailable
 from sandbox.images import ImageUnavailable
 from sandbox.snapshots import Prepared, Snapshots
 from workflows.git import Mirror
+from workflows.policy import Policy, effective_hosts
 from workflows.services import BrokenWorld
 from workflows.survey import Survey
 from workflows.types import Noun
@@ -40,28 +41,30 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Workshop:
-    """One engine's sandboxes and snapshots. ``repository`` of the methods below keys snapshots and is never a name."""
+    """One engine's sandboxes and snapshots. ``allowed_hosts`` are the operator's for set-up commands."""
 
     sandboxes: Sandboxes
     snapshots: Snapshots
     images: Images
     limits: Limits
+    allowed_hosts: tuple[str, ...]
     setup_seconds: float = SETUP_SECONDS
 
     def prepare(
-        self, *, job_id: str, repository: str, custom_image: str | None, mirror: Mirror, survey: Survey
+        self, *, job_id: str, repository: str, policy: Policy, mirror: Mirror, survey: Survey
     ) -> tuple[SandboxSpec, SetupReport]:
         """What this job's containers start from; instant when the snapshot is there. Raises BrokenWorld("sandbox")."""
         try:
             prepared = self.snapshots.prepare(
                 job_id=job_id,
-                image=self.images(custom_image),
+                image=self.images(policy.image),
                 mirror=mirror.path,
                 commit=survey.base,
                 repository=repository,
                 commands=survey.setup.commands,
                 lock_files=survey.lock_files,
                 timeout=self.setup_seconds,
+                allowed_hosts=effective_hosts(self.allowed_hosts, policy),
                 say=lambda line: log.info("set-up", line=line),
             )
         except (SandboxUnavailable, ImageUnavailable) as error:
