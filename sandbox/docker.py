@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -55,6 +56,8 @@ class DockerSandboxes:
         self._client = client
         self._owner = owner
         self._runtime = runtime
+        # A container cannot write the compiled files itself: without them each start compiles the toolbox anew.
+        compileall.compile_dir(_TOOLBOX, quiet=2)
 
     def open(self, spec: SandboxSpec) -> DockerSandbox:
         """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then."""

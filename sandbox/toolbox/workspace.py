@@ -118,7 +118,6 @@ class Workspace:
         shutil.rmtree(os.path.join(git, "logs"), ignore_errors=True)
         index = os.path.join(git, "index")
         with open(index, "rb") as file:
-            # With its time: git trusts a file's stat only when the file is older than the index that says so.
             self._index = (file.read(), os.stat(index).st_mtime_ns)
 
     def _missing(self, commit: str) -> str:
@@ -149,21 +148,22 @@ class Workspace:
         root = max(roots, key=lambda path: os.statvfs(path).f_bavail * os.statvfs(path).f_frsize)
         folder = os.path.join(root, ".forgehand-" + os.urandom(8).hex())
         try:
-            _make_git_folder(folder, self._mirror)
+            _make_git_folder(folder, self._mirror, head=self._base)
             with open(os.path.join(folder, "info/exclude"), "wb") as exclude:
                 exclude.write(self._excludes)
             index = os.path.join(folder, "index")
             with open(index, "wb") as file:
                 file.write(self._index[0])
             os.utime(index, ns=(self._index[1], self._index[1]))
-            yield {**self._environment, "GIT_DIR": folder, "GIT_WORK_TREE": self._folder}
+            yield {**self._environment, "GIT_DIR": folder, "GIT_WORK_TREE": self._folder, "GIT_INDEX_FILE": index}
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _check_sizes(self, git: Mapping[str, str], max_files: int, max_bytes: int) -> list[bytes]:
         """Refuse by count and size what git would otherwise read whole; the nested repositories that were found."""
-        raw = self._git(git, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
-        names: set[bytes] = {name for name in raw.split(b"\0") if name}
+        raw = self._git(git, *_STATUS)
+        self._keep_index(git["GIT_INDEX_FILE"])
+        names: set[bytes] = {entry[3:] for entry in raw.split(b"\0") if entry}
         if len(names) > max_files:
             raise TooLarge(f"{len(names)} files are changed, more than the limit of {max_files}")
         size = 0
@@ -177,6 +177,16 @@ class Workspace:
         if size > max_bytes:
             raise TooLarge(f"the changed files hold {size} bytes, more than the limit of {max_bytes}")
         return sorted(name.rstrip(b"/") for name in names if name.endswith(b"/"))
+
+    def _keep_index(self, path: str) -> None:
+        """Take over the index git has just compared with the files: the next time compares the changed ones alone.
+
+        The time belongs to it: git trusts a file's stat only when the file is older than the index that says so.
+        """
+        time = os.stat(path).st_mtime_ns
+        if time != self._index[1]:
+            with open(path, "rb") as file:
+                self._index = (file.read(), time)
 
     def _contents(
         self, git: Mapping[str, str], changes: Sequence[tuple[bytes, str, str]], nested: Sequence[bytes], max_bytes: int
@@ -214,6 +224,7 @@ _CONFIG = """[core]
 [gc]
 \tauto = 0
 """
+_STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
 _SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 
@@ -223,14 +234,14 @@ def git_environment(base: Mapping[str, str]) -> dict[str, str]:
     return {**{name: value for name, value in base.items() if not name.startswith("GIT_")}, **ours}
 
 
-def _make_git_folder(folder: str, mirror: str) -> None:
+def _make_git_folder(folder: str, mirror: str, *, head: str = "ref: refs/heads/work") -> None:
     """An empty repository that borrows the mirror's objects; written by hand, for git would run three processes."""
     for name in ("objects/info", "refs/heads", "info"):
         os.makedirs(os.path.join(folder, name))
     with open(os.path.join(mirror, "config"), encoding="utf-8", errors="replace") as config:
         sha256 = "objectformat = sha256" in config.read().lower()
     files = {
-        "HEAD": "ref: refs/heads/work\n",
+        "HEAD": head + "\n",
         "objects/info/alternates": os.path.join(mirror, "objects") + "\n",
         "config": _CONFIG % sha256 + (_SHA256 if sha256 else ""),
     }

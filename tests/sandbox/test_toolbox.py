@@ -191,7 +191,7 @@ def test_a_background_process_does_not_hang_the_reader(box: DockerSandbox) -> No
     assert time.monotonic() - began < 5
     assert result.output.startswith(("ready\n", "tick\n"))
     assert run(
-        box, "sleep 0.5; pgrep -fc 'while echo tick' > /dev/null && echo lives; pkill -f 'while echo tick'"
+        box, "sleep 0.5; pgrep -f '[w]hile echo tick' > /dev/null && echo lives; pkill -f '[w]hile echo tick'"
     ).startswith("lives")
 
 
@@ -210,6 +210,7 @@ def test_out_of_memory_is_read_from_the_kernel(small: DockerSandbox) -> None:
     hungry = 'python3 -c "a = []\nwhile True: a.append(bytearray(8 << 20))"'
     result = small.execute(hungry + "; echo code $?", timeout=60)
     assert (result.out_of_memory, result.output.splitlines()[-1]) == (True, "code 137")
+    assert run(small, "cat /proc/self/oom_score_adj; cat /proc/$(pgrep -x forgehand)/oom_score_adj") == "500\n0\n"
     guess = small.execute("kill -KILL $$", timeout=10)
     assert (guess.exit_code, guess.out_of_memory) == (137, False)
 

@@ -1,0 +1,113 @@
+"""The toolbox against `exec_run` of the Docker SDK, in one run on one engine: python -m tests.bench.bench_toolbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+
+import docker
+
+from sandbox.authorities import find_authorities
+from sandbox.container import SandboxSpec
+from sandbox.docker import DockerSandbox, DockerSandboxes
+from sandbox.engine import ensure_engine
+from sandbox.images import ensure_image
+
+
+def timed(call: Callable[[], object], times: int) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - began) * 1000)
+    return median(taken), quantiles(taken, n=100)[98]
+
+
+def edit_back_and_forth(sandbox: DockerSandbox) -> Callable[[], object]:
+    """An edit that always has something to change."""
+    words = ["line 200 here", "line 200 there"]
+
+    def edit() -> object:
+        answer = sandbox.tool("edit", {"path": "/tmp/e", "old_string": words[0] + "\n", "new_string": words[1] + "\n"})
+        assert answer.ok, answer.text
+        words.reverse()
+        return answer
+
+    return edit
+
+
+def bench_calls(client: docker.DockerClient, sandbox: DockerSandbox) -> None:
+    """One line a kind of call: ours, the SDK's, the ratio."""
+    container = client.containers.get(sandbox.id)
+    lines = "".join(f"line {number} here\n" for number in range(400))
+    sandbox.tool("write_file", {"path": "/tmp/e", "content": lines})
+    kinds: list[tuple[str, Callable[[], object], list[str]]] = [
+        ("ping", lambda: sandbox._stream.call("ping", {}, timeout=5), ["true"]),
+        ("read 400 lines", lambda: sandbox.tool("read_file", {"path": "/tmp/e"}), ["cat", "/tmp/e"]),
+        ("edit", edit_back_and_forth(sandbox), ["sed", "-i", "s/line 200 here/line 200 there/", "/tmp/e"]),
+        ("shell: true", lambda: sandbox.execute("true", timeout=5), ["bash", "-c", "true"]),
+        ("shell, carried", lambda: sandbox.execute("true", timeout=5, carry=True), ["bash", "-lc", "true"]),
+        ("grep", lambda: sandbox.tool("grep", {"pattern": "399", "path": "/tmp"}), ["rg", "399", "/tmp"]),
+    ]
+    print(f"{'call':16} {'toolbox p50':>12} {'p99':>7} {'exec_run p50':>13} {'ratio':>7}   (milliseconds)")
+    for name, ours, argv in kinds:
+        mine, worst = timed(ours, 300)
+        theirs, _ = timed(lambda argv=argv: container.exec_run(argv), 15)
+        print(f"{name:16} {mine:12.2f} {worst:7.2f} {theirs:13.1f} {theirs / mine:6.0f}x")
+
+
+def bench_opening(client: docker.DockerClient, sandboxes: DockerSandboxes, spec: SandboxSpec) -> None:
+    """Open with a repository to the first answer, against a bare container's first exec; and taking 20 files out."""
+
+    def ours() -> None:
+        with sandboxes.open(spec) as sandbox:
+            opened.append((time.perf_counter() - began) * 1000)
+            sandbox.execute("for i in $(seq 20); do echo $i > new$i.txt; done", timeout=10)
+            started = time.perf_counter()
+            sandbox.export_changes(max_files=100, max_bytes=100_000)
+            exported.append((time.perf_counter() - started) * 1000)
+
+    opened: list[float] = []
+    exported: list[float] = []
+    raw: list[float] = []
+    for _ in range(8):
+        began = time.perf_counter()
+        ours()
+        began = time.perf_counter()
+        plain = client.containers.run(spec.image, ["sleep", "60"], detach=True, network_mode="none", init=True)
+        plain.exec_run(["true"])
+        raw.append((time.perf_counter() - began) * 1000)
+        plain.remove(force=True)
+    print(f"open, repository checked out: {median(opened):.0f} ms; bare create + start + exec: {median(raw):.0f} ms")
+    print(f"20 changed files taken out: {median(exported):.1f} ms")
+
+
+def main(repository: str) -> None:
+    """Bench with the HEAD of a local repository."""
+    client = ensure_engine(install=False, say=print)
+    image = ensure_image(client, say=print, authorities=find_authorities(os.environ), environment=os.environ)
+    sandboxes = DockerSandboxes(client, "bench")
+    with tempfile.TemporaryDirectory() as folder:
+        mirror = Path(folder) / "mirror.git"
+        Path(folder).chmod(0o755)
+        subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", repository, str(mirror)], check=True)
+        head = subprocess.run(
+            ["git", "-C", str(mirror), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+        )
+        spec = SandboxSpec(image, "bench", mirror=mirror, commit=head.stdout.strip())
+        with sandboxes.open(spec) as sandbox:
+            bench_calls(client, sandbox)
+            peak = sandbox.execute("grep VmRSS /proc/$(pgrep -x forgehand)/status", timeout=10).output.split()[1]
+            print(f"toolbox resident: {int(peak) / 1024:.1f} MiB")
+        bench_opening(client, sandboxes, spec)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else ".")
