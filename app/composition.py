@@ -119,7 +119,7 @@ class Composition:
         """The App on GitHub. Raises SettingsError when it is not set up."""
         key = self.settings.read_private_key()
         if self.settings.app_id is None or key is None:
-            raise SettingsError("\n".join(self.settings.missing_for_app()))
+            raise SettingsError("The App is not set up: set FORGEHAND_APP_ID and FORGEHAND_PRIVATE_KEY_PATH.")
         return GitHubApp(
             self.settings.app_id, key.get_secret_value(), api_url=self.settings.github_api_url, rules=self._rules
         )
