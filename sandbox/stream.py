@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+import select
 import socket
 import struct
 import threading
@@ -49,6 +50,7 @@ class ToolStream:
 
     def start(self) -> None:
         """Give the other end the key. Raises SandboxUnavailable."""
+        self._connection.settimeout(_PATIENCE_SECONDS)
         self._send(self._key)
 
     def call(
@@ -84,7 +86,6 @@ class ToolStream:
             if self._broken:
                 raise SandboxUnavailable(self._broken)
             try:
-                self._connection.settimeout(_PATIENCE_SECONDS)
                 self._connection.sendall(content)
             except OSError:
                 raise self._break() from None
@@ -130,12 +131,14 @@ class ToolStream:
             self._receive(min(_SILENCE_SECONDS, deadline - now) + 0.001)
 
     def _receive(self, timeout: float) -> None:
+        # Not by the socket's own timeout: that belongs to the thread which may be sending at this moment.
+        poller = select.poll()
         try:
-            self._connection.settimeout(timeout)
+            poller.register(self._connection, select.POLLIN)
+            if not poller.poll(timeout * 1000):
+                return
             chunk = self._connection.recv(1 << 18)
-        except TimeoutError:
-            return
-        except OSError:
+        except (OSError, ValueError):
             raise self._break() from None
         if not chunk:
             raise self._break()

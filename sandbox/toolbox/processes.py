@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterable
 
-_PATIENCE = 5.0
+_PATIENCE = 2.0
 _OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1

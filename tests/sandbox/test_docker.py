@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,22 @@ def test_a_command_cannot_forge_an_answer(sandboxes: DockerSandboxes, sandbox_im
         forged = json.dumps({"id": 4, "result": {"ok": True}})
         with pytest.raises(SandboxUnavailable, match="wrote into the tool stream"):
             sandbox.execute(f"printf '{head}%s' '{forged}' > /proc/1/fd/1", timeout=10)
+
+
+def test_many_threads_share_one_sandbox(box: DockerSandbox) -> None:
+    """Each caller gets its own answer, short and long commands and megabytes of data mixed."""
+    box.execute(
+        "mkdir -p /tmp/many; for i in $(seq 8); do head -c 2M /dev/zero | tr '\\0' $i > /tmp/many/$i; done", timeout=20
+    )
+
+    def work(number: int) -> None:
+        for turn in range(6):
+            assert box.execute(f"sleep 0.0{number}; echo {number} {turn}", timeout=20).output == f"{number} {turn}\n"
+            assert box.read_bytes(f"/tmp/many/{number}", limit=3_000_000) == str(number).encode() * 2 * 1024 * 1024
+            assert box.tool("glob", {"pattern": "*.py", "path": "src"}).ok
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(1, 9)))
 
 
 def test_leftovers_are_found_by_label(engine: docker.DockerClient, sandbox_image: str) -> None:
