@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from urllib.parse import urlsplit
 
 import docker
 from fastapi import FastAPI
@@ -139,6 +140,7 @@ class Composition:
             budget=self.settings.budget,
             default_label=self.settings.default_label,
             secrets=tuple(_secrets(self.settings)),
+            hosts=("github.com", urlsplit(self.settings.github_web_url).netloc),
         )
 
     def queue(self, *, worker: bool) -> Queue:

@@ -74,13 +74,13 @@ def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str |
     configure_logging(style=settings.log_format, level="warning", redactor=composition.redactor)
     try:
         checkout = _read_checkout(composition, path.expanduser().resolve(), text=text, base=base)
-        solution = _solve(composition, console, checkout)
+        solution, seconds = _solve(composition, console, checkout)
         ending = closing.choose(solution)
         if ending is not None:
             console.print(ending.reason, style="yellow", markup=False)
             print(ending.text)
             return 1
-        return _leave(composition, console, checkout, solution)
+        return _leave(composition, console, checkout, solution, seconds=seconds)
     except _FAILURES as error:
         console.print(composition.redactor.redact(str(error)), style="red", markup=False)
         return 1
@@ -158,7 +158,7 @@ def _read_checkout(composition: Composition, path: Path, *, text: str, base: str
     return _Checkout(path, mirror, survey, policy, job, issue)
 
 
-def _solve(composition: Composition, console: Console, checkout: _Checkout) -> Solution:
+def _solve(composition: Composition, console: Console, checkout: _Checkout) -> tuple[Solution, float]:
     progress = TerminalProgress(console)
     run = InlineRun(checkout.job.id)
     assignment = Assignment(
@@ -173,16 +173,22 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> S
         budget=effective_budget(composition.settings.budget, checkout.policy),
         secrets=composition.fix_services.secrets,
     )
-    return solve(run, Stages(run, progress), progress, assignment)
+    stages = Stages(run, progress)
+    solution = solve(run, stages, progress, assignment)
+    return solution, sum(stages.seconds.values())
 
 
-def _leave(composition: Composition, console: Console, checkout: _Checkout, solution: Solution) -> int:
+def _leave(
+    composition: Composition, console: Console, checkout: _Checkout, solution: Solution, *, seconds: float
+) -> int:
     texts = compose_texts(
         solution,
         job=checkout.job,
         issue=checkout.issue,
         survey=checkout.survey,
         model=composition.model.name,
+        seconds=seconds,
+        secrets=composition.fix_services.secrets,
     )
     branch = _push(checkout, solution, texts)
     folder = composition.settings.data_dir / "fixes"

@@ -40,7 +40,8 @@ PERMISSIONS = {"contents": "write", "issues": "write", "pull_requests": "write",
 
 @dataclass(frozen=True)
 class FixServices:
-    """What the workflow works with. ``secrets`` are the values that must never leave."""
+    """What the workflow works with. ``secrets`` are the values that must never leave, ``hosts``
+    those whose links stay alive."""
 
     github: Callable[[RepositoryRef], GitHub]
     model: Model
@@ -49,10 +50,11 @@ class FixServices:
     budget: BudgetLimits
     default_label: str
     secrets: Collection[str]
+    hosts: Collection[str]
 
     def scrub(self, text: str) -> str:
         """``text`` fit to be sent to GitHub: no secret, no live mention, no image, no command."""
-        return clean_outbound(text, self.secrets)
+        return clean_outbound(text, self.secrets, hosts=self.hosts)
 
 
 class Asked(Noun):
@@ -137,10 +139,18 @@ class _Attempt:
             survey=survey,
             github=self.github,
             mirror=lambda: self._mirror(survey.base),
-            scrub=self.services.scrub,
         )
         model = self.services.model.name
-        texts = compose_texts(solution, job=self.job, issue=self.issue, survey=survey, model=model)
+        texts = compose_texts(
+            solution,
+            job=self.job,
+            issue=self.issue,
+            survey=survey,
+            model=model,
+            seconds=sum(stages.seconds.values()),
+            secrets=self.services.secrets,
+            hosts=self.services.hosts,
+        )
         published = stages.step(
             "publish", lambda: publisher.publish(solution, texts), Published, lambda done: done.url or done.reason
         )

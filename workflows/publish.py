@@ -46,22 +46,21 @@ class Publisher:
     survey: Survey
     github: GitHub
     mirror: Callable[[], Mirror]
-    scrub: Callable[[str], str]
 
     def publish(self, solution: Solution, texts: Texts) -> Published:
         """Publish a solution. Raises BrokenWorld; a lost permission and a refused push are values."""
         permission = self.github.fetch_permission(self.job.actor.login)
         if permission not in WRITERS:
             return Published(reason=f"`{self.job.actor.login}` no longer has write permission ({permission}).")
-        branch, commit, pushed = self._push(solution, self.scrub(texts.commit_message))
+        branch, commit, pushed = self._push(solution, texts.commit_message)
         if not pushed.ok:
             reason = f"GitHub refused the branch `{branch}`: {pushed.reason}."
             return Published(branch=branch, commit=commit, reason=reason)
         pull_request = self.github.find_or_create_pull_request(
             head=branch,
             base=self.survey.branch,
-            title=self.scrub(texts.title),
-            body=self.scrub(texts.body),
+            title=texts.title,
+            body=texts.body,
             draft=self.policy.draft,
         )
         self._check(solution, texts, commit)
@@ -85,7 +84,7 @@ class Publisher:
             name=CHECK_NAME,
             external_id=self.job.id,
             title=texts.verdict_line,
-            summary=self.scrub(texts.evidence),
+            summary=texts.evidence,
             conclusion=_CONCLUSIONS[solution.verdict.status],
         )
 

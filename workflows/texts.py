@@ -1,18 +1,23 @@
-"""Every text of a finished change, composed once: title, body, commit message, evidence."""
+"""Every text of a finished change, composed once: title, body, commit message, evidence. All are fit for GitHub."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from workflows.pull_request import render_body, render_commit_message, render_title
+from workflows.evidence import render_evidence, render_verdict_line
+from workflows.leaks import redact
+from workflows.outbound import HOSTS, clean_outbound
+from workflows.pull_request import PullRequestText, render_body, render_commit_message, render_title
 from workflows.solve import Solution
 from workflows.survey import Survey
 from workflows.types import Issue, Job
+from workflows.untrusted import clean_inbound
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What people read of a change; not yet through the outbound filter."""
+    """What people read of a change."""
 
     title: str
     body: str
@@ -21,13 +26,52 @@ class Texts:
     verdict_line: str
 
 
-def compose_texts(solution: Solution, *, job: Job, issue: Issue, survey: Survey, model: str) -> Texts:
-    """The texts of a solution; the evidence in them is the harness's own."""
-    title = render_title(solution.described.description.title)
+def compose_texts(
+    solution: Solution,
+    *,
+    job: Job,
+    issue: Issue,
+    survey: Survey,
+    model: str,
+    seconds: float,
+    secrets: Collection[str] = (),
+    hosts: Collection[str] = HOSTS,
+) -> Texts:
+    """The texts of a solution; the evidence in them is the harness's own. ``seconds`` is the job's wall time so far.
+
+    An issue with the number 0 is none of GitHub's: the command line's.
+    """
+    described = solution.described
+    description = described.description
+    number = issue.number or None
+    category = description.changelog.category if description.changelog else "Changed"
+    title = render_title(description.title, subjects=survey.subjects, category=category)
+    text = PullRequestText(
+        job_id=job.id,
+        issue=number,
+        requester=job.actor,
+        model=model,
+        summary=description.summary,
+        verdict=solution.verdict,
+        patch=described.patch,
+        files=description.files,
+        verification=solution.finish.verification if solution.finish else "",
+        changelog=described.changelog,
+        notes=survey.notes,
+        usage=solution.usage,
+        turns=solution.turns,
+        seconds=seconds,
+        setup_commands=solution.setup.commands,
+        setup_failed=solution.setup.failed,
+        blocked_hosts=solution.setup.blocked_hosts,
+        hidden=clean_inbound(f"{issue.title}\n{issue.body}").hidden,
+        author=description.written_by,
+    )
+    message = render_commit_message(title, description.summary, issue=number, requester=job.actor, secrets=secrets)
     return Texts(
-        title=title,
-        body=render_body(solution),
-        commit_message=render_commit_message(title),
-        evidence=str(solution.verdict),
-        verdict_line=solution.verdict.reasons[0],
+        title=redact(title, secrets),
+        body=render_body(text, template=survey.template, secrets=secrets, hosts=hosts),
+        commit_message=redact(message, secrets),
+        evidence=clean_outbound(render_evidence(solution.verdict), secrets, hosts=hosts),
+        verdict_line=render_verdict_line(solution.verdict),
     )
