@@ -27,6 +27,8 @@ _CONTROL = "\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _HIDDEN = re.compile(f"[{_BLANK}{_FORMAT}{_CONTROL}]+")
 # GitHub hides these too, but they are ordinary in pasted code: they stay in sight of the model and are counted.
 _DECLARATION = re.compile(r"<!\[CDATA\[|<![A-Za-z]|<\?")
+# https://trojansource.codes: what makes code read differently from what it does
+_DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\U000e0000-\U000e007f]")
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -57,6 +59,15 @@ def clean_inbound(text: str) -> Cleaned:
 def show_hidden(text: str) -> str:
     """``text`` with every hidden character spelled out; NUL and lone surrogates become U+FFFD."""
     return _showing_hidden(_BROKEN.sub("\ufffd", _with_plain_lines(text)), Counter())
+
+
+def hidden_marks(path: str, content: bytes) -> list[str]:
+    """The places (``path:line``) of a file at which characters turn text around or hide it, at most ten."""
+    text = content.decode("utf-8", "replace")
+    if not _DECEIVING.search(text):
+        return []
+    lines = (number for number, line in enumerate(text.split("\n"), 1) if _DECEIVING.search(line))
+    return [f"{path}:{number}" for number, _ in zip(lines, range(10), strict=False)]
 
 
 def fence_untrusted(label: str, text: str) -> str:
