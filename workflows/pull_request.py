@@ -173,7 +173,7 @@ def _sections(text: PullRequestText, secrets: Collection[str], hosts: Collection
     closing = f"Fixes #{text.issue}" if text.issue else ""
     evidence = render_evidence(text.verdict)
     words = clean_words(text.verification, secrets, hosts=hosts, limit=4_000).strip()
-    told = f"\n\nWhat the model says it did to check its work:\n\n{_quoted(words)}" if words else ""
+    told = f"\n\nWhat the model says it did to check its work:\n\n{words}" if words else ""
     return [
         Section("summary", "Summary", clean_words(text.summary, secrets, hosts=hosts, limit=8_000)),
         Section("issue", "", closing),
@@ -250,10 +250,6 @@ def _hosts_in(template: str) -> set[str]:
 
 def _parenthesised(match: re.Match[str]) -> str:
     return f"({match.group(1) or match.group(2)})"
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _wrapped(paragraph: str) -> str:

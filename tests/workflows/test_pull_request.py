@@ -85,7 +85,7 @@ def test_the_body_tells_the_whole_story() -> None:
         "- Fail-to-pass (failed before, pass now): 1\n  - `t::1`",
         "- Red first (new, failed on the base, pass now): 1\n  - `t::2`",
         "none of these lines is the model's",
-        "> Ran the tests.",
+        "check its work:\n\nRan the tests.",
         "## Changes\n\n- `a.py`: handles years before 1970\n- `old` (deleted)",
         "## Changelog\n\nFixed: Old dates are parsed.",
         "- Python, by `pyproject.toml`.\n- Set-up command: `pip install -e .`",
@@ -98,6 +98,14 @@ def test_the_body_tells_the_whole_story() -> None:
     assert places == sorted(places)
     assert body.endswith(MARKER)
     assert clean_outbound(body) == body, "the filter at the door changes nothing in it"
+
+
+def test_code_in_the_model_s_words_stays_code() -> None:
+    """A fenced block in the summary or the verification arrives as it was written."""
+    words = "Ran:\n\n```sh\npytest -q | tail  # @x\n```\n\nand `make`."
+    body = render_body(replace(TEXT, summary=words, verification=words))
+    assert body.count(words) == 2
+    assert clean_outbound(body) == body
 
 
 def test_warnings_stand_at_the_top() -> None:
