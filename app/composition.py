@@ -138,6 +138,7 @@ class Composition:
             mirrors=self.mirrors,
             workshop=self.workshop,
             budget=self.settings.budget,
+            test_seconds=self.settings.test_seconds,
             default_label=self.settings.default_label,
             secrets=tuple(_secrets(self.settings)),
             hosts=("github.com", urlsplit(self.settings.github_web_url).netloc),

@@ -171,6 +171,7 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
         workshop=composition.workshop,
         model=composition.model,
         budget=effective_budget(composition.settings.budget, checkout.policy),
+        test_seconds=composition.settings.test_seconds,
         secrets=composition.fix_services.secrets,
     )
     stages = Stages(run, progress)

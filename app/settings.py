@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     budget_seconds: int = Field(default=3_600, ge=10, description="Seconds of one job, at most.")
     budget_usd: float = Field(default=3.0, gt=0, description="US dollars of one job, at most (needs the prices above).")
 
+    test_seconds: int = Field(
+        default=1_200, ge=1, description="Seconds that one run of a repository's tests may take, at most."
+    )
+
     worker_concurrency: int = Field(default=2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
     host: str = Field(default="127.0.0.1", min_length=1, description="The address the web server listens on.")
     port: int = Field(default=8000, ge=1, le=65_535, description="The port the web server listens on.")

@@ -48,6 +48,7 @@ class FixServices:
     mirrors: Mirrors
     workshop: Workshop
     budget: BudgetLimits
+    test_seconds: float
     default_label: str
     secrets: Collection[str]
     hosts: Collection[str]
@@ -121,6 +122,7 @@ class _Attempt:
             workshop=self.services.workshop,
             model=self.services.model,
             budget=effective_budget(self.services.budget, self.asked.policy),
+            test_seconds=self.services.test_seconds,
             secrets=self.services.secrets,
         )
         solution = solve(self.run, stages, self.tracking, assignment)

@@ -25,7 +25,6 @@ from workflows.verify import compare, needs_second_look, run_tests
 from workflows.weakened import find_weakened
 from workflows.workshop import SetupReport, Workshop, lazily
 
-TEST_SECONDS = 1200.0
 DIFF_BYTES = 200_000
 SHOWN_DIFF = 60_000
 _NOBODY = Identity("Forgehand", "forgehand@localhost")
@@ -33,7 +32,10 @@ _NOBODY = Identity("Forgehand", "forgehand@localhost")
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is to be solved, and with what. ``mirror`` gives the mirror with the survey's base commit in it."""
+    """What is to be solved, and with what. ``mirror`` gives the mirror with the survey's base commit in it.
+
+    ``test_seconds`` bounds one run of the tests.
+    """
 
     job: Job
     issue: Issue
@@ -44,6 +46,7 @@ class Assignment:
     workshop: Workshop
     model: Model
     budget: BudgetLimits
+    test_seconds: float
     secrets: Collection[str] = ()
 
 
@@ -144,13 +147,13 @@ class _Bench:
         if survey.test_command is None:
             return None
         with fresh_sandbox(self.assignment.workshop.sandboxes, self._spec(), patch) as sandbox:
-            return run_tests(sandbox, survey.test_command, runner=survey.runner, timeout=TEST_SECONDS)
+            return run_tests(sandbox, survey.test_command, runner=survey.runner, timeout=self.assignment.test_seconds)
 
     def run_targets(self, sandbox: Sandbox, targets: str) -> TestRun:
         """The agent's own test run, in its container."""
         survey = self.assignment.survey
         command = f"{survey.test_command} {targets}".strip()
-        return run_tests(sandbox, command, runner=survey.runner, timeout=TEST_SECONDS)
+        return run_tests(sandbox, command, runner=survey.runner, timeout=self.assignment.test_seconds)
 
     def brief(self, before: TestRun | None) -> AgentTask:
         """The opening messages."""
