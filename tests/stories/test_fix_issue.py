@@ -24,9 +24,9 @@ def test_python_repository(make_world: MakeWorld) -> None:
     assert pull.pull.head.startswith(f"qwen/issue-{number}-")
     assert f"Fixes #{number}" in pull.body
     assert "pytest" in pull.body
-    assert "sha256" in pull.body
-    assert "red first" in pull.body.lower() or "fail" in pull.body.lower()
-    assert "Count refunds" in str(world.hub.read_file(REPOSITORY, "CHANGELOG.md", pull.pull.head))
+    assert "6 fail-to-pass, 17 pass-to-pass" in pull.body
+    assert "SHA-256" in pull.body
+    assert "Refunds, entered as negative amounts" in str(world.hub.read_file(REPOSITORY, "CHANGELOG.md", pull.pull.head))
     [check] = world.hub.check_runs(REPOSITORY, pull.pull.head_sha)
     assert check.conclusion == "success"
 
