@@ -1,0 +1,11 @@
+"""All benches, one after the other, each against its floor in the same run: `make bench`."""
+
+from __future__ import annotations
+
+import runpy
+
+BENCHES = ("tests.bench.bench_toolbox", "tests.bench.bench_webhook")
+
+for bench in BENCHES:
+    print(f"\n== {bench} ==", flush=True)
+    runpy.run_module(bench, run_name="__main__")
