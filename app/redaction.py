@@ -11,6 +11,8 @@ from urllib.parse import quote, quote_plus
 BLOT = "[redacted]"
 SHORTEST = 6
 """A shorter secret is not looked for: it would blot out ordinary words."""
+LONG_LINE = 16
+"""Characters that make a line of a key tell something."""
 
 _PATTERNS = re.compile(
     r"""
@@ -28,41 +30,57 @@ _PATTERNS = re.compile(
 )
 
 
+_HINTS = (
+    *(f"gh{kind}_" for kind in "pousr"),
+    "github_pat_",
+    "sk-",
+    "eyj",
+    "private key",
+    "x-access-token:",
+    "://",
+    "authorization",
+    "bearer ",
+)
+"""What every match of the patterns holds, in lower case: most texts hold none, and cost no more than this look."""
+
+
 class Redactor:
     """Blots registered secrets out of texts, raw, escaped, url-encoded, in hex and in base64; and token-like words."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: set[str] = set()
-        self._known: re.Pattern[str] | None = None
+        self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
         for secret in secrets:
             self.register(secret)
 
     def register(self, secret: str) -> None:
         """Blot out this value from now on; the lines of a multi-line one too."""
-        forms = {form for part in _parts(secret) for form in _spellings(part)}
+        whole = secret.strip()
+        forms = set(_spellings(whole)) if len(whole) >= SHORTEST else set()
+        if "\n" in whole:
+            # A log line may hold one line of a key; the lines around it say only that it is one.
+            lines = (line.strip() for line in whole.splitlines())
+            forms |= {line for line in lines if len(line) >= LONG_LINE and not line.startswith("-----")}
         with self._lock:
-            if forms <= self._forms:
-                return
-            self._forms |= forms
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._known = re.compile("|".join(map(re.escape, longest_first)))
+            known = {form.lower() for form in forms}.union(self._forms)
+            self._forms = tuple(sorted(known, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
-        """The text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(BLOT, text)
-        return _PATTERNS.sub(BLOT, text)
+        """The text without secrets. Case is ignored: hex and percent-encoding come in both."""
+        lowered = text.lower()
+        found = [form for form in self._forms if form in lowered]
+        if found:
+            text = re.sub("|".join(map(re.escape, found)), BLOT, text, flags=re.IGNORECASE)
+        return _PATTERNS.sub(BLOT, text) if _hinted(lowered) else text
+
+    def is_clean(self, text: str) -> bool:
+        """Whether the text surely holds nothing to blot out: a quick look, which errs on the side of no."""
+        lowered = text.lower()
+        return not _hinted(lowered) and not any(form in lowered for form in self._forms)
 
 
-def _parts(secret: str) -> Iterator[str]:
-    whole = secret.strip()
-    lines = [line.strip() for line in whole.splitlines()]
-    if len(whole) >= SHORTEST:
-        yield whole
-    # A log line may hold one line of a key; the lines around it say only that it is one.
-    if len(lines) > 1:
-        yield from (line for line in lines if len(line) >= 16 and not line.startswith("-----"))
+def _hinted(lowered: str) -> bool:
+    return any(hint in lowered for hint in _HINTS)
 
 
 def _spellings(secret: str) -> Iterator[str]:
@@ -70,10 +88,10 @@ def _spellings(secret: str) -> Iterator[str]:
     yield secret
     yield repr(secret)[1:-1]
     yield secret.replace("\n", "\\n")
+    yield quote(secret)
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield raw.hex()
-    yield raw.hex().upper()
     # In base64 the same bytes look different at each of three offsets; the ends depend on their neighbours.
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +20,9 @@ from starlette.requests import ClientDisconnect
 
 from app.dispatch import Audience, Cancel, Ignore, Start, dispatch
 from app.readiness import Check, Readiness
+from app.receipts import Receipts
 from app.webhook import MAX_BODY_BYTES, Event, Refused, check_headers, parse_event, verify
-from workflows.queue import Delivery, Queue, QueueUnavailable, Receipt
+from workflows.queue import Delivery, Queue, QueueUnavailable, Receipt, Submission
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +46,10 @@ def create_app(
     """
     if not any(secrets):
         raise ValueError("The server needs a webhook secret: without one anybody could start jobs.")
-    app = FastAPI(title="Forgehand", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Forgehand", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     readiness = Readiness(checks)
 
-    async def webhook(request: Request) -> Response:
-        return await _receive(request, queue, secrets, audience, body_seconds)
+    webhook = _Webhook(queue, secrets, audience, body_seconds)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"ok": True})
@@ -58,14 +61,17 @@ def create_app(
         return JSONResponse({"ok": ready, "checks": checked}, status_code=200 if ready else 503)
 
     # Plain routes: FastAPI's own would read the body before it can be measured.
-    app.add_route("/webhook", webhook, methods=["POST"])
+    app.add_route("/webhook", webhook.receive, methods=["POST"])
     app.add_route("/healthz", healthz, methods=["GET"])
     app.add_route("/readyz", readyz, methods=["GET"])
     return app
 
 
 def make_server(app: FastAPI, *, host: str, port: int, drain_seconds: int = 10) -> uvicorn.Server:
-    """A uvicorn server for ``app``. It logs through structlog alone, and says nothing about itself in headers."""
+    """A uvicorn server for ``app``. It logs through structlog alone, and says nothing about itself in headers.
+
+    Its ``run`` returns after SIGTERM or SIGINT, so that the caller can stop the queue.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -80,28 +86,77 @@ def make_server(app: FastAPI, *, host: str, port: int, drain_seconds: int = 10) 
         timeout_graceful_shutdown=drain_seconds,
         backlog=1024,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
 
 
-async def _receive(
-    request: Request, queue: Queue, secrets: Sequence[str], audience: Audience, body_seconds: float
-) -> Response:
-    received_at = datetime.now(UTC)
-    try:
-        body = await asyncio.wait_for(_read_body(request), body_seconds)
-    except TimeoutError:
-        return _refuse(Refused(408, f"The body did not arrive within {body_seconds:g} s."))
-    except ClientDisconnect:
-        return Response(status_code=400)
-    if isinstance(body, Refused):
-        return _refuse(body)
-    signature = dict(request.scope["headers"]).get(b"x-hub-signature-256", b"")
-    if not verify(body, signature, secrets):
-        return _refuse(Refused(401, "X-Hub-Signature-256 does not sign the body with the webhook's secret."))
-    event = check_headers(request.headers) or await _parse(request.headers, body, received_at)
-    if isinstance(event, Refused):
-        return _refuse(event)
-    return await _store(event, queue, audience)
+class _Server(uvicorn.Server):
+    """uvicorn raises the signal that ended it once more, which would end the process before the queue is stopped."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Webhook:
+    """The way of one POST: size and time, signature, shape, decision, record."""
+
+    def __init__(self, queue: Queue, secrets: Sequence[str], audience: Audience, body_seconds: float) -> None:
+        self._queue = queue
+        self._receipts = Receipts(queue.submit_all)
+        self._secrets = [secret for secret in secrets if secret]
+        self._audience = audience
+        self._body_seconds = body_seconds
+
+    async def receive(self, request: Request) -> Response:
+        received_at = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await _read_body(request)
+        except TimeoutError:
+            return _refuse(Refused(408, f"The body did not arrive within {self._body_seconds:g} s."))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if isinstance(body, Refused):
+            return _refuse(body)
+        if not verify(body, _raw_header(request, b"x-hub-signature-256"), self._secrets):
+            return _refuse(Refused(401, "X-Hub-Signature-256 does not sign the body with the webhook's secret."))
+        event = check_headers(request.headers) or await _parse(request.headers, body, received_at)
+        if isinstance(event, Refused):
+            return _refuse(event)
+        return await self._record(event)
+
+    async def _record(self, event: Event) -> Response:
+        decided = dispatch(event, self._audience)
+        try:
+            if isinstance(decided, Cancel):
+                # Before the record: after a crash in between, the redelivery cancels again, which changes nothing.
+                ended = await asyncio.to_thread(self._queue.cancel_issue, decided.repository_id, decided.number)
+                decided = Ignore(f"{decided.reason} {len(ended)} running job(s) cancelled.")
+            receipt = await self._receipts.store(_submission(event, decided))
+        except (QueueUnavailable, sa.exc.SQLAlchemyError) as error:
+            log.error("delivery_not_stored", delivery=event.delivery_id, reason=str(error).splitlines()[0])
+            return _refuse(Refused(503, "The delivery could not be stored: redeliver it later."))
+        log.info(
+            "delivery",
+            delivery=event.delivery_id,
+            webhook=event.name,
+            action=event.action,
+            decision=receipt.decision,
+            duplicate=receipt.duplicate,
+        )
+        return JSONResponse(_answer(receipt), status_code=202)
+
+
+def _raw_header(request: Request, name: bytes) -> bytes:
+    return next((bytes(value) for key, value in request.scope["headers"] if key == name), b"")
 
 
 async def _read_body(request: Request) -> bytes | Refused:
@@ -123,28 +178,11 @@ async def _parse(headers: Mapping[str, str], body: bytes, received_at: datetime)
     return await asyncio.to_thread(parse_event, headers, body, received_at)
 
 
-async def _store(event: Event, queue: Queue, audience: Audience) -> Response:
-    decided = dispatch(event, audience)
-    try:
-        if isinstance(decided, Cancel):
-            # Before the record: after a crash in between, the redelivery cancels again, which changes nothing.
-            ended = await asyncio.to_thread(queue.cancel_issue, decided.repository_id, decided.number)
-            decided = Ignore(f"{decided.reason} {len(ended)} running job(s) cancelled.")
-        job = decided.job if isinstance(decided, Start) else None
-        decision = f"Started job {job.id}." if job else f"Ignored: {_reason(decided)}"
-        receipt = await asyncio.wrap_future(queue.submit_soon(_make_delivery(event), job, decision))
-    except (QueueUnavailable, sa.exc.SQLAlchemyError) as error:
-        log.error("delivery_not_stored", delivery=event.delivery_id, reason=str(error).splitlines()[0])
-        return _refuse(Refused(503, "The delivery could not be stored: redeliver it later."))
-    log.info(
-        "delivery",
-        delivery=event.delivery_id,
-        webhook=event.name,
-        action=event.action,
-        decision=receipt.decision,
-        duplicate=receipt.duplicate,
-    )
-    return JSONResponse(_answer(receipt), status_code=202)
+def _submission(event: Event, decided: Start | Ignore) -> Submission:
+    delivery = _make_delivery(event)
+    if isinstance(decided, Start):
+        return Submission(delivery, f"Started job {decided.job.id}.", decided.job)
+    return Submission(delivery, f"Ignored: {decided.reason}")
 
 
 def _make_delivery(event: Event) -> Delivery:
@@ -158,10 +196,6 @@ def _make_delivery(event: Event) -> Delivery:
         received_at=event.received_at,
         digest=event.digest,
     )
-
-
-def _reason(decided: object) -> str:
-    return decided.reason if isinstance(decided, Ignore) else ""
 
 
 def _answer(receipt: Receipt) -> dict[str, Any]:

@@ -1,28 +1,22 @@
-"""The record of what GitHub delivered, and the one durable act that stores a delivery together with its job.
+"""The record of what GitHub delivered; a delivery and the job it starts are one row, and so one durable act.
 
-Deliveries that wait at the same time share one transaction, so that many receipts cost one flush of the disk.
+The job waits in its row until it is handed to the durable engine, which any process may do, and do again.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
-from sqlalchemy.dialects import postgresql, sqlite
 
-from workflows.database import QueueUnavailable, describe
+from workflows.database import QueueUnavailable
 from workflows.types import Job, Noun
 
-log = structlog.get_logger(__name__)
-
 SCHEMA_VERSION = 1
-BATCH = 128
-"""Deliveries in one transaction, at most."""
 
 metadata = sa.MetaData()
 versions = sa.Table("forgehand_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -38,11 +32,12 @@ deliveries = sa.Table(
     sa.Column("received_ms", sa.BigInteger, nullable=False, index=True),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("decision", sa.Text, nullable=False),
-    sa.Column("job_id", sa.Text, index=True),
+    sa.Column("job_id", sa.Text),
+    sa.Column("waiting_job", sa.Text),
     sa.Index("forgehand_deliveries_issue", "repository_id", "number"),
 )
-
-Enqueue = Callable[[sa.Connection, Job], None]
+_WAITING = deliveries.c.waiting_job.is_not(None)
+sa.Index("forgehand_deliveries_waiting", deliveries.c.received_ms, sqlite_where=_WAITING, postgresql_where=_WAITING)
 
 
 class Delivery(Noun):
@@ -92,66 +87,51 @@ def create_tables(engine: sa.Engine) -> None:
             )
 
 
-class Receipts:
-    """The one writer of deliveries in this process; ``enqueue`` adds a job inside the same transaction."""
+@dataclass(frozen=True)
+class Submission:
+    """A delivery to be stored, what was decided in words, and the job to be started, if any."""
 
-    def __init__(self, engine: sa.Engine, enqueue: Enqueue) -> None:
-        self._engine = engine
-        self._enqueue = enqueue
-        self._waiting: list[tuple[Delivery, Job | None, str, Future[Receipt]]] = []
-        self._lock = threading.Lock()
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
-        insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-        self._insert = insert(deliveries).on_conflict_do_nothing(index_elements=["guid"]).returning(deliveries.c.guid)
+    delivery: Delivery
+    decision: str
+    job: Job | None = None
 
-    def submit(self, delivery: Delivery, job: Job | None, decision: str) -> Future[Receipt]:
-        """Store the delivery and the job; the future is done after the commit.
 
-        It raises QueueUnavailable when nothing was stored.
-        """
-        future: Future[Receipt] = Future()
-        with self._lock:
-            self._waiting.append((delivery, job, decision, future))
-        self._writer.submit(self._flush).add_done_callback(_report_bug)
-        return future
+def store(connection: sa.Connection, submissions: Sequence[Submission]) -> list[Receipt]:
+    """Store deliveries in one statement (2,000 at most), and say of each what became of it, in their order.
 
-    def close(self) -> None:
-        """Store what waits, then end the writer."""
-        self._writer.shutdown(wait=True)
+    A delivery id that is there already, or comes twice, changes nothing; the unique index decides.
+    """
+    rows = {submission.delivery.guid: _row(submission) for submission in reversed(submissions)}
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    columns = ", ".join(column.name for column in deliveries.columns)
+    one = "(" + ", ".join([mark] * len(deliveries.columns)) + ")"
+    # Written by hand: SQLAlchemy would compile a statement of this many parameters anew for each number of rows.
+    inserted = connection.exec_driver_sql(
+        f"INSERT INTO {deliveries.name} ({columns}) VALUES {', '.join([one] * len(rows))} "  # noqa: S608 - our own names
+        "ON CONFLICT (guid) DO NOTHING RETURNING guid",
+        tuple(value for row in rows.values() for value in row),
+    )
+    new = set(inserted.scalars())
+    receipts = []
+    for submission in submissions:
+        guid = submission.delivery.guid
+        known = None if guid in new else fetch_delivery(connection, guid)
+        new.discard(guid)
+        receipts.append(_receipt(submission, known))
+    return receipts
 
-    def _flush(self) -> None:
-        with self._lock:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        if not batch:
-            return
-        failure = QueueUnavailable("The delivery could not be stored: see the log for the error.")
-        receipts: list[Receipt] = []
-        try:
-            with self._engine.begin() as connection:
-                for delivery, job, decision, _ in batch:
-                    receipts.append(self._store(connection, delivery, job, decision))
-        except sa.exc.SQLAlchemyError as error:
-            failure = QueueUnavailable(describe(error))
-            receipts = []
-        finally:
-            # Also after a bug: a caller may never wait for an answer that does not come.
-            done = len(receipts) == len(batch)
-            for index, (_, _, _, future) in enumerate(batch):
-                if done:
-                    future.set_result(receipts[index])
-                else:
-                    future.set_exception(failure)
 
-    def _store(self, connection: sa.Connection, delivery: Delivery, job: Job | None, decision: str) -> Receipt:
-        row = delivery.model_dump(exclude={"received_at"})
-        row |= {"received_ms": to_ms(delivery.received_at), "decision": decision, "job_id": job.id if job else None}
-        if connection.execute(self._insert, row).first() is None:
-            known = fetch_delivery(connection, delivery.guid)
-            assert known is not None
-            return Receipt(decision=known.decision, job_id=known.job_id, duplicate=True)
-        if job is not None:
-            self._enqueue(connection, job)
-        return Receipt(decision=decision, job_id=row["job_id"])
+def fetch_waiting(connection: sa.Connection, limit: int) -> dict[str, dict[str, Any]]:
+    """The oldest jobs that the engine does not have yet, as JSON objects, by delivery id; their rows stay locked."""
+    query = sa.select(deliveries.c.guid, deliveries.c.waiting_job).where(_WAITING)
+    oldest = query.order_by(deliveries.c.received_ms, deliveries.c.guid).limit(limit).with_for_update()
+    return {row.guid: json.loads(row.waiting_job) for row in connection.execute(oldest)}
+
+
+def mark_taken(connection: sa.Connection, guids: Iterable[str]) -> None:
+    """The engine has the jobs of these deliveries."""
+    taken = sa.update(deliveries).where(deliveries.c.guid.in_(list(guids)))
+    connection.execute(taken.values(waiting_job=None))
 
 
 def fetch_delivery(connection: sa.Connection, guid: str) -> DeliveryRecord | None:
@@ -191,12 +171,25 @@ def from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
+def _row(submission: Submission) -> tuple[object, ...]:
+    delivery, job = submission.delivery, submission.job
+    fields = {
+        **delivery.model_dump(exclude={"received_at"}),
+        "received_ms": to_ms(delivery.received_at),
+        "decision": submission.decision,
+        "job_id": job.id if job else None,
+        "waiting_job": job.model_dump_json() if job else None,
+    }
+    return tuple(fields[column.name] for column in deliveries.columns)
+
+
+def _receipt(submission: Submission, known: DeliveryRecord | None) -> Receipt:
+    if known is not None:
+        return Receipt(decision=known.decision, job_id=known.job_id, duplicate=True)
+    return Receipt(decision=submission.decision, job_id=submission.job.id if submission.job else None)
+
+
 def _record(row: sa.RowMapping) -> DeliveryRecord:
     fields: dict[str, Any] = dict(row)
+    del fields["waiting_job"]
     return DeliveryRecord(received_at=from_ms(fields.pop("received_ms")), **fields)
-
-
-def _report_bug(flushed: Future[None]) -> None:
-    bug = flushed.exception()
-    if bug is not None:
-        log.error("receipt_bug", exc_info=bug)

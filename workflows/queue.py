@@ -11,13 +11,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence, Set
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NoReturn
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, WorkflowStatus
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 
 from workflows import deliveries as store
 from workflows.database import (
@@ -29,7 +28,7 @@ from workflows.database import (
     open_engine,
     sqlite_path,
 )
-from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Receipts
+from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Submission
 from workflows.lease import Lease
 from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
@@ -37,7 +36,16 @@ from workflows.run import DurableRun, InlineRun, JobInterrupted
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.types import Job, Noun
 
-__all__ = ["Delivery", "DeliveryRecord", "InlineRun", "JobRecord", "Queue", "QueueUnavailable", "Receipt"]
+__all__ = [
+    "Delivery",
+    "DeliveryRecord",
+    "InlineRun",
+    "JobRecord",
+    "Queue",
+    "QueueUnavailable",
+    "Receipt",
+    "Submission",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +60,8 @@ RECEIPT_SECONDS = 5.0
 """A receipt may wait this long for the database: GitHub gives up after ten seconds."""
 HOUSEKEEPING_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
+TAKE_IN = 50
+"""Jobs handed over in one transaction: it must not hold up receipts."""
 
 JobState = Literal["queued", "running", "ended", "cancelled"]
 WorkflowFunction = Callable[[Run, Job], Outcome]
@@ -110,6 +120,7 @@ class Queue:
         self._stopping = threading.Event()
         self._running: set[str] = set()
         self._parked: set[str] = set()
+        self._arrived = threading.Event()
         self._changed = threading.Condition()
         self._undo: list[Callable[[], Any]] = []
 
@@ -146,16 +157,22 @@ class Queue:
         self._close()
         return drained
 
-    def submit_soon(self, delivery: Delivery, job: Job | None, decision: str) -> Future[Receipt]:
-        """Store a delivery, its decision in words, and its job, in one durable act; the future is done afterwards.
-
-        The same delivery id never makes a second job. The future raises QueueUnavailable when nothing was stored.
-        """
-        return self._receipts.submit(delivery, job, decision)
-
     def submit(self, delivery: Delivery, job: Job | None, decision: str) -> Receipt:
-        """:meth:`submit_soon`, waited for."""
-        return self.submit_soon(delivery, job, decision).result()
+        """Store a delivery, its decision in words, and its job, in one durable act.
+
+        The same delivery id never makes a second job. Raises QueueUnavailable when nothing was stored.
+        """
+        return self.submit_all([Submission(delivery, decision, job)])[0]
+
+    def submit_all(self, submissions: Sequence[Submission]) -> list[Receipt]:
+        """:meth:`submit` for several (2,000 at most) at the price of one: all are stored, or none."""
+        try:
+            with self._receipt_engine.begin() as connection:
+                receipts = store.store(connection, submissions)
+        except sa.exc.SQLAlchemyError as error:
+            raise QueueUnavailable(describe(error)) from error
+        self._arrived.set()
+        return receipts
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job that has not ended; a running one ends at its next step. Whether there was one to cancel."""
@@ -168,11 +185,13 @@ class Queue:
 
     def job(self, job_id: str) -> JobRecord | None:
         """The job, or None when it was never there or is forgotten."""
+        self._take_in()
         found = self._client.list_workflows(workflow_ids=[job_id], name=WORKFLOW)
         return _record(found[0]) if found else None
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 50) -> list[JobRecord]:
         """The last jobs, newest first; ``states`` narrows."""
+        self._take_in()
         wanted = [status for state in states for status in _STATES[state]] or None
         found = self._client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
         return [_record(status) for status in found]
@@ -233,8 +252,6 @@ class Queue:
         self._undo.append(self._client.destroy)
         self._receipt_engine = open_engine(self._url, wait_seconds=RECEIPT_SECONDS, connections=2)
         self._undo.append(self._receipt_engine.dispose)
-        self._receipts = Receipts(self._receipt_engine, self._enqueue)
-        self._undo.append(self._receipts.close)
 
     def _launch(self) -> None:
         executor_id = "local"
@@ -269,7 +286,10 @@ class Queue:
         DBOS.launch()
         if not is_sqlite(self._url):
             lease.keep()
-        threading.Thread(target=self._keep_house, daemon=True, name="housekeeping").start()
+        for body in (self._keep_taking_in, self._keep_house):
+            thread = threading.Thread(target=body, daemon=True, name=body.__name__.strip("_"))
+            thread.start()
+            self._undo.append(thread.join)
 
     def _take_lease(self, executor_id: str) -> Lease:
         # An engine of its own: jobs that use up the connections must not cost the worker its lease.
@@ -298,21 +318,42 @@ class Queue:
         found = self._client.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
         return {status.executor_id for status in found if status.executor_id}
 
-    def _enqueue(self, connection: sa.Connection, job: Job) -> None:
-        self._client.enqueue_in_transaction(
-            connection,
-            {
-                "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
-                "workflow_id": job.id,
-                "queue_partition_key": f"{job.repository.id}/{job.number}",
-            },
-            job.model_dump(mode="json"),
-        )
+    def _take_in(self) -> None:
+        """Hand the jobs that wait in their deliveries to DBOS; twice is once, for the job's id is DBOS's key."""
+        waiting: dict[str, dict[str, Any]] = {"first": {}}
+        while waiting:
+            with self._engine.begin() as connection:
+                waiting = store.fetch_waiting(connection, TAKE_IN)
+                for job in waiting.values():
+                    self._enqueue(connection, job)
+                if waiting:
+                    store.mark_taken(connection, waiting)
+
+    def _enqueue(self, connection: sa.Connection, job: dict[str, Any]) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": job["id"],
+            # DBOS accepts a row without the key, and never runs it.
+            "queue_partition_key": f"{job['repository']['id']}/{job['number']}",
+        }
+        self._client.enqueue_in_transaction(connection, options, job)
+
+    def _keep_taking_in(self) -> None:
+        while not self._stopping.is_set():
+            # Deliveries of this process are told of; those of web processes are looked for.
+            self._arrived.wait(self._poll_seconds)
+            self._arrived.clear()
+            try:
+                self._take_in()
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("jobs_not_taken_in", reason=describe(error))
+                self._stopping.wait(HOUSEKEEPING_SECONDS)
 
     def _cancel(self, job_ids: list[str]) -> list[str]:
         if not job_ids:
             return []
+        self._take_in()
         unended = [*_STATES["queued"], *_STATES["running"]]
         found = self._client.list_workflows(workflow_ids=job_ids, status=unended, load_input=False, load_output=False)
         ids = [status.workflow_id for status in found]
