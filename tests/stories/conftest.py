@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,48 +13,120 @@ import docker
 import pytest
 
 from app.demo.scripted_model import ScriptedModel
+from app.localhub.records import Issue as HubIssue
 from app.localhub.server import read_folder
 from tests.openapi_judge import Judge
+from tests.stories.inside import Inside
+from tests.stories.scripts import DESCRIBED, ISSUE
 from tests.stories.world import World
+from workflows.outcome import Outcome
 
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
+DEMO_SESSION = DEMO / "sessions" / "tally.json"
 HERE = Path(__file__).parent
 
 MakeWorld = Callable[..., World]
+Session = Path | Sequence[dict[str, Any]] | str
+
+
+@contextmanager
+def open_world(
+    folder: Path,
+    client: docker.DockerClient,
+    *,
+    files: dict[str, bytes | str] | Path = DEMO / "repository",
+    session: Session = DEMO_SESSION,
+) -> Iterator[World]:
+    """A world that is ended afterwards: no container may be left, and GitHub's description judges what was said."""
+    tree = read_folder(files) if isinstance(files, Path) else files
+    model = session if isinstance(session, str) else ScriptedModel(session)
+    if isinstance(model, ScriptedModel):
+        model.start()
+    folder.mkdir()
+    world = World(folder, files=tree, model=model)
+    judge = Judge()
+    world.hub.observe(judge.watch)
+    try:
+        yield world
+    finally:
+        world.stop()
+    assert world.containers(client) == []
+    judge.check()
 
 
 @pytest.fixture
 def make_world(tmp_path: Path, engine: docker.DockerClient) -> Iterator[MakeWorld]:
     """Makes worlds that are ended afterwards, their REST exchanges judged by GitHub's description."""
-    worlds: list[tuple[World, Judge]] = []
+    with ExitStack() as stack:
+        count = itertools.count()
 
-    def make(
-        files: dict[str, bytes | str] | Path = DEMO / "repository",
-        session: Path | Sequence[dict[str, Any]] | str = DEMO / "sessions" / "tally.json",
-    ) -> World:
-        tree = read_folder(files) if isinstance(files, Path) else files
-        model = session if isinstance(session, str) else ScriptedModel(session)
-        if isinstance(model, ScriptedModel):
-            model.start()
-        folder = tmp_path / str(len(worlds))
-        folder.mkdir()
-        world = World(folder, files=tree, model=model)
-        judge = Judge()
-        world.hub.observe(judge.watch)
-        worlds.append((world, judge))
-        return world
+        def make(files: dict[str, bytes | str] | Path = DEMO / "repository", session: Session = DEMO_SESSION) -> World:
+            folder = tmp_path / str(next(count))
+            return stack.enter_context(open_world(folder, engine, files=files, session=session))
 
-    yield make
-    for world, _ in worlds:
-        world.stop()
-    for _, judge in worlds:
-        judge.check()
+        yield make
 
 
-@pytest.fixture(autouse=True)
-def no_containers_left(engine: docker.DockerClient) -> Iterator[None]:
-    """A story leaves no container behind."""
-    before = {container.id for container in engine.containers.list(all=True, filters={"label": "forgehand.job"})}
-    yield
-    after = {container.id for container in engine.containers.list(all=True, filters={"label": "forgehand.job"})}
-    assert after <= before
+@dataclass
+class Ground:
+    """One running world for the stories of a module, each in a repository of its own, one after the other."""
+
+    world: World
+    inside: Inside
+    engine: docker.DockerClient
+    script: list[Any]
+
+    def play(self, *turns: Mapping[str, Any]) -> None:
+        """What the model says from now on, turn by turn; it describes every change alike."""
+        self.script[:] = [DESCRIBED, *turns]
+
+    def run(self, name: str, files: Mapping[str, str | bytes], *turns: Mapping[str, Any]) -> Told:
+        """The story of an issue that is labelled, from the repository's files and the model's turns to its end."""
+        self.play(*turns)
+        repository = self.world.create_repository(name, files)
+        return self.told(repository, self.world.ask(ISSUE, repository=repository))
+
+    def told(self, repository: str, number: int, *, jobs: int = 1) -> Told:
+        """What came of an issue's jobs; no container of theirs is left."""
+        record = self.world.end_of(repository, number, jobs=jobs)
+        assert self.world.containers(self.engine) == []
+        return Told(
+            repository,
+            number,
+            job=record.job.id,
+            state=record.state,
+            outcome=record.outcome or Outcome(status="cancelled", reason=""),
+            comments=self.world.comments(number, repository),
+            writes=self.world.writes(repository),
+            branches=self.world.hub.branches(repository),
+            pulls=self.world.pull_requests(repository),
+        )
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a story ended: the last job, all comments on its issue, and all that was written to its repository."""
+
+    repository: str
+    number: int
+    job: str
+    state: str
+    outcome: Outcome
+    comments: list[str]
+    writes: list[str]
+    branches: dict[str, str]
+    pulls: list[HubIssue]
+
+    @property
+    def answer(self) -> str:
+        """The one comment, by our App: the tracking comment's text without its footer."""
+        [comment] = self.comments
+        return comment.partition("\n\n<sub>")[0]
+
+
+@contextmanager
+def open_ground(folder: Path, engine: docker.DockerClient, **settings: Any) -> Iterator[Ground]:
+    """A world for many stories, with Forgehand inside."""
+    script: list[Any] = []
+    with open_world(folder, engine, files={"README.md": "Nothing."}, session=script) as world:
+        yield Ground(world, world.serve_inside(**settings), engine, script)

@@ -1,7 +1,8 @@
-"""A whole world for a story: local GitHub, scripted model, and Forgehand as `forgehand serve` runs it."""
+"""A whole world for a story: local GitHub, scripted model, and Forgehand as `forgehand serve` runs it, or inside."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,10 +13,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import docker
 
 from app.demo.scripted_model import ScriptedModel
 from app.localhub.records import Issue
 from app.localhub.server import LocalHub
+from sandbox.container import JOB_LABEL
+from tests.stories.inside import Inside
 from workflows.queue import JobRecord, Queue
 
 SECRET = "a webhook secret of the stories"
@@ -40,6 +46,7 @@ class World:
         self._key.write_text(self.hub.private_key_pem)
         self.data = folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
+        self._inside: Inside | None = None
         self.log = folder / "log.jsonl"
 
     def serve(self, **settings: str) -> None:
@@ -65,6 +72,23 @@ class World:
             )
         self.wait_until(self._live, 60, "`forgehand serve` to answer")
 
+    def serve_inside(self, **settings: Any) -> Inside:
+        """Start Forgehand in threads of this process, of which only one may be there at a time; much faster."""
+        url = self.model if isinstance(self.model, str) else self.model.url
+        self._inside = Inside(
+            log=self.log,
+            app_id=self.hub.app_id,
+            private_key=self.hub.private_key_pem,
+            webhook_secrets=(SECRET,),
+            github_api_url=self.hub.api_url,
+            data_dir=self.data,
+            port=self.port,
+            model="scripted-session",
+            openai_base_url=url,
+            **settings,
+        )
+        return self._inside
+
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
         assert self._process is not None
@@ -73,6 +97,8 @@ class World:
 
     def stop(self) -> None:
         """End everything."""
+        if self._inside is not None:
+            self._inside.stop()
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -83,12 +109,60 @@ class World:
             self.model.stop()
         self.hub.stop()
 
-    def ask(self, issue: str, *, label: str = "qwen", actor: str = "alice") -> int:
+    def ask(self, issue: str, *, label: str = "qwen", actor: str = "alice", repository: str = REPOSITORY) -> int:
         """Open an issue (title in the first line), label it, and return its number."""
         title, _, body = issue.partition("\n")
-        number = self.hub.create_issue(REPOSITORY, "alice", title.removeprefix("# ").strip(), body.strip()).number
-        self.hub.add_label(REPOSITORY, number, label, actor)
+        number = self.hub.create_issue(repository, "alice", title.removeprefix("# ").strip(), body.strip()).number
+        self.hub.add_label(repository, number, label, actor)
         return number
+
+    def create_repository(self, name: str, files: Mapping[str, bytes | str]) -> str:
+        """One more repository in which alice may write; its full name."""
+        full_name = f"{REPOSITORY.partition('/')[0]}/{name}"
+        self.hub.create_repository(full_name, files=files)
+        self.hub.set_permission(full_name, "alice", "write")
+        return full_name
+
+    def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = 60) -> JobRecord:
+        """The last job of an issue, once it has had that many and none is left; for Forgehand inside."""
+        assert self._inside is not None
+        queue = self._inside.queue
+
+        def of_issue() -> list[JobRecord]:
+            found = queue.jobs(limit=1000)
+            return [r for r in found if (r.job.repository.full_name, r.job.number) == (repository, number)]
+
+        def all_ended() -> bool:
+            found = of_issue()
+            return len(found) >= jobs and all(record.state in ("ended", "cancelled") for record in found)
+
+        self.wait_until(all_ended, timeout, f"{jobs} jobs of {repository}#{number} to end")
+        assert len(of_issue()) == jobs
+        return of_issue()[0]
+
+    def writes(self, repository: str) -> list[str]:
+        """What our App wrote to a repository, oldest first; edits of comments, of which there are many, left out."""
+        found = []
+        for entry in self.hub.journal:
+            if entry.actor != self.hub.bot_login or entry.status >= 400:
+                continue
+            path = entry.path.removeprefix(f"/repos/{repository}/")
+            if entry.method == "PUSH" and path.startswith(f"{repository} "):
+                found.append(f"PUSH {path.removeprefix(f'{repository} refs/heads/')}")
+            elif path != entry.path and not (entry.method == "PATCH" and path.startswith("issues/comments/")):
+                found.append(f"{entry.method} {path}")
+        return found
+
+    def containers(self, client: docker.DockerClient) -> list[str]:
+        """The containers of this world's jobs that are there now."""
+        jobs = {f"gh-{delivery.guid}" for delivery in self.hub.deliveries}
+        found = client.containers.list(all=True, filters={"label": JOB_LABEL}, ignore_removed=True)
+        return [container.name for container in found if container.labels[JOB_LABEL] in jobs]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's lines with this event; for Forgehand inside."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines())
+        return [line for line in lines if line["event"] == name]
 
     def ended(self, *, jobs: int = 1, timeout: float = 240) -> list[JobRecord]:
         """The jobs once that many have ended, oldest first."""
@@ -105,13 +179,13 @@ class World:
         finally:
             queue.stop()
 
-    def pull_requests(self) -> list[Issue]:
+    def pull_requests(self, repository: str = REPOSITORY) -> list[Issue]:
         """All pull requests of the repository."""
-        return self.hub.pull_requests(REPOSITORY)
+        return self.hub.pull_requests(repository)
 
-    def comments(self, number: int) -> list[str]:
+    def comments(self, number: int, repository: str = REPOSITORY) -> list[str]:
         """The bodies of an issue's comments."""
-        return [comment.body for comment in self.hub.comments(REPOSITORY, number)]
+        return [comment.body for comment in self.hub.comments(repository, number)]
 
     def wait_until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
         """Wait for a condition; when it does not come true, show the log's end."""

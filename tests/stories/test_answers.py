@@ -1,0 +1,164 @@
+"""Whoever asks gets one clear answer: what was wrong, or what came of it and why there is no pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from tests.stories.conftest import Ground, Told, open_ground
+from tests.stories.scripts import FIX, ISSUE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn, write
+
+ACCEPTED = ["POST issues/1/reactions", "POST issues/1/comments", "DELETE issues/1/labels/qwen"]
+POLICY = ".github/qwen.yml"
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
+    with open_ground(tmp_path_factory.mktemp("answers") / "world", engine) as ground:
+        yield ground
+
+
+def labels(ground: Ground, told: Told) -> list[str]:
+    return [label.name for label in ground.world.hub.issue(told.repository, told.number).labels]
+
+
+def assert_nothing_published(told: Told) -> None:
+    assert list(told.branches) == ["main"]
+    assert told.pulls == []
+    assert told.writes == ACCEPTED
+
+
+def test_another_label_is_silent(ground: Ground) -> None:
+    """A label that is not the trigger starts nothing and is not answered; the record says why."""
+    world = ground.world
+    repository = world.create_repository("another-label", WRONG)
+    number = world.ask(ISSUE, label="documentation", repository=repository)
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "ignored"
+    assert told.outcome.reason == "The label `documentation` does not start work here; `qwen` does."
+    assert (told.comments, told.writes) == ([], [])
+    assert labels(ground, told) == ["documentation"]
+
+
+def test_a_bot_is_silent(ground: Ground) -> None:
+    """A label by a bot makes no job; the delivery is recorded with the reason."""
+    world = ground.world
+    repository = world.create_repository("bot", WRONG)
+    world.hub.create_app("helper")
+    number = world.ask(ISSUE, actor="helper[bot]", repository=repository)
+    world.hub.wait_for_deliveries()
+
+    delivery = next(d for d in reversed(world.hub.deliveries) if d.action == "labeled")
+    record = ground.inside.queue.delivery(delivery.guid)
+    assert delivery.status_code == 202
+    assert record is not None
+    assert (record.job_id, record.decision) == (None, "Ignored: Only people start work, and helper[bot] is not one.")
+    assert (world.comments(number, repository), world.writes(repository)) == ([], [])
+
+
+@pytest.mark.parametrize("role", ["read", "triage"])
+def test_too_little_permission(ground: Ground, role: str) -> None:
+    """Whoever may not write is refused once, with the reason, however often the label is applied; it is taken off."""
+    world = ground.world
+    repository = world.create_repository(f"role-{role}", WRONG)
+    world.hub.create_user(f"{role}er")
+    world.hub.set_permission(repository, f"{role}er", role)
+    number = world.ask(ISSUE, actor=f"{role}er", repository=repository)
+    once = ground.told(repository, number)
+    world.hub.add_label(repository, number, "qwen", f"{role}er")
+    twice = ground.told(repository, number, jobs=2)
+
+    assert twice.outcome.status == "refused"
+    assert once.comments == twice.comments
+    [comment] = twice.comments
+    assert f"has {role} permission here. Starting work needs write permission: ask a maintainer to do it." in comment
+    assert f"@{role}er" not in comment.replace(f"`@{role}er`", "")
+    assert twice.writes == ["POST issues/1/comments", "DELETE issues/1/labels/qwen", "DELETE issues/1/labels/qwen"]
+    assert labels(ground, twice) == []
+
+
+def test_policy_with_unknown_keys(ground: Ground) -> None:
+    """A mistake in the policy is answered with its line and what was meant; when it is corrected the label works."""
+    world = ground.world
+    policy = "label: qwen\nbudgets:\n  turns: 5\ntset: pytest\n"
+    told = ground.run("policy", {**UNTESTED, POLICY: policy}, *NOTED)
+
+    assert told.outcome.status == "refused"
+    [comment] = told.comments
+    assert "`.github/qwen.yml` on the default branch has mistakes" in comment
+    assert "- line 2: `budgets` is not a key. Did you mean `budget`?" in comment
+    assert "- line 4: `tset` is not a key. Did you mean `test`?" in comment
+    assert told.writes == ["POST issues/1/comments", "DELETE issues/1/labels/qwen"]
+
+    world.hub.commit(told.repository, {POLICY: "label: qwen\nbudget:\n  turns: 5\n"})
+    world.hub.add_label(told.repository, told.number, "qwen", "alice")
+    after = ground.told(told.repository, told.number, jobs=2)
+    assert after.outcome.status == "pull_request", after.outcome
+    assert len(after.comments) == 2
+
+
+def test_a_protected_path(ground: Ground) -> None:
+    """A change of a protected path is not published, and the answer names the path and the rule."""
+    evil = write(".github/workflows/ci.yml", "on: push\n")
+    told = ground.run("protected", UNTESTED, turn(evil), turn(finish()))
+
+    assert told.outcome.status == "rejected"
+    path = "`.github/workflows/ci.yml`: this path is protected (`.github/workflows/**`). A person must change it."
+    assert "**No pull request:** the change breaks the rules for changes." in told.answer
+    assert f"- {path}" in told.answer
+    assert_nothing_published(told)
+
+
+def test_a_change_that_makes_tests_worse(ground: Ground) -> None:
+    """A change that breaks a test is not published: the answer names the test and holds the whole patch."""
+    worse = write("calc.py", "def add(a, b):\n    return a * b\n")
+    told = ground.run("worse", WRONG, turn(worse, call("run_tests")), turn(finish()), turn(finish()))
+
+    assert told.outcome.status == "worse"
+    assert "**No pull request:** the change makes things worse." in told.answer
+    assert "test_zero" in told.answer
+    assert "passed before and fails now" in told.answer
+    assert "-    return a - b\n+    return a * b\n" in told.answer
+    assert_nothing_published(told)
+
+
+def test_no_change_needed(ground: Ground) -> None:
+    """"No change needed" is an answer of its own, with the model's reasons."""
+    done = finish("`add` is right: @bob/readme documents it as a difference.", no_change_needed=True)
+    told = ground.run("no-change", UNTESTED, turn(done), turn(done))
+
+    assert told.outcome.status == "no_change"
+    assert told.outcome.reason == "No change is needed."
+    assert "**No change needed.** The model's reasons:" in told.answer
+    assert "documents it as a difference." in told.answer
+    assert_nothing_published(told)
+
+
+def test_weakened_tests_are_named_first(ground: Ground) -> None:
+    """A pull request that weakens a test says so before anything else, with the file and the line."""
+    skipped = write("test_calc.py", WRONG["test_calc.py"].replace("def ", "import pytest\n\n\n@pytest.mark.skip\ndef "))
+    kept = write("test_more.py", "from calc import add\n\n\ndef test_add():\n    assert add(1, 1) == 2\n")
+    told = ground.run("weakened", WRONG, turn(RIGHT, skipped, kept, call("run_tests")), turn(finish()), turn(finish()))
+
+    assert told.outcome.status == "pull_request", told.outcome
+    [pull] = told.pulls
+    assert pull.body is not None
+    warnings = pull.body.partition("## Summary")[0]
+    assert "test_calc.py" in warnings
+    assert "test_zero" in warnings
+    assert "skip" in warnings
+
+
+def test_a_set_up_that_fails(ground: Ground) -> None:
+    """A set-up command of the policy that fails ends the job with the command, its exit code and its words."""
+    policy = "setup:\n  - echo 'no such compiler' && exit 3\n"
+    told = ground.run("set-up", {**WRONG, POLICY: policy}, *FIX)
+
+    assert told.outcome.status == "failed"
+    assert "**Stopped:** The set-up failed: `echo 'no such compiler' && exit 3` ended with exit code 3." in told.answer
+    assert "```text\nno such compiler\n```" in told.answer
+    assert "Nothing was published. When it is mended, apply the label again." in told.answer
+    assert_nothing_published(told)
