@@ -203,9 +203,10 @@ class FolderWorkspace:
         changes = self.sandbox().export_changes(max_files=self._max_files, max_bytes=1_000_000)
         return to_patch(changes)
 
-    def restore(self, patch: Patch | None) -> None:
+    def restore(self, patch: Patch | None, seen_files: Sequence[str] = ()) -> None:
         self._open = None
         self._patch = patch
+        self.seen_files = tuple(seen_files)
 
 
 def to_patch(changes: Sequence[FileChange]) -> Patch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sandbox.container import Sandbox, Sandboxes, SandboxSpec, SandboxUnavailable
@@ -26,14 +26,16 @@ class Session:
         self._base = base
         self._open: Sandbox | None = None
         self._patch: Patch | None = None
+        self._seen_files: tuple[str, ...] = ()
 
     def sandbox(self) -> Sandbox:
         """The running container with the last patch applied; raises SandboxUnavailable."""
         if self._open is None:
-            opened = self._sandboxes.open(self._spec())
+            self._open = self._sandboxes.open(self._spec())
             if self._patch is not None:
-                opened.apply_changes(changes_of(self._patch))
-            self._open = opened
+                self._open.apply_changes(changes_of(self._patch))
+            for path in self._seen_files:
+                self._open.tool("read_file", {"path": path, "limit": 1})
         return self._open
 
     def export(self) -> Patch:
@@ -42,10 +44,11 @@ class Session:
         self._patch = patch_of(self._base, changes)
         return self._patch
 
-    def restore(self, patch: Patch | None) -> None:
-        """Forget the container; the next one starts from the base with ``patch``."""
+    def restore(self, patch: Patch | None, seen_files: Sequence[str] = ()) -> None:
+        """Forget the container; the next one starts from the base with ``patch``, and knows ``seen_files`` as read."""
         self.close()
         self._patch = patch
+        self._seen_files = tuple(seen_files)
 
     def close(self) -> None:
         """Remove the container, if there is one."""

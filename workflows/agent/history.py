@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from workflows.agent.budget import Spent
 from workflows.agent.messages import AgentTask, open_messages, render_turn
 from workflows.types import Patch, PlanItem, Turn
+
+SEEING = frozenset({"read_file", "edit", "write_file"})
 
 
 class History:
@@ -22,6 +25,12 @@ class History:
         self.spent_before = Spent()
         self.patch: Patch | None = None
         self.plan: tuple[PlanItem, ...] = ()
+        self._seen: dict[str, None] = {}
+
+    @property
+    def seen_files(self) -> tuple[str, ...]:
+        """The paths that the model has read or written, in the order of its first look at each."""
+        return tuple(self._seen)
 
     def add(self, turn: Turn) -> None:
         """Append a finished turn."""
@@ -32,3 +41,15 @@ class History:
             self.patch = None if turn.patch.empty else turn.patch
         if turn.plan is not None:
             self.plan = turn.plan
+        failed = {result.call_id for result in turn.results if result.failed}
+        for call in turn.reply.tool_calls:
+            if call.name in SEEING and call.id not in failed and (path := _path_of(call.arguments)):
+                self._seen.setdefault(path)
+
+
+def _path_of(arguments: str) -> str | None:
+    try:
+        path = json.loads(arguments).get("path")
+    except (ValueError, AttributeError, RecursionError):
+        return None  # such a call was answered and not run
+    return path if isinstance(path, str) else None

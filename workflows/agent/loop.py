@@ -92,7 +92,7 @@ def _take_turn(session: _Session, *, anew: bool) -> Turn:
     history = session.history
     number = len(history.turns) + 1
     if anew:
-        session.workspace.restore(history.patch)
+        session.workspace.restore(history.patch, history.seen_files)
     ahead = _notices(session, anew=anew)
     left = max(1.0, session.budget.seconds - history.spent.seconds)
     messages = history.messages + render_notices(ahead)
@@ -127,7 +127,7 @@ def _use_tools(
     def work() -> list[ToolResult]:
         return run_tool_calls(calls, tools, schemas=session.schemas, cut_off=cut_off)
 
-    return use_workspace(session.workspace, session.history.patch, work=work)
+    return use_workspace(session.workspace, session.history, work=work)
 
 
 def _notices(session: _Session, *, anew: bool) -> tuple[str, ...]:

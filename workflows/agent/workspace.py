@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from sandbox.container import ChangeTooLarge, Sandbox, SandboxUnavailable
 from workflows.agent import notices
+from workflows.agent.history import History
 from workflows.agent.tools import may_have_changed
 from workflows.services import BrokenWorld
 from workflows.types import Patch, ToolResult
@@ -25,18 +26,22 @@ class Workspace(Protocol):
     def export(self) -> Patch:
         """The whole change so far; raises SandboxUnavailable or ChangeTooLarge."""
 
-    def restore(self, patch: Patch | None) -> None:
-        """Give up the container, if there is one; the next one starts from the base with ``patch``."""
+    def restore(self, patch: Patch | None, seen_files: Sequence[str] = ()) -> None:
+        """Give up the container, if there is one; the next one starts from the base with ``patch``.
+
+        There, ``seen_files`` count as read, so that the model may edit what it read in an earlier container.
+        """
 
 
 def use_workspace(
-    workspace: Workspace, last: Patch | None, *, work: Callable[[], list[ToolResult]]
+    workspace: Workspace, history: History, *, work: Callable[[], list[ToolResult]]
 ) -> tuple[list[ToolResult], Patch | None]:
-    """The results of ``work``, and the change so far where it differs from ``last``, the last stored one.
+    """The results of ``work``, and the change so far where it differs from the last stored one.
 
-    A container that breaks is replaced once and the work done again from ``last``; then BrokenWorld("sandbox", …).
+    A container that breaks is replaced once and the work done again from there; then BrokenWorld("sandbox", …).
     """
     note, failure = "", ""
+    last = history.patch
     for _ in range(2):
         try:
             results = work()
@@ -46,7 +51,7 @@ def use_workspace(
         except SandboxUnavailable as error:
             failure = str(error)
             log.warning("sandbox replaced", reason=failure)
-            workspace.restore(last)
+            workspace.restore(last, history.seen_files)
             note = f"({notices.SANDBOX_REPLACED})"
     raise BrokenWorld(
         "sandbox",

@@ -360,3 +360,13 @@ def test_text_of_tools_stays_in_its_message(stage: Callable[..., Stage], reposit
     }
     assert result.patch is not None
     assert [file.path for file in result.patch.files] == ["sums.py"]
+
+
+def test_a_new_container_knows_what_was_read(stage: Callable[..., Stage]) -> None:
+    """After a crash the next container is told which files the model has seen, so that an edit needs no second read."""
+    set_up = stage(MENDING)
+    with pytest.raises(Crash):
+        set_up.play(crash_in="turn 3")
+    set_up.workspace.restore(None)
+    set_up.play()
+    assert set_up.workspace.seen_files == ("sums.py",)
