@@ -30,10 +30,10 @@ _REFERENCE = r"(?:(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d+|GH-\d+|https?://[^\s<]{1,
 # What follows a code span could become a mention that it was not before, so it is taken into the span.
 _TAIL = r"(?:@[\w./@-]*)?"
 _TOKENS = (
-    rf"(?P<closing>(?<![A-Za-z0-9])(?i:close[sd]?|fix(?:e[sd])?|resolve[sd]?)[\s:*_~(\[\"'>\\-]{{1,10}}?)\\{{0,8}}(?P<ref>{_REFERENCE}{_TAIL})",
-    r"(?P<tag><(?=[A-Za-z/!?]))(?P<inline>/?(?:sub|br)>)?",
+    rf"(?P<closing>(?<![A-Za-z0-9])(?i:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?:[\s:*_~(\[\"'>\\-]|&#58;){{1,10}}?)\\{{0,8}}(?P<ref>{_REFERENCE}{_TAIL})",
+    r"(?P<tag><(?=\S))(?P<inline>/?(?:sub|br)>)?",
     r"(?P<image>!\[)",
-    rf"(?P<link>\]\()(?P<target>(?:ORIGINS(?:[/?#]{_PATH}{{0,500}})?|(?!//){_PATH}{{1,500}})\))?",
+    rf"(?P<link>\]\()(?P<target>(?:ORIGINS(?:[/?#]{_PATH}{{0,500}})?|(?!//|(?i:www\.)){_PATH}{{1,500}})\))?",
     r"(?P<definition>\]:)",
     r"(?P<entity>&)(?=(?P<name>#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});)",
     rf"(?P<address>ORIGINS(?:[/?#]{_PATH}{{0,500}})?)(?=(?:[)\].,;:!?'\"*_~>]|&#58;){{0,8}}(?:\s|\Z))",
