@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_SHOWN_RUN = 40
 _FLAG_TAGS = ("gbeng", "gbsct", "gbwls")  # https://www.unicode.org/reports/tr51/#valid-emoji-tag-sequences
@@ -162,11 +163,15 @@ def _shown_run(match: re.Match[str], counts: Counter[str]) -> str:
     run = match.group()
     before = text[start - 1] if start else ""
     after = text[end] if end < len(text) else ""
+    if len(run) == 1 and "A" <= before <= "~":  # the common case, and no emoji: worth a path of its own
+        kind, shown = _named(run)
+        counts[kind] += 1
+        return shown
     kept = _emoji_part(run, before, after)
     hidden = run[len(kept) :]
     for character in hidden:
-        counts[_kind(character)] += 1
-    shown = "".join(f"<U+{ord(character):04X}>" for character in hidden[:MAX_SHOWN_RUN])
+        counts[_named(character)[0]] += 1
+    shown = "".join(_named(character)[1] for character in hidden[:MAX_SHOWN_RUN])
     more = f"<{len(hidden) - MAX_SHOWN_RUN} more hidden characters>" if len(hidden) > MAX_SHOWN_RUN else ""
     return kept + shown + more
 
@@ -186,10 +191,17 @@ def _emoji_part(run: str, before: str, after: str) -> str:
     return selector + joiner
 
 
+@lru_cache(maxsize=4096)
 def _is_pictograph(character: str) -> bool:
     if not character or ord(character) < 0xA9:
         return False
     return unicodedata.category(character) in ("So", "Sk") or character in "\u203c\u2049\u20e3\u2194-\u2199\u3030\u303d"
+
+
+@lru_cache(maxsize=4096)
+def _named(character: str) -> tuple[str, str]:
+    """A hidden character's kind, and how it is shown."""
+    return _kind(character), f"<U+{ord(character):04X}>"
 
 
 def _kind(character: str) -> str:
