@@ -126,7 +126,8 @@ class Comparison:
         elif not _finished(self.before):
             found.append("The tests did not end before the change either, so there is nothing to compare with.")
         if self._fail_to_pass:
-            found.append(f"{_tests(self._fail_to_pass)} failed before and {_do(self._fail_to_pass, 'pass')} now.")
+            number = len(self._fail_to_pass)
+            found.append(f"{_count(number)} failed before and pass{'es' if number == 1 else ''} now.")
         elif self._last.cases is not None:
             found.append("No test shows the change: none failed without it and passes with it.")
         if self._green_on_base:

@@ -31,8 +31,10 @@ def render_verdict_line(verdict: Verdict) -> str:
 
 def render_evidence(verdict: Verdict) -> str:
     """The verdict's reasons, every run in numbers, and the tests that changed their outcome."""
-    lines = [f"**{render_verdict_line(verdict)}.** {' '.join(verdict.reasons)}".rstrip(), ""]
-    lines += [*_runs(verdict), *_tests(verdict)]
+    first, *others = verdict.reasons or ("",)
+    lines = [f"**{render_verdict_line(verdict)}.** {first}".rstrip(), "", *_runs(verdict), *_tests(verdict)]
+    if others:
+        lines += ["What the harness noticed:", "", *(f"- {reason}" for reason in others), ""]
     after = verdict.after
     if after is not None and verdict.status != "verified" and after.log_tail.strip():
         tail = after.log_tail[-LOG_CHARACTERS:]
@@ -118,9 +120,10 @@ def _counts(run: TestRun) -> str:
 
 
 def _tests(verdict: Verdict) -> list[str]:
+    known = tuple(name for name in verdict.fail_to_pass if name not in verdict.red_first)
     lists = (
-        ("Fail-to-pass", "failed before, pass now", verdict.fail_to_pass),
-        ("Red first", "new, failed on the base, pass now", verdict.red_first),
+        ("Fail-to-pass", "failed before, pass now", known),
+        ("Fail-to-pass, red first", "this change's own tests: they failed on the base, pass now", verdict.red_first),
         ("Broken", "passed before, do not pass now", verdict.broken),
         ("Still failing", "failed before and now", verdict.still_failing),
     )

@@ -162,7 +162,9 @@ def render_usage(usage: Usage, *, turns: int, seconds: float) -> str:
     """What the work cost, in one line."""
     minutes, rest = divmod(round(seconds), 60)
     cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
-    money = f"{usage.usd:.4f} USD{' (estimated)' if usage.estimated else ''}"
+    # Without prices in the settings nothing is known of money, and 0 would be a claim.
+    estimated = " (estimated)" if usage.estimated else ""
+    money = f"{usage.usd:.4f} USD{estimated}" if usage.usd else "money not counted: no prices are set"
     return (
         f"{turns} turns · {usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out · "
         f"{f'{minutes} min {rest} s' if minutes else f'{rest} s'} · {money}"

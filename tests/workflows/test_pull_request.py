@@ -83,7 +83,7 @@ def test_the_body_tells_the_whole_story() -> None:
         "| after | 0 | 1.2 | 2 | 0 | 0 |",
         f"after `{'ab' * 32}`",
         "- Fail-to-pass (failed before, pass now): 1\n  - `t::1`",
-        "- Red first (new, failed on the base, pass now): 1\n  - `t::2`",
+        "- Fail-to-pass, red first (this change's own tests: they failed on the base, pass now): 1\n  - `t::2`",
         "none of these lines is the model's",
         "check its work:\n\nRan the tests.",
         "## Changes\n\n- `a.py`: handles years before 1970\n- `old` (deleted)",
