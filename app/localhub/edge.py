@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.localhub import pages, rest, rest_apps, rest_checks, rest_git, rest_issues, rest_pulls, rest_repos
 from app.localhub.answers import Answer
 from app.localhub.events import API_PREFIX
-from app.localhub.faults import Fault, Faults, fault_answer
+from app.localhub.faults import BODY_SHOWN, Fault, Faults, fault_answer
 from app.localhub.git_http import PATH as GIT_PATH
 from app.localhub.git_http import GitServer
 from app.localhub.shapes import Links
@@ -106,7 +106,8 @@ class Edge:
         raw = request.scope["raw_path"].decode("ascii").partition("?")[0]
         prefixed = raw == API_PREFIX or raw.startswith(API_PREFIX + "/")
         path = raw.removeprefix(API_PREFIX) if prefixed else raw
-        fault = self.faults.strike(request.method, path)
+        fault = self.faults.strike(request.method, path, body.read(BODY_SHOWN))
+        body.seek(0)
         if fault and not fault.after_write:
             return await self._misbehave(request, fault)
         is_rest = prefixed or raw.split("/")[1] in REST_ROOTS
@@ -122,6 +123,7 @@ class Edge:
 
     async def _misbehave(self, request: Request, fault: Fault) -> Response:
         """Answer with the fault; for a time-out, first say nothing."""
+        await run_in_threadpool(fault.act)
         if fault.kind == "timeout":
             await run_in_threadpool(self.closing.wait, fault.seconds)
         if fault.kind in ("timeout", "reset"):

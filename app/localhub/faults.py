@@ -9,6 +9,7 @@ from typing import Literal
 
 from app.localhub.answers import DOCS, Answer
 
+BODY_SHOWN = 65_536
 Kind = Literal["status", "timeout", "reset", "primary_limit", "secondary_limit"]
 
 
@@ -20,7 +21,7 @@ class Fault:
     ``kind``: "status" answers ``status`` (502 unless given; the limits 403); "timeout" says nothing for ``seconds``
     and cuts the connection; "reset" cuts it at once; the limits answer as GitHub's rate limits do, with
     ``retry_after`` seconds. ``after_write``: the call is carried out first, so that the write has happened although
-    the answer is the fault. ``struck`` counts.
+    the answer is the fault. ``struck`` counts. Subclasses may choose by the body, and do something when it strikes.
     """
 
     kind: Kind
@@ -34,6 +35,13 @@ class Fault:
     retry_after: int | None = None
     seen: int = 0
     struck: int = 0
+
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        """Whether this is a call that the rule counts; ``body`` is the first BODY_SHOWN bytes of it."""
+        return (self.method is None or self.method == method) and re.search(self.path, path) is not None
+
+    def act(self) -> None:
+        """What else happens when the rule strikes, before the answer; with ``after_write`` after the write."""
 
 
 class Faults:
@@ -54,12 +62,12 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def strike(self, method: str, path: str) -> Fault | None:
+    def strike(self, method: str, path: str, body: bytes = b"") -> Fault | None:
         """The rule that strikes this call, if one does; every matching rule counts the call."""
         with self._lock:
             hit = None
             for rule in self._rules:
-                if (rule.method is None or rule.method == method) and re.search(rule.path, path):
+                if rule.matches(method, path, body):
                     rule.seen += 1
                     if hit is None and rule.nth <= rule.seen < rule.nth + rule.times:
                         rule.struck += 1

@@ -51,10 +51,26 @@ class World:
 
     def serve(self, **settings: str) -> None:
         """Start `forgehand serve` and return when it is live."""
+        self._process = self.spawn("serve", **settings)
+        self.wait_until(self._live, 60, "`forgehand serve` to answer")
+
+    def spawn(self, command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start `forgehand COMMAND` with this world's settings, and those given on top of them."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "app.cli", command],
+                cwd=ROOT,
+                env=self.environment(**settings),
+                stdout=log,
+                stderr=log,
+            )
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """The environment of Forgehand in a process of its own."""
         url = self.model if isinstance(self.model, str) else self.model.url
         ours = ("FORGEHAND", "OPENAI", "DATABASE_URL")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment |= {
+        return environment | {
             "FORGEHAND_APP_ID": str(self.hub.app_id),
             "FORGEHAND_PRIVATE_KEY_PATH": str(self._key),
             "FORGEHAND_WEBHOOK_SECRETS": SECRET,
@@ -66,11 +82,6 @@ class World:
             "OPENAI_BASE_URL": url,
             **settings,
         }
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
-        self.wait_until(self._live, 60, "`forgehand serve` to answer")
 
     def serve_inside(self, **settings: Any) -> Inside:
         """Start Forgehand in threads of this process, of which only one may be there at a time; much faster."""
