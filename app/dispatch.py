@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.webhook import Event
-from workflows.types import Job
+from workflows.types import IssueText, Job
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,5 @@ def _make_job(event: Event, workflow: str, trigger: str) -> Job:
         trigger=trigger,
         delivery_id=event.delivery_id,
         created_at=event.received_at,
+        text=IssueText(title=event.issue.title, body=event.issue.body),
     )

@@ -42,6 +42,7 @@ class EventIssue(Noun):
 
     number: int
     title: str = ""
+    body: str = ""
     state: str = ""
     author: Actor | None = None
     is_pull_request: bool = False
@@ -148,8 +149,8 @@ def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
     if number is None:
         return None
     return EventIssue(
-        number=number,
         title=_text(issue.get("title")),
+        body=_text(issue.get("body")),
         state=_text(issue.get("state")),
         author=_parse_actor(_object(issue, "user")),
         is_pull_request="issue" not in payload or isinstance(issue.get("pull_request"), dict),

@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn
 import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from pydantic import ValidationError
 
 from workflows import deliveries as store
 from workflows.database import (
@@ -187,14 +188,14 @@ class Queue:
         """The job, or None when it was never there or is forgotten."""
         self._take_in()
         found = self._client.list_workflows(workflow_ids=[job_id], name=WORKFLOW)
-        return _record(found[0]) if found else None
+        return next(iter(_read_records(found)), None)
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 50) -> list[JobRecord]:
         """The last jobs, newest first; ``states`` narrows."""
         self._take_in()
         wanted = [status for state in states for status in _STATES[state]] or None
         found = self._client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
-        return [_record(status) for status in found]
+        return _read_records(found)
 
     def delivery(self, guid: str) -> DeliveryRecord | None:
         """The stored delivery with this id, or None."""
@@ -224,6 +225,7 @@ class Queue:
         """Forget deliveries received, and jobs ended, before a moment at least three days ago; how many jobs went."""
         if before > datetime.now(UTC) - KEEP_AT_LEAST:
             raise ValueError("Rows younger than three days must stay: GitHub may still redeliver them.")
+        self._take_in()
         ended = [*_STATES["ended"], *_STATES["cancelled"]]
         old = self._client.list_workflows(
             name=WORKFLOW, status=ended, completed_before=before.isoformat(), load_input=False, load_output=False
@@ -447,16 +449,28 @@ class Queue:
                 log.warning("housekeeping_postponed", reason=str(error).splitlines()[0])
 
 
+def _read_records(found: Sequence[WorkflowStatus]) -> list[JobRecord]:
+    records = []
+    for status in found:
+        try:
+            records.append(_record(status))
+        except ValidationError as error:
+            # One row of another version, or one that was tampered with, may not hide the others.
+            log.warning("job_unreadable", job=status.workflow_id, reason=str(error).splitlines()[0])
+    return records
+
+
 def _record(status: WorkflowStatus) -> JobRecord:
     outcome = None
     if status.status == "SUCCESS":
         outcome = Outcome.model_validate(status.output)
     elif status.status in _STATES["ended"]:
         outcome = Outcome(status="failed", reason=str(status.error or "The job was started too often."))
-    assert status.input is not None
     assert status.created_at is not None
+    # DBOS gives text that it could not decode as it is.
+    stored = status.input["args"][0] if isinstance(status.input, dict) else None
     return JobRecord(
-        job=Job.model_validate(status.input["args"][0]),
+        job=Job.model_validate(stored),
         state=next(state for state, statuses in _STATES.items() if status.status in statuses),
         outcome=outcome,
         attempts=status.recovery_attempts or 0,

@@ -583,8 +583,14 @@ def test_a_job_waits_for_a_database_that_refuses_its_checkpoint(sqlite_url: str)
 # What is stored
 
 
+def status_of(engine: sa.Engine, job: Job) -> str:
+    with engine.connect() as connection:
+        query = sa.text("SELECT status FROM workflow_status WHERE workflow_uuid = :id")
+        return str(connection.execute(query, {"id": job.id}).scalar())
+
+
 def test_a_pickled_row_is_not_executed(sqlite_url: str, tmp_path: Path) -> None:
-    """Whoever can write to the database cannot run code in a worker: a pickle in a row stays data."""
+    """Whoever can write to the database cannot run code in a worker, nor hide other jobs: a pickle is data."""
     proof = tmp_path / "executed"
 
     class Exploit:
@@ -594,6 +600,7 @@ def test_a_pickled_row_is_not_executed(sqlite_url: str, tmp_path: Path) -> None:
     web = Queue(sqlite_url, worker=False)
     web.start()
     job = submit(web)
+    assert web.job(job.id) is not None
     # By hand, because the guard refuses to make a pickle too.
     payload = base64.b64encode(pickle.dumps({"args": (Exploit(),), "kwargs": {}})).decode()
     engine = open_engine(sqlite_url, wait_seconds=5)
@@ -602,10 +609,12 @@ def test_a_pickled_row_is_not_executed(sqlite_url: str, tmp_path: Path) -> None:
             "UPDATE workflow_input SET inputs = :payload WHERE workflow_uuid = :id",
             "UPDATE workflow_status SET serialization = 'py_pickle' WHERE workflow_uuid = :id",
         ):
-            connection.execute(sa.text(statement), {"payload": payload, "id": job.id})
+            assert connection.execute(sa.text(statement), {"payload": payload, "id": job.id}).rowcount == 1
     web.stop()
     with running(sqlite_url, {"count": done}) as queue:
         queue.wait(submit(queue, number=8).id, timeout=10)
+        until(lambda: status_of(engine, job) == "ERROR")
+        assert [record.job.number for record in queue.jobs()] == [8]
     assert not proof.exists()
 
 
