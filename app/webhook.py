@@ -149,6 +149,7 @@ def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
     if number is None:
         return None
     return EventIssue(
+        number=number,
         title=_text(issue.get("title")),
         body=_text(issue.get("body")),
         state=_text(issue.get("state")),
