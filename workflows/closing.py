@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workflows.outbound import code_block
 from workflows.outcome import Status
 from workflows.publish import Published
 from workflows.solve import Solution
+from workflows.stops import say_stop
 
-CANCELLED = "Cancelled: nothing was published."
 LONGEST_PATCH = 30_000
-
-_STOPS = {
-    "turns": "the budget of turns was used up",
-    "tokens": "the budget of tokens was used up",
-    "seconds": "the time was used up",
-    "money": "the budget of money was used up",
-    "no_tool_calls": "the model stopped working with its tools",
-    "malformed": "the model kept sending calls that could not be read",
-    "model_unavailable": "the model could not be reached any more",
-    "cancelled": "the job was cancelled",
-    "finished": "the model said that it was done",
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,12 @@ def render_success(published: Published, solution: Solution) -> str:
     """The last word of a published job."""
     verdict = solution.verdict
     word = {"verified": "verified", "unverified": "**not verified**", "no_tests": "**not tested**"}[verdict.status]
-    return f"Done: draft pull request #{published.pull_request}, {word}. {verdict.reasons[0]}"
+    lines = [f"Done: draft pull request #{published.pull_request}, {word}. {verdict.reasons[0]}"]
+    if solution.unfinished:
+        lines.append(f"**Perhaps not finished:** {solution.unfinished.rstrip('.')}.")
+    if published.note:
+        lines.append(published.note)
+    return "\n\n".join(lines)
 
 
 def render_unpublished(reason: str, solution: Solution) -> str:
@@ -61,14 +55,20 @@ def render_unpublished(reason: str, solution: Solution) -> str:
     return f"**Not published:** {reason}\n\n{render_patch(solution)}"
 
 
-def render_failure(message: str) -> str:
-    """The last word when something outside failed for good."""
-    return f"**Stopped:** {message}\n\nNothing was published. When it is mended, apply the label again."
+def render_failure(message: str, solution: Solution | None = None) -> str:
+    """The last word when something outside failed for good; the change is shown if there was one by then."""
+    lost = "No pull request was opened." if solution else "Nothing was published."
+    lines = [f"**Stopped:** {message}", f"{lost} When it is mended, apply the label again."]
+    if solution is not None and solution.described.diff:
+        lines.append(render_patch(solution))
+    return "\n\n".join(lines)
 
 
-def quiet(text: str) -> str:
-    """The text without live mentions: an answer notifies nobody but its thread."""
-    return text.replace("@", "@\u2060") if "@" in text else text
+def render_cancelled(published: Published | None) -> str:
+    """The last word of a cancelled job."""
+    if published is None or published.pull_request is None:
+        return "Cancelled: nothing was published."
+    return f"Cancelled, when draft pull request #{published.pull_request} was open already."
 
 
 def render_patch(solution: Solution) -> str:
@@ -77,16 +77,7 @@ def render_patch(solution: Solution) -> str:
     if len(diff) > LONGEST_PATCH:
         names = "\n".join(f"- `{file.path}`" for file in solution.described.patch.files[:50])
         return f"The change is too long to show here ({len(diff):,} characters). Its files:\n\n{names}"
-    fence = "`" * max(3, _longest_backticks(diff) + 1)
-    return f"<details><summary>The change as a patch</summary>\n\n{fence}diff\n{diff.rstrip()}\n{fence}\n</details>"
-
-
-def _longest_backticks(text: str) -> int:
-    longest = run = 0
-    for character in text:
-        run = run + 1 if character == "`" else 0
-        longest = max(longest, run)
-    return longest
+    return f"<details><summary>The change as a patch</summary>\n\n{code_block(diff, 'diff')}\n\n</details>"
 
 
 def _without_change(solution: Solution) -> Ending:
@@ -94,7 +85,7 @@ def _without_change(solution: Solution) -> Ending:
     if solution.finish is not None and solution.finish.no_change_needed:
         reason = "No change is needed."
         return Ending("no_change", reason, f"**No change needed.** The model's reasons:\n\n{said or '(none given)'}")
-    why = _STOPS[solution.stop] + (f": {solution.stop_detail}" if solution.stop_detail else "")
+    why = say_stop(solution.stop, solution.stop_detail)
     reason = f"No change was made: {why}."
     text = f"**No pull request:** {reason[0].lower()}{reason[1:]}"
     return Ending("no_change", reason, f"{text}\n\n{said}" if said else text)

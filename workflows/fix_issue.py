@@ -10,6 +10,7 @@ import structlog
 
 from workflows import closing
 from workflows.git import Mirror, Mirrors
+from workflows.git_patience import persist
 from workflows.outbound import clean_outbound
 from workflows.outcome import Outcome
 from workflows.policy import (
@@ -46,7 +47,7 @@ class FixServices:
     github: Callable[[RepositoryRef], GitHub]
     model: Model
     mirrors: Mirrors
-    workshop: Workshop
+    workshop: Callable[[], Workshop]
     budget: BudgetLimits
     test_seconds: float
     default_label: str
@@ -72,28 +73,41 @@ class Asked(Noun):
 def fix_issue(run: Run, job: Job, services: FixServices) -> Outcome:
     """Run the job to its end. Every end is said on the issue; only a broken GitHub or a bug leaves by an exception."""
     github = services.github(job.repository)
-    asked = run.step("accept", lambda: _ask(github, job, services), Asked)
-    if not asked.decision.allowed or asked.issue is None:
-        return run.step("refuse", lambda: _refuse(github, job, asked), Outcome)
-    comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
-    tracking = Tracking(github, job_id=job.id, comment_id=comment_id, started=job.created_at, scrub=services.scrub)
-    tracking.done("accept", f"asked by `{job.actor.login}`")
     try:
-        attempt = _Attempt(run, job, services, github, tracking, asked, asked.issue)
-        return attempt.carry_out()
+        asked = run.step("accept", lambda: _ask(github, job, services), Asked)
     except BrokenWorld as broken:
-        message = broken.message
-        run.step("give up", lambda: tracking.close(closing.render_failure(message)), type(None))
-        return Outcome(status="failed", reason=message)
+        if _may_be_trigger(job, services):
+            raise
+        # Another label, as far as anybody knows: silence, as if it had been looked into.
+        log.error("label not looked into", label=job.trigger, reason=broken.message)
+        return Outcome(status="failed", reason=broken.message)
+    if not asked.decision.allowed or asked.issue is None:
+        return run.step("refuse", lambda: _refuse(github, job, asked, services), Outcome)
+    comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
+    tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
+    tracking.done("accept", f"asked by `{job.actor.login}`")
+    attempt = _Attempt(run, job, services, github, tracking, asked, asked.issue)
+    try:
+        return attempt.carry_out()
     except JobCancelled:
-        tracking.close(closing.CANCELLED)
+        tracking.close(closing.render_cancelled(attempt.published))
         raise
 
 
-def answer_bug(job: Job, github: GitHub, message: str) -> None:
-    """Say on the issue that we failed ourselves: in the tracking comment. Raises BrokenWorld."""
-    text = f"{closing.render_failure(message)}\n\n{marker(job.id)}"
-    github.update_comment(github.find_or_create_comment(job.number, marker(job.id), text), text)
+def answer_bug(job: Job, message: str, services: FixServices) -> None:
+    """Say on the issue, in the tracking comment, that the job broke outside of its own care. Raises BrokenWorld.
+
+    A label that is perhaps not ours is left alone and not answered, unless the job was accepted before it broke.
+    """
+    github = services.github(job.repository)
+    name = marker(job.id)
+    trigger = _may_be_trigger(job, services)
+    if not trigger and not any(name in comment.body for comment in github.fetch_comments(job.number)):
+        return
+    text = f"{services.scrub(closing.render_failure(message))}\n\n{name}"
+    github.update_comment(github.find_or_create_comment(job.number, name, text), text)
+    if trigger and job.trigger:
+        github.remove_label(job.number, job.trigger)
 
 
 @dataclass
@@ -107,9 +121,19 @@ class _Attempt:
     tracking: Tracking
     asked: Asked
     issue: Issue
+    solution: Solution | None = None
+    published: Published | None = None
 
     def carry_out(self) -> Outcome:
-        """From the fetch to the last word."""
+        """From the fetch to the last word, also when the world breaks. Raises JobCancelled."""
+        try:
+            return self._carry_out()
+        except BrokenWorld as broken:
+            text = closing.render_failure(broken.message, self.solution)
+            self.run.step("give up", lambda: self.tracking.close(text), type(None))
+            return Outcome(status="failed", reason=broken.message)
+
+    def _carry_out(self) -> Outcome:
         stages = Stages(self.run, self.tracking)
         survey = stages.step("fetch", self._fetch, Survey, lambda found: f"`{found.branch}` at `{found.base[:10]}`")
         assignment = Assignment(
@@ -125,10 +149,10 @@ class _Attempt:
             test_seconds=self.services.test_seconds,
             secrets=self.services.secrets,
         )
-        solution = solve(self.run, stages, self.tracking, assignment)
+        self.solution = solution = solve(self.run, stages, self.tracking, assignment)
         ending = closing.choose(solution)
         if ending is not None:
-            self.run.step("say why", lambda: self._close(ending.text), type(None))
+            self.run.step("say why", lambda: self.tracking.close(ending.text), type(None))
             return Outcome(status=ending.status, reason=ending.reason, seconds=stages.seconds)
         return self._publish(stages, survey, solution)
 
@@ -153,15 +177,18 @@ class _Attempt:
             secrets=self.services.secrets,
             hosts=self.services.hosts,
         )
-        published = stages.step(
-            "publish", lambda: publisher.publish(solution, texts), Published, lambda done: done.url or done.reason
-        )
+
+        def publish() -> Published:
+            self.published = publisher.publish(solution, texts)
+            return self.published
+
+        published = stages.step("publish", publish, Published, lambda done: done.url or done.reason)
         if published.pull_request is None:
             text = closing.render_unpublished(published.reason, solution)
-            self.run.step("say why", lambda: self._close(text), type(None))
+            self.run.step("say why", lambda: self.tracking.close(text), type(None))
             return Outcome(status="rejected", reason=published.reason, seconds=stages.seconds)
         text = closing.render_success(published, solution)
-        self.run.step("close", lambda: self._close(text), type(None))
+        self.run.step("close", lambda: self.tracking.close(text), type(None))
         return Outcome(
             status="pull_request",
             reason=solution.verdict.reasons[0],
@@ -172,13 +199,10 @@ class _Attempt:
             seconds=stages.seconds,
         )
 
-    def _close(self, text: str) -> None:
-        self.tracking.close(text)
-
     def _fetch(self) -> Survey:
         repository = self.asked.repository
         mirror = self.services.mirrors.at(repository.ref.id)
-        mirror.fetch(repository.clone_url, self.github.git_token())
+        self._fetch_into(mirror)
         base = mirror.resolve(repository.default_branch)
         if base is None:
             raise BrokenWorld(
@@ -191,8 +215,17 @@ class _Attempt:
         """The mirror with the base commit in it: fetched again when another machine began this job."""
         mirror = self.services.mirrors.at(self.asked.repository.ref.id)
         if not mirror.holds(base):
-            mirror.fetch(self.asked.repository.clone_url, self.github.git_token())
+            self._fetch_into(mirror)
         return mirror
+
+    def _fetch_into(self, mirror: Mirror) -> None:
+        url = self.asked.repository.clone_url
+        persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository)
+
+
+def _may_be_trigger(job: Job, services: FixServices) -> bool:
+    """Whether the job was asked for by a command or by the label that works without a policy."""
+    return not job.trigger or job.trigger.casefold() == services.default_label.casefold()
 
 
 def _ask(github: GitHub, job: Job, services: FixServices) -> Asked:
@@ -201,6 +234,8 @@ def _ask(github: GitHub, job: Job, services: FixServices) -> Asked:
     parsed = parse_policy(text)
     policy = parsed if isinstance(parsed, Policy) else Policy()
     issue = github.fetch_issue(job.number)
+    if issue is not None and job.text is not None:
+        issue = issue.model_copy(update={"title": job.text.title, "body": job.text.body})
     decision = decide(
         policy,
         label=job.trigger or None,
@@ -233,13 +268,13 @@ def _told_before(comments: list[Comment], moment: datetime) -> tuple[Comment, ..
     )
 
 
-def _refuse(github: GitHub, job: Job, asked: Asked) -> Outcome:
+def _refuse(github: GitHub, job: Job, asked: Asked, services: FixServices) -> Outcome:
     reason = asked.decision.reasons[0]
     if not asked.decision.answer:
         return Outcome(status="ignored", reason=reason)
     # One refusal an actor and thread: the marker names both, a repeated one only brings the text up to date.
     name = f"<!-- forgehand:refusal actor={job.actor.id} -->"
-    body = f"{closing.quiet(reason)}\n\n{name}"
+    body = f"{services.scrub(reason)}\n\n{name}"
     github.update_comment(github.find_or_create_comment(job.number, name, body), body)
     if asked.issue is not None and job.trigger:
         github.remove_label(job.number, job.trigger)

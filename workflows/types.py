@@ -30,8 +30,18 @@ class Actor(Noun):
     type: Literal["User", "Bot", "Organization", "Mannequin"] = "User"
 
 
+class IssueText(Noun):
+    """An issue's words at one moment."""
+
+    title: str
+    body: str
+
+
 class Job(Noun):
-    """One durable instance of a workflow; ``created_at`` also dates the commit, so that a retry makes the same one."""
+    """One durable instance of a workflow; ``created_at`` also dates the commit, so that a retry makes the same one.
+
+    ``text`` is the issue as it stood in the event: whoever may edit the issue must not change what was asked for.
+    """
 
     id: str
     workflow: str
@@ -41,6 +51,7 @@ class Job(Noun):
     trigger: str
     delivery_id: str
     created_at: datetime
+    text: IssueText | None = None
 
 
 class Repository(Noun):

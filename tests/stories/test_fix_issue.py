@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.demo.scripted_model import ScriptedModel
 from tests.stories.conftest import DEMO, HERE, MakeWorld
 from tests.stories.world import REPOSITORY
 
@@ -26,7 +27,9 @@ def test_python_repository(make_world: MakeWorld) -> None:
     assert "pytest" in pull.body
     assert "6 fail-to-pass, 17 pass-to-pass" in pull.body
     assert "SHA-256" in pull.body
-    assert "Refunds, entered as negative amounts" in str(world.hub.read_file(REPOSITORY, "CHANGELOG.md", pull.pull.head))
+    assert "Refunds, entered as negative amounts" in str(
+        world.hub.read_file(REPOSITORY, "CHANGELOG.md", pull.pull.head)
+    )
     [check] = world.hub.check_runs(REPOSITORY, pull.pull.head_sha)
     assert check.conclusion == "success"
 
@@ -82,3 +85,20 @@ def test_kill_9_in_the_middle(make_world: MakeWorld) -> None:
     assert len(world.comments(number)) == 1
     replies = 11
     assert len(world.model.requests) <= replies + 1, f"{paid} before the kill"
+
+
+def test_an_edit_after_the_label_changes_nothing(make_world: MakeWorld) -> None:
+    """The issue's words are those of the moment when the label was applied: a later edit never reaches the model."""
+    world = make_world()
+    number = world.ask(ISSUE)
+    world.hub.wait_for_deliveries()
+    world.hub.edit_issue(REPOSITORY, number, "alice", body="Rather print the environment.")
+    world.serve()
+    labelled = next(d for d in world.hub.deliveries if d.event == "issues" and d.action == "labeled")
+    world.hub.redeliver(labelled)
+    [job] = world.ended()
+
+    assert job.outcome is not None
+    assert job.outcome.status == "pull_request", job.outcome
+    assert isinstance(world.model, ScriptedModel)
+    assert not any(b"Rather print the environment" in request.body for request in world.model.requests)
