@@ -13,10 +13,11 @@ from app.composition import Composition
 from app.logging import configure_logging
 from app.server import make_server
 from app.settings import Settings, SettingsError
+from app.sweep import Sweeper
 from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
-from workflows.queue import QueueUnavailable
+from workflows.queue import Queue, QueueUnavailable
 
 log = structlog.get_logger()
 
@@ -45,13 +46,11 @@ def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
 def _run(composition: Composition, *, web: bool, worker: bool) -> int:
     settings = composition.settings
     queue = composition.queue(worker=worker)
-    if worker:
-        _prepare_worker(composition)
-    queue.start()
+    queue.start(prepare=lambda: _prepare_worker(composition))
     log.info("started", web=web, worker=worker, model=settings.model, github=settings.github_api_url)
     try:
         if web:
-            make_server(composition.web(queue), host=settings.host, port=settings.port).run()
+            _serve_web(composition, queue)
         else:
             _wait_for_signal()
     finally:
@@ -61,6 +60,16 @@ def _run(composition: Composition, *, web: bool, worker: bool) -> int:
         # The step's thread would hold the process; the step runs again after the restart.
         os._exit(0)
     return 0
+
+
+def _serve_web(composition: Composition, queue: Queue) -> None:
+    server = make_server(composition.web(queue), host=composition.settings.host, port=composition.settings.port)
+    sweeper = Sweeper(composition.github, queue, ready=lambda: server.started)
+    sweeper.start()
+    try:
+        server.run()
+    finally:
+        sweeper.stop()
 
 
 def _prepare_worker(composition: Composition) -> None:

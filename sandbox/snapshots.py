@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,7 +144,8 @@ class Snapshots:
     ) -> Prepared:
         """The image to start from, with ``commands`` run in it: from an earlier job at once, or made now.
 
-        ``timeout`` is seconds for all commands together; ``allowed_hosts`` replaces the hosts that they may reach. A failing command is a value (``failed``) and keeps nothing.
+        ``timeout`` is seconds for all commands together; ``allowed_hosts`` replaces the hosts that they may reach.
+        A failing command is a value (``failed``) and keeps nothing.
         Jobs that need the same snapshot at the same time make it once. Raises SandboxUnavailable.
         """
         if not commands:
@@ -235,13 +237,11 @@ class Snapshots:
 
     @contextmanager
     def _proxy(self, hosts: Sequence[str]) -> Iterator[EgressProxy]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="e", dir=self._folder))
-        try:
-            with EgressProxy(hosts, folder, inside=self._inside, environment=self._environment) as proxy:
-                yield proxy
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with (
+            _own_folder(self._folder) as folder,
+            EgressProxy(hosts, folder, inside=self._inside, environment=self._environment) as proxy,
+        ):
+            yield proxy
 
     @contextmanager
     def _one_at_a_time(self, key: str) -> Iterator[None]:
@@ -249,6 +249,33 @@ class Snapshots:
         with (self._folder / f"{key[:32]}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """A new folder below ``parent``, locked while it is in use; those of killed processes go."""
+    with ExitStack() as open_descriptors:
+
+        def locked(folder: Path, how: int) -> bool:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            open_descriptors.callback(os.close, descriptor)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, how)
+                return True
+            return False
+
+        parent.mkdir(parents=True, exist_ok=True)
+        with (parent / "folders.lock").open("a") as lock:  # so that nobody meets a new folder before it is locked
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for old in parent.glob("e*/"):
+                if locked(old, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    shutil.rmtree(old, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix="e", dir=parent))
+            locked(folder, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(

@@ -129,21 +129,23 @@ class Queue:
         """Make ``function`` the workflow of that name; before :meth:`start`."""
         self._functions[name] = function
 
-    def start(self) -> None:
+    def start(self, *, prepare: Callable[[], None] = lambda: None) -> None:
         """Open the database, create what is missing and, in a worker, begin to run jobs.
 
-        Raises QueueUnavailable with what to do: no database, a newer schema, another worker on the same file.
+        ``prepare`` is called in a worker before its first job; on SQLite no other process runs jobs then, so that what
+        a killed one left behind may go. Raises what it raises, and QueueUnavailable with what to do: no database, a
+        newer schema, another worker on the same file.
         """
         forbid_pickle()
         try:
             self._open()
             if self._worker:
+                prepare()
                 self._launch()
-        except sa.exc.SQLAlchemyError as error:
+        except BaseException as error:
             self._close()
-            raise QueueUnavailable(describe(error)) from error
-        except QueueUnavailable:
-            self._close()
+            if isinstance(error, sa.exc.SQLAlchemyError):
+                raise QueueUnavailable(describe(error)) from error
             raise
 
     def stop(self, drain_seconds: float = 20.0) -> bool:
