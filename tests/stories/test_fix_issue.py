@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.demo.scripted_model import ScriptedModel
 from tests.stories.conftest import DEMO, HERE, MakeWorld
 from tests.stories.world import REPOSITORY
@@ -102,3 +104,19 @@ def test_an_edit_after_the_label_changes_nothing(make_world: MakeWorld) -> None:
     assert job.outcome.status == "pull_request", job.outcome
     assert isinstance(world.model, ScriptedModel)
     assert not any(b"Rather print the environment" in request.body for request in world.model.requests)
+
+
+def test_a_label_while_the_server_was_down(make_world: MakeWorld) -> None:
+    """A webhook that nobody received is asked for again at the next start, once it cannot be in flight any more."""
+    world = make_world()
+    number = world.ask(ISSUE)
+    world.hub.wait_for_deliveries()
+    with world.hub.store.lock:
+        for delivery in world.hub.store.deliveries.values():
+            delivery.delivered_at -= timedelta(minutes=10)
+    world.serve()
+    [job] = world.ended()
+
+    assert job.outcome is not None
+    assert job.outcome.status == "pull_request", job.outcome
+    assert len(world.comments(number)) == 1
