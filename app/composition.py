@@ -92,6 +92,13 @@ class Composition:
             self.sandboxes, snapshots, self.image, self.settings.limits, allowed_hosts=self.settings.allowed_hosts
         )
 
+    def find_workshop(self) -> Workshop:
+        """The workshop, for a job. Raises BrokenWorld when no engine answers now; the next job looks again."""
+        try:
+            return self.workshop
+        except (EngineMissing, SandboxUnavailable) as error:
+            raise BrokenWorld("sandbox", str(error)) from error
+
     def image(self, custom: str | None = None) -> str:
         """The image a job starts from: the policy's, the operator's, or ours, built on first use."""
         name = custom or self.settings.sandbox_image
@@ -136,7 +143,7 @@ class Composition:
             github=self.repository,
             model=self.model,
             mirrors=self.mirrors,
-            workshop=self.workshop,
+            workshop=self.find_workshop,
             budget=self.settings.budget,
             test_seconds=self.settings.test_seconds,
             default_label=self.settings.default_label,
@@ -191,7 +198,7 @@ class Composition:
             return None  # GitHub does not answer now: readiness says so, and bots are refused by their type anyway
 
     def _answer_bug(self, run: Run, job: Job, message: str) -> None:
-        fix_issue.answer_bug(job, self.repository(job.repository), message)
+        fix_issue.answer_bug(job, message, self.fix_services)
 
     def _check_engine(self) -> Check:
         try:

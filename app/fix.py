@@ -168,7 +168,7 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
         policy=checkout.policy,
         survey=checkout.survey,
         mirror=lambda: checkout.mirror,
-        workshop=composition.workshop,
+        workshop=composition.find_workshop,
         model=composition.model,
         budget=effective_budget(composition.settings.budget, checkout.policy),
         test_seconds=composition.settings.test_seconds,
@@ -211,7 +211,7 @@ def _push(checkout: _Checkout, solution: Solution, texts: Texts) -> str:
     reason = ""
     for number in range(1, MOST_BRANCHES + 1):
         branch = name if number == 1 else f"{name}-{number}"
-        pushed = checkout.mirror.push(str(checkout.path), commit, branch)
+        pushed = checkout.mirror.push(str(checkout.path), commit, branch, create=True)
         if pushed.ok:
             return branch
         reason = pushed.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import compileall
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class DockerSandboxes:
         self._client = client
         self._owner = owner
         self._runtime = runtime
+        self._unremoved: set[str] = set()
         # A container cannot write the compiled files itself: without them each start compiles the toolbox anew.
         compileall.compile_dir(_TOOLBOX, quiet=2)
 
@@ -65,11 +66,13 @@ class DockerSandboxes:
         with _engine("create a container", image=spec.image):
             created = self._client.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
         container = str(created["Id"])
+        self._remove_unremoved()
         with ExitStack() as undo:
-            undo.callback(remove_container, self._client, container)
+            undo.callback(self._remove, container)
             with _engine("start the container", image=spec.image):
                 streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-                sandbox = DockerSandbox(self._client, container, self._client.api.attach_socket(container, streams))
+                attached = self._client.api.attach_socket(container, streams)
+                sandbox = DockerSandbox(self._client, container, attached, remove=self._remove)
                 undo.callback(sandbox.close)
                 self._client.api.start(container)
             sandbox.fill(spec)
@@ -84,16 +87,35 @@ class DockerSandboxes:
         with _engine("list containers"):
             found = self._client.api.containers(all=True, filters={"label": labels})
         for container in found:
-            remove_container(self._client, str(container["Id"]))
+            self._remove(str(container["Id"]))
         return len(found)
+
+    def _remove(self, container: str) -> None:
+        """Kill and remove a container with its volumes; never raises. One that an absent engine keeps goes later."""
+        try:
+            self._client.api.remove_container(container, force=True, v=True)
+        except NotFound:
+            self._unremoved.discard(container)
+        except (DockerException, requests.RequestException):
+            self._unremoved.add(container)
+        else:
+            self._unremoved.discard(container)
+
+    def _remove_unremoved(self) -> None:
+        """Remove what was left behind when the engine did not answer; it does now."""
+        for container in tuple(self._unremoved):
+            self._remove(container)
 
 
 class DockerSandbox:
     """One running container. See :class:`sandbox.container.Sandbox` for what its methods promise."""
 
-    def __init__(self, client: docker.DockerClient, container: str, attached: Any) -> None:
+    def __init__(
+        self, client: docker.DockerClient, container: str, attached: Any, *, remove: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._container = container
+        self._remove = remove
         # The SDK's object is kept: its end would close the connection under us.
         self._attached = attached
         self._stream = ToolStream(getattr(attached, "_sock", attached), self._diagnose)
@@ -177,7 +199,7 @@ class DockerSandbox:
             return
         self._closed = True
         self._stream.close()
-        remove_container(self._client, self._container)
+        self._remove(self._container)
 
     def __enter__(self) -> DockerSandbox:
         return self
@@ -300,14 +322,6 @@ def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
         }
         for target, source in sources.items()
     ]
-
-
-def remove_container(client: docker.DockerClient, container: str) -> None:
-    """Kill and remove a container with its volumes; never raises: what stays is found by its labels later."""
-    try:
-        client.api.remove_container(container, force=True, v=True)
-    except (DockerException, requests.RequestException):
-        return
 
 
 def _settled_state(client: docker.DockerClient, container: str) -> dict[str, Any]:

@@ -58,12 +58,15 @@ def render_warnings(
     blocked_hosts: Sequence[str] = (),
     setup_failed: str = "",
     hidden: Mapping[str, int] | None = None,
+    unfinished: str = "",
 ) -> str:
     """What a reviewer must know first, as one alert; empty when there is nothing.
 
-    ``hidden`` counts the hidden things of the issue's text by kind.
+    ``hidden`` counts the hidden things of the issue's text by kind; ``unfinished`` is why the model was stopped early.
     """
     said = [f"Tests were weakened: {clean_line(one)}" for one in verdict.weakened]
+    if unfinished:
+        said.append(f"Perhaps not finished: {clean_line(unfinished).rstrip('.')}.")
     if verdict.status != "verified":
         said.append(f"{_STATUS[verdict.status]}. {' '.join(verdict.reasons)}".rstrip())
     if verdict.broken:

@@ -204,17 +204,27 @@ class Mirror:
         return f"{kept}[the rest of the diff is left out: it is longer than {limit:,} bytes]\n"
 
     def push(
-        self, url: str, commit: str, branch: str, token: str | None = None, *, timeout: float = NETWORK_SECONDS
+        self,
+        url: str,
+        commit: str,
+        branch: str,
+        token: str | None = None,
+        *,
+        create: bool = False,
+        timeout: float = NETWORK_SECONDS,
     ) -> PushResult:
         """Make the remote's branch hold ``commit``: create it or move it forward, never otherwise.
 
-        A branch that holds the commit already, with or without work on top of it, is "up_to_date".
+        A branch that holds the commit already, with or without work on top of it, is "up_to_date". ``create``: a
+        branch that is there with less is somebody else's, and "rejected".
         """
         remote = self._remote(url, token)
         target = self._checked_branch(branch)
         receive = [f"--receive-pack={LOCAL_RECEIVE_PACK}"] if remote.scheme == "file" else []
+        # An empty expectation means "not there yet": git checks it in the same breath, and can overwrite nothing.
+        absent = [f"--force-with-lease={target}:"] if create else []
         answer = run_git(
-            ["push", "--porcelain", "--no-verify", *receive, "--", remote.url, f"{_checked(commit)}:{target}"],
+            ["push", "--porcelain", "--no-verify", *absent, *receive, "--", remote.url, f"{_checked(commit)}:{target}"],
             git_dir=self.path,
             remote=remote,
             timeout=timeout,
@@ -227,7 +237,7 @@ class Mirror:
         if flag == " ":
             return PushResult(state="fast-forwarded")
         if flag == "!":
-            if "non-fast-forward" in words or "fetch first" in words:
+            if any(sign in words for sign in ("non-fast-forward", "fetch first", "stale info")):
                 return self._already_there(remote, commit, target, timeout)
             return PushResult(state="rejected", reason=_rejection(words, answer.errors))
         raise failure("push the branch", answer)

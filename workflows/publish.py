@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workflows.git import Identity, Mirror, PushResult
+from workflows.git_patience import persist
 from workflows.policy import WRITERS, Policy
 from workflows.pull_request import branch_name
 from workflows.services import BrokenWorld, Conclusion, GitHub
@@ -26,13 +27,14 @@ _CONCLUSIONS: dict[str, Conclusion] = {
 
 
 class Published(Noun):
-    """What was published. Without a pull request, ``reason`` says why."""
+    """What was published. Without a pull request, ``reason`` says why; ``note`` is a sentence on what is missing."""
 
     branch: str = ""
     commit: str = ""
     pull_request: int | None = None
     url: str | None = None
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,13 @@ class Publisher:
             body=texts.body,
             draft=self.policy.draft,
         )
-        self._check(solution, texts, commit)
-        return Published(branch=branch, commit=commit, pull_request=pull_request.number, url=pull_request.html_url)
+        return Published(
+            branch=branch,
+            commit=commit,
+            pull_request=pull_request.number,
+            url=pull_request.html_url,
+            note=self._check(solution, texts, commit),
+        )
 
     def _push(self, solution: Solution, message: str) -> tuple[str, str, PushResult]:
         """The first of the branch's names that is free or ours: what others pushed is never touched."""
@@ -73,20 +80,31 @@ class Publisher:
         name = branch_name(self.policy.branch_prefix, self.issue.number, self.issue.title)
         for number in range(1, MOST_BRANCHES + 1):
             branch = name if number == 1 else f"{name}-{number}"
-            pushed = mirror.push(self.repository.clone_url, commit, branch, self.github.git_token())
+            pushed = self._push_to(mirror, branch, commit)
             if pushed.ok or "not ours" not in pushed.reason:
                 return branch, commit, pushed
         raise BrokenWorld("git", f"The branches {name} to {name}-{MOST_BRANCHES} are all taken. Delete some of them.")
 
-    def _check(self, solution: Solution, texts: Texts, commit: str) -> None:
-        self.github.find_or_create_check_run(
-            head_sha=commit,
-            name=CHECK_NAME,
-            external_id=self.job.id,
-            title=texts.verdict_line,
-            summary=texts.evidence,
-            conclusion=_CONCLUSIONS[solution.verdict.status],
-        )
+    def _push_to(self, mirror: Mirror, branch: str, commit: str) -> PushResult:
+        def push() -> PushResult:
+            return mirror.push(self.repository.clone_url, commit, branch, self.github.git_token(), create=True)
+
+        return persist(push, renew=self.github.fetch_repository)
+
+    def _check(self, solution: Solution, texts: Texts, commit: str) -> str:
+        """Write the check run; why it could not be written: the pull request is open all the same."""
+        try:
+            self.github.find_or_create_check_run(
+                head_sha=commit,
+                name=CHECK_NAME,
+                external_id=self.job.id,
+                title=texts.verdict_line,
+                summary=texts.evidence,
+                conclusion=_CONCLUSIONS[solution.verdict.status],
+            )
+        except BrokenWorld as broken:
+            return f"The check run is missing: {broken.message}"
+        return ""
 
 
 def commit_solution(mirror: Mirror, solution: Solution, job: Job, message: str) -> str:

@@ -76,6 +76,7 @@ class PullRequestText:
     protected: Sequence[str] = ()
     hidden: Mapping[str, int] = field(default_factory=dict)
     author: str = "model"
+    unfinished: str = ""
 
 
 def render_body(
@@ -94,6 +95,7 @@ def render_body(
         blocked_hosts=text.blocked_hosts,
         setup_failed=text.setup_failed,
         hidden=text.hidden,
+        unfinished=text.unfinished,
     )
     main = fit_template(template, sections, facts=_facts(text)) if template else render_sections(sections)
     footer = "\n\n" + clean_outbound(_footer(text), secrets, hosts=hosts)

@@ -17,10 +17,10 @@ MAX_BYTES = 8_000_000
 class Session:
     """Opens the agent's container on first use, so that a replay of finished turns opens none.
 
-    ``spec`` is called each time a container is opened: it makes the image first when it is gone.
+    ``sandboxes`` and ``spec`` are called each time a container is opened: the image is made first when it is gone.
     """
 
-    def __init__(self, sandboxes: Sandboxes, spec: Callable[[], SandboxSpec], base: str) -> None:
+    def __init__(self, sandboxes: Callable[[], Sandboxes], spec: Callable[[], SandboxSpec], base: str) -> None:
         self._sandboxes = sandboxes
         self._spec = spec
         self._base = base
@@ -31,7 +31,7 @@ class Session:
     def sandbox(self) -> Sandbox:
         """The running container with the last patch applied; raises SandboxUnavailable."""
         if self._open is None:
-            self._open = self._sandboxes.open(self._spec())
+            self._open = self._sandboxes().open(self._spec())
             if self._patch is not None:
                 self._open.apply_changes(changes_of(self._patch))
             for path in self._seen_files:

@@ -12,11 +12,13 @@ from workflows.agent.describe import Description, describe, describe_without_mod
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.changelog import ChangelogEntry, plan_changelog
 from workflows.git import Identity, Mirror
+from workflows.outbound import code_block
 from workflows.patch import PatchRules, check_patch, secrets_in
 from workflows.policy import BudgetLimits, Policy
 from workflows.services import BrokenWorld, Model, Run
 from workflows.session import Session, fresh_sandbox
 from workflows.stages import Stages
+from workflows.stops import say_stop
 from workflows.survey import Survey
 from workflows.testfiles import only_tests
 from workflows.tracking import Progress
@@ -34,7 +36,7 @@ _NOBODY = Identity("Forgehand", "forgehand@localhost")
 class Assignment:
     """What is to be solved, and with what. ``mirror`` gives the mirror with the survey's base commit in it.
 
-    ``test_seconds`` bounds one run of the tests.
+    ``workshop`` raises BrokenWorld when there is no engine; ``test_seconds`` bounds one run of the tests.
     """
 
     job: Job
@@ -43,7 +45,7 @@ class Assignment:
     policy: Policy
     survey: Survey
     mirror: Callable[[], Mirror]
-    workshop: Workshop
+    workshop: Callable[[], Workshop]
     model: Model
     budget: BudgetLimits
     test_seconds: float
@@ -73,6 +75,11 @@ class Solution(Noun):
     turns: int
     usage: Usage
     agent_seconds: float
+
+    @property
+    def unfinished(self) -> str:
+        """Why the model was stopped before it said that it was done, in half a sentence; empty when it said so."""
+        return "" if self.stop == "finished" else say_stop(self.stop, self.stop_detail)
 
 
 def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) -> Solution:
@@ -108,6 +115,7 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
 
 def _work(run: Run, bench: _Bench, progress: Progress, before: TestRun | None) -> AgentResult:
     limits = bench.assignment.budget
+    progress.begin("agent")
     return run_agent(
         run,
         bench.assignment.model,
@@ -126,7 +134,7 @@ class _Bench:
         self.assignment = assignment
         self._setup = SetupReport()
         self._spec = lazily(self._prepare_spec)
-        self.session = Session(assignment.workshop.sandboxes, self._spec, assignment.survey.base)
+        self.session = Session(lambda: assignment.workshop().sandboxes, self._spec, assignment.survey.base)
 
     def prepare(self) -> SetupReport:
         """Make the image and the snapshot, or find them. Raises BrokenWorld("sandbox"), also when a set-up fails that
@@ -137,7 +145,7 @@ class _Bench:
             raise BrokenWorld(
                 "sandbox",
                 f"The set-up failed: {self._setup.failed}. Correct it on the default branch.\n\n"
-                f"```text\n{self._setup.log_tail[-2000:]}\n```",
+                f"{code_block(self._setup.log_tail[-2000:])}",
             )
         return self._setup
 
@@ -146,7 +154,7 @@ class _Bench:
         survey = self.assignment.survey
         if survey.test_command is None:
             return None
-        with fresh_sandbox(self.assignment.workshop.sandboxes, self._spec(), patch) as sandbox:
+        with fresh_sandbox(self.assignment.workshop().sandboxes, self._spec(), patch) as sandbox:
             return run_tests(sandbox, survey.test_command, runner=survey.runner, timeout=self.assignment.test_seconds)
 
     def run_targets(self, sandbox: Sandbox, targets: str) -> TestRun:
@@ -216,11 +224,12 @@ class _Bench:
 
     def _prepare_spec(self) -> SandboxSpec:
         given = self.assignment
+        workshop = given.workshop()
         try:
-            given.workshop.sandboxes.remove_leftovers(given.job.id)
+            workshop.sandboxes.remove_leftovers(given.job.id)
         except SandboxUnavailable as error:
             raise BrokenWorld("sandbox", str(error)) from error
-        spec, self._setup = given.workshop.prepare(
+        spec, self._setup = workshop.prepare(
             job_id=given.job.id,
             repository=f"{given.job.repository.id}:{given.job.repository.full_name}",
             policy=given.policy,

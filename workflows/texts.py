@@ -66,6 +66,7 @@ def compose_texts(
         blocked_hosts=solution.setup.blocked_hosts,
         hidden=clean_inbound(f"{issue.title}\n{issue.body}").hidden,
         author=description.written_by,
+        unfinished=solution.unfinished,
     )
     message = render_commit_message(title, description.summary, issue=number, requester=job.actor, secrets=secrets)
     return Texts(

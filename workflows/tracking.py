@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import structlog
 
 from workflows.services import BrokenWorld, GitHub
-from workflows.types import PlanItem, Turn
+from workflows.types import Job, PlanItem, Turn
 
 log = structlog.get_logger()
 
@@ -97,14 +97,12 @@ def _render_plan(state: TrackingState) -> list[str]:
 class Tracking:
     """Progress shown in one GitHub comment. A comment that cannot be edited never fails the job: it is logged."""
 
-    def __init__(
-        self, github: GitHub, *, job_id: str, comment_id: int, started: datetime, scrub: Callable[[str], str]
-    ) -> None:
+    def __init__(self, github: GitHub, job: Job, *, comment_id: int, scrub: Callable[[str], str]) -> None:
         self._github = github
         self._scrub = scrub
-        self._job_id = job_id
+        self._job = job
         self._comment_id = comment_id
-        self._state = TrackingState(started=started)
+        self._state = TrackingState(started=job.created_at)
         self._edited = 0.0
 
     def begin(self, stage: StageName) -> None:
@@ -126,16 +124,29 @@ class Tracking:
             self._edit()
 
     def close(self, closing: str) -> None:
-        """Show the end of the job; ``closing`` is Markdown that already passed the outbound filter."""
+        """Show the end of the job (``closing`` is Markdown); in a new comment when somebody deleted ours."""
         self._state.current = None
         self._state.closing = closing
-        self._edit()
+        if self._edit():
+            return
+        body = self._render()
+        try:
+            found = self._github.find_or_create_comment(self._job.number, marker(self._job.id), body)
+            self._github.update_comment(found, body)
+        except BrokenWorld as error:
+            log.error("last word not said", reason=error.message, words=closing)
 
-    def _edit(self) -> None:
-        text = render_tracking(self._state, now=datetime.now(self._state.started.tzinfo), job_id=self._job_id)
-        body = f"{self._scrub(text)}\n{marker(self._job_id)}"
+    def _edit(self) -> bool:
+        """Whether the comment now shows the present state."""
         self._edited = time.monotonic()
         try:
-            self._github.update_comment(self._comment_id, body)
+            self._github.update_comment(self._comment_id, self._render())
         except BrokenWorld as error:
             log.warning("tracking comment not updated", reason=error.message)
+            return False
+        return True
+
+    def _render(self) -> str:
+        now = datetime.now(self._state.started.tzinfo)
+        text = render_tracking(self._state, now=now, job_id=self._job.id)
+        return f"{self._scrub(text)}\n{marker(self._job.id)}"

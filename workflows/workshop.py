@@ -8,10 +8,12 @@ from typing import Protocol
 
 import structlog
 
+from sandbox.authorities import BadAuthorities
 from sandbox.container import Limits, Sandboxes, SandboxSpec, SandboxUnavailable
 from sandbox.images import ImageUnavailable
 from sandbox.snapshots import Prepared, Snapshots
 from workflows.git import Mirror
+from workflows.outbound import code_span
 from workflows.policy import Policy, effective_hosts
 from workflows.services import BrokenWorld
 from workflows.survey import Survey
@@ -67,7 +69,7 @@ class Workshop:
                 allowed_hosts=effective_hosts(self.allowed_hosts, policy),
                 say=lambda line: log.info("set-up", line=line),
             )
-        except (SandboxUnavailable, ImageUnavailable) as error:
+        except (SandboxUnavailable, ImageUnavailable, BadAuthorities) as error:
             raise BrokenWorld("sandbox", str(error)) from error
         spec = SandboxSpec(
             image=prepared.image, job_id=job_id, mirror=mirror.path, commit=survey.base, limits=self.limits
@@ -91,7 +93,8 @@ def _report(prepared: Prepared, survey: Survey) -> SetupReport:
     failed = ""
     if prepared.failed is not None:
         code = prepared.failed.exit_code
-        failed = f"`{prepared.failed_command}` {'ran out of time' if code is None else f'ended with exit code {code}'}"
+        how = "ran out of time" if code is None else f"ended with exit code {code}"
+        failed = f"{code_span(prepared.failed_command)} {how}"
     return SetupReport(
         commands=survey.setup.commands,
         cached=prepared.cached,

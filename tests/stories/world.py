@@ -134,6 +134,20 @@ class World:
         self.hub.set_permission(full_name, "alice", "write")
         return full_name
 
+    def branch(self, repository: str, name: str) -> str:
+        """Make a branch as alice does it in the page, at the default branch's tip; its commit."""
+        tip = self.hub.branches(repository)[self.hub.repository(repository).default_branch]
+        self.rest("POST", f"/repos/{repository}/git/refs", {"ref": f"refs/heads/{name}", "sha": tip})
+        return tip
+
+    def rest(self, method: str, path: str, body: Any = None) -> None:
+        """One request to the local GitHub as alice, which must work."""
+        headers = {"Authorization": f"Bearer {self.hub.create_token('alice')}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.hub.api_url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
     def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = 60) -> JobRecord:
         """The last job of an issue, once it has had that many and none is left; for Forgehand inside."""
         assert self._inside is not None

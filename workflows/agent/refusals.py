@@ -48,7 +48,8 @@ def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: 
             f"The conversation no longer fits the context of the model {model} ({status}). "
             "Take a model with a larger context, or split the issue into smaller ones."
         )
-    return Refusal(_ADVICE.get(status, _ADVICE[400]).format(status=status, model=model) + said)
+    advice = _ADVICE.get(status, _ADVICE[400]).format(status=status, model=model)
+    return Refusal(f"{advice} It said{said}" if said else advice)
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:

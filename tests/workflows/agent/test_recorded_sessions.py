@@ -101,7 +101,7 @@ def test_a_recorded_session_mends_its_repository(
     spec = SandboxSpec(image=image, job_id="recorded", mirror=mirror, commit=base)
 
     def play(run: ReplayRun) -> AgentResult:
-        workspace = Session(sandboxes, lambda: spec, base)
+        workspace = Session(lambda: sandboxes, lambda: spec, base)
         agent = partial(run_agent, run, connect(serve(session)), workspace=workspace, task=TASK, budget=Budget())
         try:
             return agent(run_tests=suite(command, runner))
