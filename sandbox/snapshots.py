@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -161,6 +161,7 @@ class Snapshots:
             writable_root=True,
             limits=self._limits,
         )
+        _remove_dead_folders(self._folder)
         with self._one_at_a_time(set_up.key):
             found = self._find(set_up)
             hosts = self._allowed if allowed_hosts is None else tuple(allowed_hosts)
@@ -253,29 +254,35 @@ class Snapshots:
 
 @contextmanager
 def _own_folder(parent: Path) -> Iterator[Path]:
-    """A new folder below ``parent``, locked while it is in use; those of killed processes go."""
-    with ExitStack() as open_descriptors:
+    """A new folder below ``parent``, locked while it is in use."""
+    with _folders_locked(parent):  # so that nobody meets it before it is locked
+        folder = Path(tempfile.mkdtemp(prefix="e", dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
-        def locked(folder: Path, how: int) -> bool:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            open_descriptors.callback(os.close, descriptor)
+
+def _remove_dead_folders(parent: Path) -> None:
+    """Remove the folders of processes that were killed."""
+    with _folders_locked(parent):
+        for folder in parent.glob("e*/"):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
             with suppress(BlockingIOError):
-                fcntl.flock(descriptor, how)
-                return True
-            return False
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
-        parent.mkdir(parents=True, exist_ok=True)
-        with (parent / "folders.lock").open("a") as lock:  # so that nobody meets a new folder before it is locked
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for old in parent.glob("e*/"):
-                if locked(old, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    shutil.rmtree(old, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix="e", dir=parent))
-            locked(folder, fcntl.LOCK_EX)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+@contextmanager
+def _folders_locked(parent: Path) -> Iterator[None]:
+    parent.mkdir(parents=True, exist_ok=True)
+    with (parent / "folders.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run(
