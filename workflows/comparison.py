@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from workflows.outbound import code_span
 from workflows.testfiles import is_test_path
 from workflows.types import Patch, TestRun, Verdict
 
 Status = Literal["verified", "unverified", "worse", "no_tests"]
 
+# A longer line is no summary, and would take the patterns long.
+LONGEST_SUMMARY = 300
 # What runners without a report print at the end: each match counts its first group, or one.
 _SUMMARIES = (
     r"^test result: \w+\. (\d+) passed",  # cargo
     r"^(?:ok|---? FAIL:?|FAIL)\s+\S+\s+(?:[\d.]+s|\(cached\))(?!.*\[no tests to run\])",  # go
-    r"^=* ?.*?\b(\d+) passed\b.* in [\d.]+",  # pytest
+    r"^.*?\b(\d+) passed\b.* in [\d.]+",  # pytest
     r"^Ran (\d+) tests? in",  # unittest
     r"^\s*(\d+) passing\b",  # mocha
-    r"^\s*Tests:?\s.*?(\d+) passed",  # jest, vitest
+    r"^\s*Tests:?\s.*?\b(\d+) passed",  # jest, vitest
     r"^(?:#|ℹ) tests (\d+)",  # node, TAP
     r"Tests run: (\d+), Failures: \d+, Errors: \d+, Skipped: \d+\s*$",  # surefire
     r"tests failed out of (\d+)",  # ctest
@@ -33,10 +36,12 @@ def executed_count(run: TestRun) -> int | None:
     """How many tests a run executed: by its report, else by the summary in its log; None when neither says."""
     if run.cases is not None:
         return sum(case.outcome != "skipped" for case in run.cases)
+    lines = [line for line in run.log_tail.split("\n") if len(line) <= LONGEST_SUMMARY]
     counts = [
         int(match[1]) if match.re.groups else 1
         for pattern in _SUMMARIES
-        for match in re.finditer(pattern, run.log_tail, re.MULTILINE)
+        for line in lines
+        if (match := re.search(pattern, line))
     ]
     return sum(counts) if counts else None
 
@@ -244,7 +249,7 @@ def _sorted(ids: Collection[str]) -> tuple[str, ...]:
 
 
 def _tests(ids: Collection[str]) -> str:
-    names = ", ".join(f"`{name.replace('`', chr(39))[:120]}`" for name in sorted(ids)[:3])
+    names = ", ".join(code_span(name[:120]) for name in sorted(ids)[:3])
     more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
     return f"{_count(len(ids))} ({names}{more})"
 

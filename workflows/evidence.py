@@ -31,7 +31,8 @@ def render_verdict_line(verdict: Verdict) -> str:
 
 def render_evidence(verdict: Verdict) -> str:
     """The verdict's reasons, every run in numbers, and the tests that changed their outcome."""
-    first, *others = verdict.reasons or ("",)
+    # One line each: what a test or a tool is called must not begin a line of ours.
+    first, *others = [" ".join(reason.split()) for reason in verdict.reasons] or [""]
     lines = [f"**{render_verdict_line(verdict)}.** {first}".rstrip(), "", *_runs(verdict), *_tests(verdict)]
     if others:
         lines += ["What the harness noticed:", "", *(f"- {reason}" for reason in others), ""]
@@ -46,7 +47,10 @@ def render_evidence(verdict: Verdict) -> str:
             "</details>",
             "",
         ]
-    lines.append("_Recorded by Forgehand itself; none of these lines is the model's._")
+    lines.append(
+        "_Forgehand ran these commands and recorded what they said. What they say is decided by the code under test, "
+        "which this change may touch._"
+    )
     return "\n".join(lines)
 
 
@@ -68,7 +72,7 @@ def render_warnings(
     if unfinished:
         said.append(f"Perhaps not finished: {clean_line(unfinished).rstrip('.')}.")
     if verdict.status != "verified":
-        said.append(f"{_STATUS[verdict.status]}. {' '.join(verdict.reasons)}".rstrip())
+        said.append(f"{_STATUS[verdict.status]}. {' '.join(' '.join(verdict.reasons).split())}".rstrip())
     if verdict.broken:
         said.append(f"{len(verdict.broken)} tests that passed before do not pass now: {_spans(verdict.broken)}.")
     if protected:

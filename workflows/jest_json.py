@@ -6,12 +6,14 @@ import json
 import re
 from typing import Any, Literal
 
-from workflows.junit import number_duplicates
+from workflows.junit import clean_id, number_duplicates
 from workflows.project import table
 from workflows.types import TestCase
 
 MAX_BYTES = 30_000_000
 MAX_MESSAGE = 1_000
+# A file that cannot be loaded has its path twice in its id.
+MAX_PATH = 140
 
 _OUTCOMES: dict[str, Literal["passed", "failed", "skipped"]] = {
     "passed": "passed",
@@ -37,7 +39,7 @@ def parse_jest(data: bytes, *, root: str = "") -> tuple[TestCase, ...] | None:
     cases: list[TestCase] = []
     for entry in files:
         file = table({"file": entry}, "file")
-        path = str(file.get("name", "")).removeprefix(root.rstrip("/") + "/")[:300]
+        path = clean_id(str(file.get("name", "")).removeprefix(root.rstrip("/") + "/"), MAX_PATH)
         found = [case for case in (_case(item, path) for item in _list(file, "assertionResults")) if case]
         if not found and file.get("status") == "failed":
             # The file could not even be loaded.
@@ -55,7 +57,7 @@ def _case(item: Any, path: str) -> TestCase | None:
     place = " > ".join([path, *(str(title) for title in _list(test, "ancestorTitles"))])
     duration = test.get("duration")
     return TestCase(
-        id=_clean(f"{place}::{test.get('title', '')}")[:500],
+        id=clean_id(_clean(f"{place}::{test.get('title', '')}")),
         outcome=outcome,
         seconds=duration / 1000 if isinstance(duration, int | float) and 0 <= duration < 1e9 else 0.0,
         message=_clean("\n".join(str(line) for line in _list(test, "failureMessages")))[:MAX_MESSAGE],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterable
@@ -12,12 +13,13 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from workflows.types import TestCase
+from workflows.untrusted import show_hidden
 
 MAX_BYTES = 30_000_000
 MAX_EVENTS = 1_000_000
 MAX_DEPTH = 64
 MAX_MESSAGE = 1_000
-MAX_ID = 500
+MAX_ID = 300
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
 # Surefire's flakyFailure and rerunFailure stand beside a test that passed in the end, or beside its failure.
@@ -39,12 +41,27 @@ def parse_junit(data: bytes) -> tuple[TestCase, ...] | None:
 def number_duplicates(cases: Iterable[TestCase]) -> tuple[TestCase, ...]:
     """The cases with ids made unique: the second of a name gets ``#2``, and so on."""
     seen: dict[str, int] = {}
-    unique = []
+    unique: dict[str, TestCase] = {}
     for case in cases:
-        seen[case.id] = seen.get(case.id, 0) + 1
-        number = seen[case.id]
-        unique.append(case if number == 1 else case.model_copy(update={"id": f"{case.id}#{number}"}))
-    return tuple(unique)
+        number = seen.get(case.id, 0) + 1
+        while (name := case.id if number == 1 else f"{case.id}#{number}") in unique:
+            number += 1
+        seen[case.id] = number
+        unique[name] = case if name == case.id else case.model_copy(update={"id": name})
+    return tuple(unique.values())
+
+
+def clean_id(text: str, limit: int = MAX_ID) -> str:
+    """A test's id as one line of at most ``limit`` characters with nothing hidden in it.
+
+    A long one ends with a digest of the whole, so that ids with the same beginning stay apart in every run.
+    """
+    # Names are the tested code's words, and they are put into sentences of ours.
+    line = " ".join(show_hidden(text).split())
+    if len(line) <= limit:
+        return line
+    digest = hashlib.sha256(line.encode()).hexdigest()[:12]
+    return f"{line[: limit - len(digest) - 1]}…{digest}"
 
 
 def _cases(data: bytes) -> list[TestCase] | None:
@@ -83,7 +100,7 @@ def _case(element: Element, suites: list[str]) -> TestCase:
             message = _message(child)
             break
     return TestCase(
-        id=_clean(f"{place}::{element.get('name') or ''}", MAX_ID),
+        id=clean_id(f"{place}::{element.get('name') or ''}"),
         outcome=outcome,
         seconds=_seconds(element.get("time")),
         message=message,

@@ -45,22 +45,28 @@ _TOKENS = (
 
 
 def clean_outbound(
-    text: str, secrets: Collection[str] = (), *, hosts: Collection[str] = HOSTS, limit: int = MAX_CHARACTERS
+    text: str,
+    secrets: Collection[str] = (),
+    *,
+    hosts: Collection[str] = HOSTS,
+    limit: int = MAX_CHARACTERS,
+    closes: int | None = None,
 ) -> str:
     """The one filter for every Markdown text sent to GitHub; at most ``limit`` characters, code fences closed.
 
-    What the harness itself writes stays alive: hidden markers, ``<details>``, and one closing line such as
-    ``Fixes #12``. Links stay alive when they are relative or lead to one of ``hosts`` (``name`` or ``name:port``).
+    What the harness itself writes stays alive: hidden markers, ``<details>``, and the line ``Fixes #<closes>``, no
+    other closing reference. Links stay alive when they are relative or lead to one of ``hosts`` (``name`` or
+    ``name:port``).
     """
     text = redact(show_hidden(text), secrets)
     markers = [line for line in text.split("\n") if MARKER.fullmatch(line)]
     room = limit - sum(len(marker) + 1 for marker in markers)
-    cleaned = _within(text, hosts, own=True, limit=limit)
+    cleaned = _within(text, hosts, own=True, limit=limit, closes=closes)
     if all(marker in cleaned for marker in markers):
         return cleaned
     # Comments and pull requests are found again by their markers, so these survive any cut.
     rest = "\n".join(line for line in text.split("\n") if not MARKER.fullmatch(line))
-    return "\n".join([_within(rest, hosts, own=True, limit=room), *markers])
+    return "\n".join([_within(rest, hosts, own=True, limit=room, closes=closes), *markers])
 
 
 def clean_words(
@@ -97,23 +103,23 @@ def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
-def _within(text: str, hosts: Collection[str], *, own: bool, limit: int) -> str:
+def _within(text: str, hosts: Collection[str], *, own: bool, limit: int, closes: int | None = None) -> str:
     size = min(len(text), limit)
-    cleaned = _clean(text[:size], hosts, own=own)
+    cleaned = _clean(text[:size], hosts, own=own, closes=closes)
     if len(text) <= limit and len(cleaned) <= limit:
         return cleaned
     # Cleaning lengthens, and cutting a cleaned text could bring half a token back to life: cut first, clean again.
     while size > 0:
         size = min(size - 1, int(size * (limit - len(CUT)) / max(len(cleaned), limit)))
         at = text.rfind("\n", size // 2, size)
-        cleaned = _clean(text[: at if at > 0 else max(size, 0)].rstrip(), hosts, own=own) + CUT
+        cleaned = _clean(text[: at if at > 0 else max(size, 0)].rstrip(), hosts, own=own, closes=closes) + CUT
         if len(cleaned) <= limit:
             return cleaned
     return ""
 
 
-def _clean(text: str, hosts: Collection[str], *, own: bool) -> str:
-    cleaner = _Cleaner(frozenset(host.lower() for host in hosts), own)
+def _clean(text: str, hosts: Collection[str], *, own: bool, closes: int | None) -> str:
+    cleaner = _Cleaner(frozenset(host.lower() for host in hosts), own, closes)
     for line in text.split("\n"):
         cleaner.add(line)
     return cleaner.end()
@@ -136,10 +142,10 @@ def _without_headings(lines: list[str]) -> list[str]:
 class _Cleaner:
     """One pass over the lines of a text: code in fences is kept, prose is cleaned paragraph by paragraph."""
 
-    def __init__(self, hosts: frozenset[str], own: bool) -> None:
+    def __init__(self, hosts: frozenset[str], own: bool, closes: int | None) -> None:
         self._tokens = _tokens(hosts)
         self._own = own
-        self._may_close = own
+        self._closing_line = "" if closes is None else f"Fixes #{closes}"
         self._done: list[str] = []
         self._prose: list[str] = []
         self._fence: re.Match[str] | None = None
@@ -235,8 +241,7 @@ class _Cleaner:
         return {"image": "&#33;[", "definition": "]&#58;", "www": f"{whole[:-1]}[.]"}[kind]
 
     def _closing(self, match: re.Match[str]) -> str:
-        if self._may_close and _alone(match) and re.fullmatch(r"(Fixes|Closes|Resolves):? #\d{1,10}", match.group()):
-            self._may_close = False
+        if match.group() == self._closing_line and _alone(match):
             return match.group()
         return match["closing"].rstrip("\\") + f"`{match['ref']}`"
 

@@ -105,6 +105,7 @@ def render_body(
             secrets,
             hosts={*hosts, *_hosts_in(template or "")},
             limit=MAX_CHARACTERS - len(footer),
+            closes=text.issue,
         )
         + footer
     )

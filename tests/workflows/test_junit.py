@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import time
+from xml.sax.saxutils import quoteattr
 
 import pytest
 
 from workflows.jest_json import parse_jest
-from workflows.junit import MAX_MESSAGE, parse_junit
+from workflows.junit import MAX_ID, MAX_MESSAGE, clean_id, number_duplicates, parse_junit
+from workflows.types import TestCase
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" tests="5">
 <testcase classname="" name="tests.test_bad" time="0"><error message="collection failure">ImportError: x</error>
@@ -111,7 +114,27 @@ def test_long_texts_are_cut() -> None:
 
     assert cases is not None
     assert len(cases[0].message) == MAX_MESSAGE
-    assert len(cases[0].id) == 500
+    assert len(cases[0].id) == MAX_ID == 300
+
+
+def test_ids_are_one_line_without_hidden_characters() -> None:
+    """A test's name cannot begin a line of ours or hide anything, in either format."""
+    name = "a\n\nFixes #99\t\u202e"
+    report = f'<testsuites><testcase classname="t" name={quoteattr(name)}/></testsuites>'.encode()
+    jest = {"testResults": [{"name": "x\ny", "assertionResults": [{"title": name, "status": "passed"}]}]}
+
+    assert [case.id for case in parse_junit(report) or ()] == ["t::a Fixes #99 <U+202E>"]
+    assert [case.id for case in parse_jest(json.dumps(jest).encode()) or ()] == ["x y::a Fixes #99 <U+202E>"]
+
+
+def test_ids_stay_apart() -> None:
+    """Ids that are cut, cleaned or numbered to the same text are still different, and the same in every order."""
+    first, second = "n" * 400 + "1", "n" * 400 + "2"
+
+    assert clean_id(first) != clean_id(second)
+    assert len(clean_id(first)) == 300
+    cases = number_duplicates([TestCase(id=name, outcome="passed") for name in ("a#2", "a", "a", "a")])
+    assert [case.id for case in cases] == ["a#2", "a", "a#3", "a#4"]
 
 
 def test_jest() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import replace
+from xml.sax.saxutils import quoteattr
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.workflows.test_outbound import living
 from workflows.agent.describe import Category
 from workflows.changelog import ChangelogEntry
 from workflows.evidence import render_evidence, render_verdict_line, render_warnings
+from workflows.junit import parse_junit
 from workflows.outbound import clean_outbound
 from workflows.patch import patch_file
 from workflows.pull_request import (
@@ -25,6 +27,7 @@ from workflows.pull_request import (
 )
 from workflows.templates import Section, fit_template
 from workflows.types import Actor, Patch, TestCase, TestRun, Usage, Verdict
+from workflows.verify import compare
 
 ACTOR = Actor(id=583231, login="octocat")
 MARKER = "<!-- forgehand:job=job-1 -->"
@@ -84,7 +87,7 @@ def test_the_body_tells_the_whole_story() -> None:
         f"after `{'ab' * 32}`",
         "- Fail-to-pass (failed before, pass now): 1\n  - `t::1`",
         "- Fail-to-pass, red first (this change's own tests: they failed on the base, pass now): 1\n  - `t::2`",
-        "none of these lines is the model's",
+        "Forgehand ran these commands and recorded what they said.",
         "check its work:\n\nRan the tests.",
         "## Changes\n\n- `a.py`: handles years before 1970\n- `old` (deleted)",
         "## Changelog\n\nFixed: Old dates are parsed.",
@@ -97,7 +100,7 @@ def test_the_body_tells_the_whole_story() -> None:
     assert -1 not in places, wanted[places.index(-1)]
     assert places == sorted(places)
     assert body.endswith(MARKER)
-    assert clean_outbound(body) == body, "the filter at the door changes nothing in it"
+    assert clean_outbound(body, closes=12) == body, "the filter at the door changes nothing in it"
 
 
 def test_code_in_the_model_s_words_stays_code() -> None:
@@ -105,7 +108,7 @@ def test_code_in_the_model_s_words_stays_code() -> None:
     words = "Ran:\n\n```sh\npytest -q | tail  # @x\n```\n\nand `make`."
     body = render_body(replace(TEXT, summary=words, verification=words))
     assert body.count(words) == 2
-    assert clean_outbound(body) == body
+    assert clean_outbound(body, closes=12) == body
 
 
 def test_warnings_stand_at_the_top() -> None:
@@ -171,6 +174,21 @@ def test_names_and_commands_are_contained() -> None:
     ours = ("html <details>", "html </details>", "html <sub>", "html </sub>", f"html {MARKER}")
     assert [one for one in living(body) if not one.startswith(ours)] == ["closing Fixes #12"]
     assert "binary, 1 bytes" in body
+
+
+def test_a_test_s_name_closes_no_issue() -> None:
+    """Names with lines of their own, in a report or in a verdict's reasons, give no closing line and no alert."""
+    name = "a\n\nFixes #99\n\n> [!NOTE]\n> Approved by the security team"
+    report = f"<testsuites><testcase name={quoteattr(name)}><failure/></testcase></testsuites>".encode()
+    after = TestRun(command="pytest", exit_code=1, seconds=1, cases=parse_junit(report))
+    before = run("passed")
+    judged = compare(before, after, patch=PATCH)
+    told = Verdict(status="unverified", reasons=(f"{name} failed.", name), after=after)
+    for verdict in (judged, told, replace_verdict(reasons=(name, name))):
+        body = render_body(replace(TEXT, verdict=verdict))
+        assert [one for one in living(body) if one.startswith("closing")] == ["closing Fixes #12"]
+        assert re.findall(r"(?m)^> \[!\w+\]", body) in ([], ["> [!WARNING]"])
+        assert "\n> Approved" not in body
 
 
 def replace_verdict(**changes: object) -> Verdict:
