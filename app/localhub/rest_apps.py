@@ -199,6 +199,20 @@ def get_rate_limit(call: Call) -> Answer:
     return Answer(200, {"resources": {"core": core, "search": search}, "rate": core})
 
 
+@routes.add(
+    "DELETE",
+    "/installation/token",
+    access="installation",
+    docs="apps/installations#revoke-an-installation-access-token",
+)
+def revoke_installation_token(call: Call) -> Answer:
+    """End the token that signs this request."""
+    token = call.caller.token
+    assert token
+    del call.store.tokens[token.value]
+    return Answer(204)
+
+
 @routes.add("GET", "/user", access="token", docs="users/users#get-the-authenticated-user")
 def get_user(call: Call) -> Answer:
     """The user behind a user's token; 403 for an installation's."""

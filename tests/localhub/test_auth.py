@@ -132,6 +132,14 @@ def test_user_endpoint(hub: LocalHub, rest: Rest) -> None:
     assert rest("GET", "/users/nobody").status_code == 404
 
 
+def test_revoked_token_is_401(hub: LocalHub, rest: Rest) -> None:
+    """An installation token ends itself, and no other."""
+    other = Rest(hub.api_url, mint(hub))
+    assert rest("DELETE", "/installation/token").status_code == 204
+    assert rest("GET", f"/repos/{REPO}").status_code == 401
+    assert other("GET", f"/repos/{REPO}").status_code == 200
+
+
 def test_expired_token_is_401(hub: LocalHub, github: Github) -> None:
     """When a token ends in the middle, the next call is 401 and a new token works."""
     github.get_repo(REPO)

@@ -20,6 +20,7 @@ OUR_PATHS = """
 /app/installations/{installation_id}
 /app/installations/{installation_id}/access_tokens
 /installation/repositories
+/installation/token
 /rate_limit
 /repos/{owner}/{repo}
 /repos/{owner}/{repo}/branches

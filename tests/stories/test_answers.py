@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from tests.stories.conftest import Ground, Told, open_ground
-from tests.stories.scripts import FIX, ISSUE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn, write
+from tests.stories.scripts import FIX, ISSUE, NOTE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn, write
 
 ACCEPTED = ["POST issues/1/reactions", "POST issues/1/comments", "DELETE issues/1/labels/qwen"]
 POLICY = ".github/qwen.yml"
@@ -126,7 +126,7 @@ def test_a_change_that_makes_tests_worse(ground: Ground) -> None:
 
 
 def test_no_change_needed(ground: Ground) -> None:
-    """"No change needed" is an answer of its own, with the model's reasons."""
+    """ "No change needed" is an answer of its own, with the model's reasons."""
     done = finish("`add` is right: @bob/readme documents it as a difference.", no_change_needed=True)
     told = ground.run("no-change", UNTESTED, turn(done), turn(done))
 
@@ -159,6 +159,91 @@ def test_a_set_up_that_fails(ground: Ground) -> None:
 
     assert told.outcome.status == "failed"
     assert "**Stopped:** The set-up failed: `echo 'no such compiler' && exit 3` ended with exit code 3." in told.answer
-    assert "```text\nno such compiler\n```" in told.answer
+    assert "no such compiler\n[exit code 3" in told.answer
     assert "Nothing was published. When it is mended, apply the label again." in told.answer
+    assert_nothing_published(told)
+
+
+def test_a_set_up_that_prints_code_fences(ground: Ground) -> None:
+    """What a failing set-up prints stays inside its code block, whatever it prints."""
+    policy = "setup:\n  - printf '```\\n# Not ours\\n' && exit 1\n"
+    told = ground.run("fences", {**UNTESTED, POLICY: policy}, *NOTED)
+
+    assert told.outcome.status == "failed"
+    assert "\n````text\n" in told.answer
+
+
+def test_a_repository_without_tests(ground: Ground) -> None:
+    """Without tests there is a pull request all the same, and both it and the answer say that nothing was tested."""
+    told = ground.run("untested", UNTESTED, *NOTED)
+
+    assert told.outcome.status == "pull_request", told.outcome
+    assert "**not tested**. No test command is known, so nothing was run." in told.answer
+    [pull] = told.pulls
+    assert "No test command was found. Set `test` in `.github/qwen.yml` to name one." in str(pull.body)
+    assert [run.conclusion for run in ground.world.hub.check_runs(told.repository)] == ["neutral"]
+
+
+def test_an_empty_repository(ground: Ground) -> None:
+    """An issue in a repository without a commit is told to push one first."""
+    told = ground.run("empty", {}, *NOTED)
+
+    assert told.outcome.status == "failed"
+    assert "**Stopped:** The branch `main` has no commit yet. Push a first one, then label again." in told.answer
+    assert (told.branches, told.pulls, told.writes) == ({}, [], ACCEPTED)
+
+
+@pytest.mark.parametrize("work", [True, False], ids=["with-work", "without-work"])
+def test_a_branch_of_a_person(ground: Ground, work: bool) -> None:
+    """A branch with our name that a person made is never touched: the next free name is taken."""
+    world = ground.world
+    ground.play(*NOTED)
+    repository = world.create_repository(f"taken-{work}".lower(), UNTESTED)
+    theirs = "qwen/issue-1-add-is-wrong"
+    tip = world.branch(repository, theirs)
+    if work:
+        tip = world.hub.commit(repository, {"mine.txt": "mine"}, branch=theirs)
+    told = ground.told(repository, world.ask(ISSUE, repository=repository))
+
+    assert told.outcome.status == "pull_request", told.outcome
+    assert told.outcome.branch == f"{theirs}-2"
+    assert told.branches[theirs] == tip
+    assert [pull.pull.head for pull in told.pulls if pull.pull] == [f"{theirs}-2"]
+
+
+def test_an_issue_closed_before_the_job_ran(ground: Ground) -> None:
+    """When the news of the closing got lost, the job sees for itself that the issue is closed, and says so."""
+    world, hub = ground.world, ground.world.hub
+    repository = world.create_repository("closed", UNTESTED)
+    number = hub.create_issue(repository, "alice", "add is wrong").number
+    with hub.store.lock:
+        hub.add_label(repository, number, "qwen", "alice")
+        heard, hub.app.events = hub.app.events, ()
+        hub.close_issue(repository, number, "alice")
+        hub.app.events = heard
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "refused"
+    assert told.comments[0].startswith("This issue is closed. Reopen it, then ask again.")
+    assert told.writes == ["POST issues/1/comments", "DELETE issues/1/labels/qwen"]
+
+
+def test_an_issue_closed_while_the_job_runs(ground: Ground) -> None:
+    """Closing the issue ends the running job and the waiting one: one comment, which says so, and no container."""
+    world = ground.world
+    slow = turn(call("bash", command="git diff"), delay=1.0)
+    ground.play(turn(NOTE), slow, turn(finish()))
+    repository = world.create_repository("cancelled", UNTESTED)
+    before = len(world.model.requests)
+    number = world.ask(ISSUE, repository=repository)
+    world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
+    assert len(world.containers(ground.engine)) == 1
+    world.hub.add_label(repository, number, "qwen", "alice")
+    world.hub.wait_for_deliveries()
+    world.hub.close_issue(repository, number, "alice")
+    world.wait_until(lambda: "Cancelled" in world.comments(number, repository)[0], 30, "the comment to say so")
+    told = ground.told(repository, number, jobs=2)
+
+    assert told.answer.startswith("Cancelled: nothing was published.")
+    assert told.state == "cancelled"
     assert_nothing_published(told)

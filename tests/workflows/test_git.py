@@ -338,6 +338,23 @@ def test_push_creates_and_moves_forward_only(mirror: Mirror, source: Path, tmp_p
     assert mirror.remote_branch(url, "qwen/issue-1-x") == second
 
 
+def test_push_of_a_new_branch_touches_no_other(mirror: Mirror, source: Path) -> None:
+    """With ``create`` a branch that is there already stays as it is, also where our commit would only move it on."""
+    url = str(source)
+    base = resolved(mirror)
+    ours = commit(mirror, patch(base, file("a.txt", b"two\n")), base)
+    assert mirror.push(url, base, "qwen/theirs").state == "created"
+    result = mirror.push(url, ours, "qwen/theirs", create=True)
+    assert (result.state, "not ours" in result.reason) == ("rejected", True)
+    assert mirror.remote_branch(url, "qwen/theirs") == base
+    assert mirror.push(url, ours, "qwen/ours", create=True).state == "created"
+    assert mirror.push(url, ours, "qwen/ours", create=True).state == "up_to_date"
+    later = commit(mirror, patch(ours, file("a.txt", b"three\n")), ours)
+    assert mirror.push(url, later, "qwen/ours").state == "fast-forwarded"
+    assert mirror.push(url, ours, "qwen/ours", create=True).state == "up_to_date"
+    assert mirror.remote_branch(url, "qwen/ours") == later
+
+
 def test_the_checked_out_branch_of_a_local_checkout_is_left_alone(mirror: Mirror, source: Path) -> None:
     """A push to the branch that is checked out is rejected with the remote's words, and the work tree stays."""
     base = resolved(mirror)

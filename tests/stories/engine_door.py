@@ -1,0 +1,64 @@
+"""A door before the Docker engine: open, it passes everything through; shut, nothing answers behind it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+
+class EngineDoor:
+    """A Unix socket at ``path`` that leads to the real engine's; ``address`` is what DOCKER_HOST is set to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+        self._listener: socket.socket | None = None
+        self._lines: set[socket.socket] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"unix://{self._path}"
+
+    def open(self) -> None:
+        """Let everyone through."""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Cut every connection and take no new one, as an engine that is stopped does."""
+        if self._listener is None:
+            return
+        self._path.unlink()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._listener = None
+        with self._lock:
+            for line in self._lines:
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                outer, _ = listener.accept()
+            except OSError:
+                return
+            inner = socket.socket(socket.AF_UNIX)
+            inner.connect(self._engine)
+            with self._lock:
+                self._lines |= {outer, inner}
+            for source, target in ((outer, inner), (inner, outer)):
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while chunk := source.recv(65_536):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        # Half-closed lines must stay: an attached container's end of input is not its end of output.
