@@ -22,7 +22,8 @@ from sandbox.authorities import find_authorities
 from sandbox.container import SandboxUnavailable
 from sandbox.docker import DockerSandboxes
 from sandbox.engine import EngineMissing, engine_report, find_engine
-from sandbox.images import ensure_custom_image, ensure_image
+from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
+from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
 from workflows import fix_issue
 from workflows.agent.completions import Prices
@@ -100,12 +101,27 @@ class Composition:
             raise BrokenWorld("sandbox", str(error)) from error
 
     def image(self, custom: str | None = None) -> str:
-        """The image a job starts from: the policy's, the operator's, or ours, built on first use."""
+        """The image a job starts from: the policy's, the operator's, or ours, built on first use.
+
+        Raises ImageUnavailable, also for a ``custom`` image that the operator does not allow.
+        """
+        if custom:
+            self._refuse_image(custom)
         name = custom or self.settings.sandbox_image
         authorities = find_authorities(self.environment)
         if name:
             return ensure_custom_image(self.engine, name, authorities=authorities, say=self._say)
         return ensure_image(self.engine, say=self._say, authorities=authorities, environment=self.environment)
+
+    def _refuse_image(self, custom: str) -> None:
+        reference = parse_reference(custom)
+        own = parse_reference(self.settings.sandbox_image) if self.settings.sandbox_image else None
+        if reference is None or reference == own or is_allowed(reference, self.settings.allowed_images):
+            return
+        raise ImageUnavailable(
+            f"This installation does not allow the policy's image {reference.name}. Take `image:` out of the policy, "
+            f"or ask the operator to add the image to FORGEHAND_ALLOWED_IMAGES."
+        )
 
     @cached_property
     def model(self) -> OpenAIModel:
@@ -159,6 +175,7 @@ class Composition:
             worker=worker,
             concurrency=self.settings.worker_concurrency,
             on_bug=self._answer_bug,
+            lease_seconds=self.settings.worker_lease_seconds,
         )
         if worker:
             queue.register(fix_issue.NAME, lambda run, job: fix_issue.fix_issue(run, job, self.fix_services))

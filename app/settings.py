@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     )
 
     worker_concurrency: int = Field(default=2, ge=1, le=64, description="Jobs that one worker runs at the same time.")
+    worker_lease_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=600,
+        description="PostgreSQL: seconds after which other workers take a silent one for dead and go on with its jobs.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address the web server listens on.")
     port: int = Field(default=8000, ge=1, le=65_535, description="The port the web server listens on.")
     log_format: Literal["auto", "console", "json"] = Field(
@@ -129,6 +135,11 @@ class Settings(BaseSettings):
     sandbox_image: str | None = Field(
         default=None, description="The sandbox's image. Empty: the one that Forgehand builds."
     )
+    allowed_images: Commas = Field(
+        default=(),
+        description="Images that a policy's `image` may name, by commas, such as `python:3.*,ghcr.io/acme/*`. `*` is "
+        "anything; a pattern without `/` is for Docker Hub's official images. Empty: none but `SANDBOX_IMAGE`.",
+    )
     sandbox_memory_mb: int = Field(default=4096, ge=256, description="Memory of one sandbox, in MB.")
     sandbox_cpus: float = Field(default=2.0, gt=0, description="Processors of one sandbox.")
     sandbox_pids: int = Field(default=512, ge=32, description="Processes of one sandbox.")
@@ -144,7 +155,7 @@ class Settings(BaseSettings):
         description="Hosts that set-up commands may reach, by commas; `*.example.com` is any host below.",
     )
 
-    @field_validator("webhook_secrets", "allowed_hosts", mode="before")
+    @field_validator("webhook_secrets", "allowed_hosts", "allowed_images", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import queue
-import re
 import tarfile
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from sandbox.authorities import BUNDLE_IN_IMAGE, CERTIFICATE_VARIABLES, Authorities
 from sandbox.bootstrap import BootstrapFailed, make_first_image, read_package_sources
+from sandbox.references import Reference, parse_reference
 
 Say = Callable[[str], None]
 
@@ -45,9 +45,9 @@ USER 10001:10001
 WORKDIR /workspace
 """
 _TRUSTED = "/opt/forgehand/trusted"
-_NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,255}")
 _FIRST_WORD_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0
+_PULL_SECONDS = 900.0
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -89,23 +89,23 @@ def ensure_custom_image(
     """The tag of ``name`` made fit for a sandbox: pulled when this engine does not have it, never pulled again.
 
     It keeps all it has and gets one thin layer: three folders of the agent's and the private authorities. An image
-    made from ours is used as it is. It must hold bash, git and python3. Raises ImageUnavailable.
+    made from ours is used as it is. It must hold bash, git and python3. Pulls are anonymous: the host's credentials
+    are not for whoever writes a policy. Raises ImageUnavailable.
     """
-    if not _NAME.fullmatch(name):
-        raise ImageUnavailable(f"{name[:100]!r} is no image name. Mend `image:` in the policy.")
+    reference = _read_name(name)
+    name = reference.name
     if not _has(client, name):
         say(f"Pulling {name}.")
         problem = _pull(client, name)
         if problem is not None:
             raise ImageUnavailable(
                 f"The image {name} is not on this engine and cannot be pulled ({problem}). "
-                f"Check `image:` in the policy, or type: docker pull {name}"
+                f"Check `image:` in the policy, or type on the engine's host: docker pull {name}"
             )
     image = client.images.get(name)
+    _refuse_unfit(image, reference)
     if image.labels.get(_LABEL):
         return name
-    if image.attrs["Config"].get("OnBuild"):
-        raise ImageUnavailable(f"The image {name} has ONBUILD triggers, which would run unguarded. Use one without.")
     recipe = _render_layer(authorities)
     tag = f"{_ADOPTED}:{_digest(recipe, str(image.id))}"
     with _one_at_a_time():
@@ -113,6 +113,34 @@ def ensure_custom_image(
             say(f"Adding the agent's folders to {name}.")
             _build(client, recipe, tag=tag, arguments={"BASE": name}, label="adopted", say=lambda line: None)
     return tag
+
+
+def _read_name(name: str) -> Reference:
+    reference = parse_reference(name)
+    if reference is None:
+        raise ImageUnavailable(
+            f"{name[:100]!r} is no image name. Write it like python:3.12 or ghcr.io/owner/name:tag (an image's id is "
+            "none), in `image:` of the policy or in FORGEHAND_SANDBOX_IMAGE."
+        )
+    if reference.is_ours:
+        raise ImageUnavailable(
+            f"The image {reference.name} is under forgehand/, which is kept for images that Forgehand makes. "
+            "Use an image of another name, or take `image:` out of the policy."
+        )
+    return reference
+
+
+def _refuse_unfit(image: Any, reference: Reference) -> None:
+    name = reference.name
+    listed = image.attrs.get("RepoDigests" if reference.digest else "RepoTags") or ()
+    if name not in listed:
+        raise ImageUnavailable(f"The engine has another image in place of {name}. Write its full name with a tag.")
+    if image.attrs["Config"].get("OnBuild"):
+        raise ImageUnavailable(f"The image {name} has ONBUILD triggers, which would run unguarded. Use one without.")
+    if image.attrs["Config"].get("Volumes"):
+        raise ImageUnavailable(
+            f"The image {name} declares a VOLUME, which would be unbounded space on the host. Use one without."
+        )
 
 
 def _first_image(client: docker.DockerClient, say: Say) -> str:
@@ -146,18 +174,23 @@ def _has(client: docker.DockerClient, name: str) -> bool:
     return True
 
 
-def _pull(client: docker.DockerClient, name: str) -> str | None:
-    """Pull, or say why not. A registry that is silent for 10 s is as good as absent; one that talks may take its time.
+def _pull(client: docker.DockerClient, name: str, *, seconds: float = _PULL_SECONDS) -> str | None:
+    """Pull without credentials, or say why not: a registry that is silent for 10 s is as good as absent.
 
-    In a thread of its own, because the SDK switches its time-out off for pulls.
+    One that talks may take ``seconds`` in all. In a thread of its own, because the SDK has no time-out for pulls.
     """
+    deadline = time.monotonic() + seconds
+    given_up = threading.Event()
     events: queue.Queue[str | None] = queue.Queue()
     problems: list[str] = []
     repository, tag = _split_name(name)
 
     def work() -> None:
         try:
-            for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
+            # An empty configuration, because without one the SDK sends the credentials of the host's user.
+            for event in client.api.pull(repository, tag=tag, stream=True, decode=True, auth_config={}):
+                if given_up.is_set():
+                    break  # the end of the connection ends the engine's pull
                 if "error" in event:
                     problems.append(str(event["error"]))
                 events.put("talking")
@@ -168,9 +201,14 @@ def _pull(client: docker.DockerClient, name: str) -> str | None:
     threading.Thread(target=work, name=f"pull {name}", daemon=True).start()
     patience = _FIRST_WORD_SECONDS
     try:
-        while events.get(timeout=patience) is not None:
+        while events.get(timeout=max(min(patience, deadline - time.monotonic()), 0.0)) is not None:
             patience = _SILENCE_SECONDS
+            if time.monotonic() > deadline:
+                raise queue.Empty
     except queue.Empty:
+        given_up.set()
+        if time.monotonic() >= deadline:
+            return f"it took longer than {seconds:.0f} s"
         return f"the registry was silent for {patience:.0f} s"
     return problems[0].strip() if problems else None
 

@@ -59,7 +59,8 @@ class Policy(Noun):
         default=None,
         max_length=300,
         pattern=r"^[a-z0-9][a-zA-Z0-9._:/@-]*$",
-        description="The container image to work in. It needs git, bash and Python 3. Default: the operator's.",
+        description="The container image to work in, one that the operator's `FORGEHAND_ALLOWED_IMAGES` allows. It "
+        "needs git, bash and Python 3. Default: the operator's.",
     )
     setup: Annotated[tuple[Command, ...], Field(max_length=50), OneOrMany] = Field(
         default=(), description="Commands that install what the tests need. Default: found in the repository."

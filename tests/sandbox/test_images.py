@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
 import io
+import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import docker
@@ -14,7 +19,7 @@ import pytest
 
 from sandbox.authorities import Authorities, find_authorities
 from sandbox.bootstrap import PackageSource, choose_sources, parse_sources, read_package_sources
-from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
+from sandbox.images import ImageUnavailable, _pull, ensure_custom_image, ensure_image
 
 DEB822 = """\
 Types: deb deb-src
@@ -92,9 +97,137 @@ def test_unknown_image_is_named(engine: docker.DockerClient) -> None:
     name = "localhost:1/nowhere/nothing:1"
     with pytest.raises(ImageUnavailable, match=f"{name}.*docker pull {name}"):
         ensure_custom_image(engine, name)
-    for strange in ("../x", "a b", "-x", "", "a\nRUN true", "${X}"):
+    for strange in ("../x", "x/../../info", "a b", "-x", "", "a\nRUN true", "${X}"):
         with pytest.raises(ImageUnavailable, match="no image name"):
             ensure_custom_image(engine, strange)
+
+
+def test_nobody_elses_image_is_reached(engine: docker.DockerClient, foreign: str) -> None:
+    """An id, whole or in part, reaches no image of the engine, and neither does a name of those that we make."""
+    whole = str(engine.images.get(foreign).id).removeprefix("sha256:")
+    for name in (whole, whole[:12]):
+        with pytest.raises(ImageUnavailable, match="no image name"):
+            ensure_custom_image(engine, name)
+    with pytest.raises(ImageUnavailable, match=f"{whole[:20]}:latest is not on this engine"):
+        ensure_custom_image(engine, whole[:20])
+    for name in ("forgehand/snapshot:" + "0" * 64, "docker.io/forgehand/sandbox", "forgehand/adopted:1"):
+        with pytest.raises(ImageUnavailable, match="under forgehand/"):
+            ensure_custom_image(engine, name)
+
+
+class Registry:
+    """A registry of one image, that notes the credentials it is shown and sends the image's layer drop by drop."""
+
+    def __init__(self, *, asks: bool) -> None:
+        self.shown: list[str | None] = []
+        self.dropped = threading.Event()
+        registry = self
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                registry.shown.append(self.headers.get("Authorization"))
+                if asks and not self.headers.get("Authorization"):
+                    return self._send(401, b"{}", "application/json")
+                if asks:
+                    return self._send(404, b"{}", "application/json")
+                if "/manifests/" in self.path:
+                    return self._send(200, MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
+                if "/blobs/" in self.path:
+                    return self._drip()
+                return self._send(200, b"{}", "application/json")
+
+            do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+            def _send(self, status: int, body: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
+                self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+            def _drip(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(LAYER_BYTES))
+                self.end_headers()
+                try:
+                    while True:
+                        self.wfile.write(b"x" * 1024)
+                        time.sleep(0.02)  # the pace of a slow registry
+                except OSError:
+                    registry.dropped.set()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server.daemon_threads = True
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+LAYER_BYTES = 500_000_000
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": LAYER_BYTES,
+            "digest": "sha256:" + "1" * 64,
+        },
+        "layers": [
+            {
+                "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                "size": LAYER_BYTES,
+                "digest": "sha256:" + "2" * 64,
+            }
+        ],
+    }
+).encode()
+
+
+@pytest.fixture
+def registries() -> Iterator[Callable[[bool], Registry]]:
+    """Makes registries, and ends them."""
+    with ExitStack() as undo:
+
+        def make(asks: bool) -> Registry:
+            registry = Registry(asks=asks)
+            undo.callback(registry.server.server_close)
+            undo.callback(registry.server.shutdown)
+            return registry
+
+        yield make
+
+
+def test_no_credentials_are_sent(
+    engine: docker.DockerClient,
+    registries: Callable[[bool], Registry],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pull shows no registry the credentials that the host's user has for it."""
+    registry = registries(True)
+    secret = base64.b64encode(b"operator:secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": secret}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    client = docker.DockerClient(base_url=os.environ.get("DOCKER_HOST"))
+    try:
+        with pytest.raises(ImageUnavailable, match="cannot be pulled"):
+            ensure_custom_image(client, f"{registry.host}/acme/tools:1")
+    finally:
+        client.close()
+    assert set(registry.shown) == {None}
+
+
+def test_a_pull_has_an_end(engine: docker.DockerClient, registries: Callable[[bool], Registry]) -> None:
+    """A registry that keeps talking is given up at the deadline, and the engine stops asking it."""
+    registry = registries(False)
+    assert "longer than 1 s" in str(_pull(engine, f"{registry.host}/acme/endless:1", seconds=1))
+    assert registry.dropped.wait(30)
 
 
 @pytest.fixture
@@ -116,7 +249,6 @@ def test_foreign_image_is_made_fit(engine: docker.DockerClient, run: Run, foreig
     made = ensure_custom_image(engine, foreign, authorities=Authorities((certificate,)))
     try:
         assert made == ensure_custom_image(engine, foreign, authorities=Authorities((certificate,)))
-        assert made == ensure_custom_image(engine, made)
         seen = run(made, "touch a ~/a /opt/snapshot/a; echo $OWN $PATH $HOME $PWD; id -u; tail -n 2 $PIP_CERT")
         own = "yes /home/agent/.local/bin:/own/bin:/usr/bin:/bin /home/agent /workspace"
         assert seen.splitlines() == [own, "10001", "AAAA", "-----END CERTIFICATE-----"]
@@ -125,13 +257,18 @@ def test_foreign_image_is_made_fit(engine: docker.DockerClient, run: Run, foreig
         engine.images.remove(made, force=True)
 
 
-def test_triggers_of_a_foreign_image_do_not_run(engine: docker.DockerClient, sandbox_image: str) -> None:
-    """An image with ONBUILD triggers is refused: they would run outside a sandbox."""
-    name = f"forgehand-test/trigger:{uuid.uuid4().hex[:8]}"
-    recipe = f"FROM {sandbox_image}\nLABEL forgehand.image=\nONBUILD RUN touch /tmp/ran\n"
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("ONBUILD RUN touch /tmp/ran", "ONBUILD"), ("VOLUME /data", "VOLUME")],
+    ids=["would run unguarded", "would fill the disk"],
+)
+def test_unfit_images_are_refused(engine: docker.DockerClient, sandbox_image: str, line: str, says: str) -> None:
+    """Triggers would run outside a sandbox and volumes have no bounds, also in an image that calls itself ours."""
+    name = f"forgehand-test/unfit:{uuid.uuid4().hex[:8]}"
+    recipe = f"FROM {sandbox_image}\n{line}\n"
     engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, network_mode="none", rm=True)
     try:
-        with pytest.raises(ImageUnavailable, match="ONBUILD"):
+        with pytest.raises(ImageUnavailable, match=says):
             ensure_custom_image(engine, name)
     finally:
         engine.images.remove(name, force=True)

@@ -1,0 +1,41 @@
+"""What the composition root refuses and guards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.composition import Composition
+from app.settings import Settings, variable_names
+from sandbox.images import ImageUnavailable
+
+
+@pytest.fixture
+def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A composition from settings alone, without this machine's own."""
+    for names in variable_names().values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+
+    def compose(**values: Any) -> Composition:
+        return Composition(Settings(data_dir=tmp_path / "data", **values), say=lambda line: None)
+
+    return compose
+
+
+def test_a_policys_image_needs_the_operators_word(compose: Any) -> None:
+    """Without a setting no policy names an image; the refusal names image and setting, and nothing is pulled."""
+    for settings in ({}, {"allowed_images": "python:3.*"}, {"sandbox_image": "localhost:1/acme/own:2"}):
+        with pytest.raises(ImageUnavailable, match=r"localhost:1/acme/own:1.*FORGEHAND_ALLOWED_IMAGES"):
+            compose(**settings).image("localhost:1/acme/own:1")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"allowed_images": "x, localhost:1/acme/*"}, {"sandbox_image": "localhost:1/acme/own:1"}]
+)
+def test_an_allowed_image_is_looked_for(compose: Any, settings: dict[str, str]) -> None:
+    """What a pattern allows, and what is the operator's own anyway, is found or pulled."""
+    with pytest.raises(ImageUnavailable, match="localhost:1/acme/own:1 is not on this engine"):
+        compose(**settings).image("localhost:1/acme/own:1")
