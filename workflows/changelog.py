@@ -204,8 +204,8 @@ class _Plan:
         """A fragment under the first name that is free, or that holds this very entry."""
         for number in range(100):
             path = posixpath.join(folder, f"{stem}{f'.{number}' if number else ''}{suffix}")
-            there = self.read(path) if path in self.names else None
-            if there is None or there == content.encode():
+            # A file that is there and cannot be read is nobody's to overwrite.
+            if path not in self.names or self.read(path) == content.encode():
                 break
         return self._at(kept, path, content.encode())
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import configparser
+import itertools
 import posixpath
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent.describe import Category
+from workflows.plain_text import parse_ini, parse_toml
 
 # https://keepachangelog.com/en/1.1.0/#how
 SECTION_ORDER: tuple[Category, ...] = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
@@ -242,9 +242,7 @@ class _Page:
         head = f"{'#' * min(self.level + 1, 6)} {category}"
         while at > 0 and not self.lines[at - 1].strip():
             at -= 1
-        rest = self.lines[at:]
-        while rest and not rest[0].strip():
-            rest.pop(0)
+        rest = list(itertools.dropwhile(lambda line: not line.strip(), self.lines[at:]))
         tight = [number for number, _ in inner if number + 1 < self.end and self.lines[number + 1].strip()]
         gap = [] if tight else [""]
         self.lines = [*self.lines[:at], "", head, *gap, bullet, "", *rest]
@@ -278,24 +276,19 @@ class _Page:
 
 
 def _same(line: str) -> str:
-    return " ".join(re.sub(r"\s*\(#\d+\)\s*$", "", line.strip().lstrip("-*+ ")).split()).rstrip(".").lower()
+    bare = line.strip().lstrip("-*+ ")
+    head, mark, number = bare.rpartition("(#")
+    if mark and number.endswith(")") and number[:-1].isdecimal():
+        bare = head
+    return " ".join(bare.split()).rstrip(".").lower()
 
 
 def _toml_table(text: str | None, tool: str) -> dict[str, Any] | None:
-    if not text:
-        return None
-    try:
-        tools = tomllib.loads(text).get("tool")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return None
+    tools = parse_toml(text or "").get("tool")
     table = tools.get(tool) if isinstance(tools, dict) else None
     return table if isinstance(table, dict) else None
 
 
 def _ini_section(text: str | None, names: Sequence[str]) -> dict[str, Any] | None:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(text or "")
-    except configparser.Error:
-        return None
-    return next((dict(parser[name]) for name in names if parser.has_section(name)), None)
+    parser = parse_ini(text or "")
+    return next((dict(parser[name]) for name in names if parser.has_section(name)), None) if parser else None

@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import Any
 
+from workflows.plain_text import parse_ini
 from workflows.project import Found, Project, table, texts
 
 TEST_FILES = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
@@ -162,10 +163,5 @@ def _group(pyproject: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _read_ini(project: Project, name: str) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    if name in project.names:
-        try:
-            parser.read_string(project.read(name) or "")
-        except configparser.Error:
-            return configparser.ConfigParser(interpolation=None)
-    return parser
+    text = project.read(name) if name in project.names else None
+    return parse_ini(text or "") or configparser.ConfigParser(interpolation=None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.plain_text import parse_toml
 from workflows.runners import Runner
 
 
@@ -50,10 +50,7 @@ class Project:
 
     def read_toml(self, name: str) -> dict[str, Any]:
         """A TOML file's table; empty when it is absent or broken."""
-        try:
-            return tomllib.loads(self._text(name))
-        except (tomllib.TOMLDecodeError, RecursionError):
-            return {}
+        return parse_toml(self._text(name))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file's object; empty when it is absent or broken or something else."""

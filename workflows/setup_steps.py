@@ -156,5 +156,7 @@ def _devcontainer_command(value: Any) -> str | None:
 
 def _without_comments(text: str) -> str:
     """JSON from JSON with comments and commas before a closing bracket; strings stay as they are."""
-    bare = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', lambda m: m[1] or " ", text, flags=re.DOTALL)
-    return re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', lambda m: m[1] or "", bare, flags=re.DOTALL)
+    # What is not closed goes on to the end, so that each alternative consumes what it looked at: linear time.
+    string = r'("(?:\\.|[^"\\])*"?)'
+    bare = re.sub(string + r"|//[^\n]*|/\*.*?(?:\*/|\Z)", lambda m: m[1] or " ", text, flags=re.DOTALL)
+    return re.sub(string + r"|,(?=\s*[}\]])", lambda m: m[1] or "", bare, flags=re.DOTALL)

@@ -14,6 +14,7 @@ from workflows.changelog import ChangelogEntry, plan_changelog
 from workflows.git import Identity, Mirror
 from workflows.outbound import code_block
 from workflows.patch import PatchRules, check_patch, secrets_in
+from workflows.plain_text import fit_to_parse
 from workflows.policy import BudgetLimits, Policy
 from workflows.services import BrokenWorld, Model, Run
 from workflows.session import Session, fresh_sandbox
@@ -192,7 +193,7 @@ class _Bench:
             issue=given.issue.number,
             style=given.policy.changelog,
             names=[entry.path for entry in mirror.tree(patch.base)],
-            read=lambda path: _changed_or(patch, path, mirror),
+            read=lambda path: fit_to_parse(_changed_or(patch, path, mirror)),
             patched=[file.path for file in patch.files],
         )
         whole = _with_file(patch, entry)
@@ -216,7 +217,8 @@ class _Bench:
             reason = "No test command is known, so nothing was run."
             return Verdict(status="no_tests", reasons=(reason,), weakened=weakened)
         tests = only_tests(patch)
-        red = None if tests.empty or tests.files == patch.files else self.tests(tests)
+        telling = not tests.empty and tests.files != patch.files and not after.timed_out
+        red = self.tests(tests) if telling else None
         verdict = compare(before, after, patch=patch, red=red, weakened=weakened)
         if needs_second_look(verdict):
             verdict = compare(before, after, patch=patch, red=red, weakened=weakened, again=self.tests(patch))

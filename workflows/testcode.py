@@ -46,6 +46,12 @@ def parse_tests(path: str, text: str) -> dict[str, TestFunction]:
     return tests
 
 
+def is_known_language(path: str) -> bool:
+    """Whether :func:`parse_tests` can tell tests in a file of this name."""
+    suffix = path.rpartition(".")[2].lower()
+    return suffix == "py" or suffix in _FORMS
+
+
 def parse_suite_marks(path: str, text: str) -> dict[str, int]:
     """The marks that skip or single out whole suites of a JavaScript file, each with the line of its last use."""
     if _FORMS.get(path.rpartition(".")[2].lower()) is not _JAVASCRIPT or len(text) > MAX_CHARACTERS:
@@ -68,20 +74,24 @@ def _python_tests(text: str) -> Iterator[TestFunction]:
             module_marks |= _marks(node.value)
         if isinstance(node, ast.Expr):
             module_marks |= _marks(node.value)
-    yield from _python_tests_in(tree.body, text, prefix="", marks=frozenset(module_marks))
+    # As the grammar counts lines; a search of the text for each test would be quadratic.
+    lines = re.split(r"\r\n|[\r\n]", text)
+    yield from _python_tests_in(tree.body, lines, prefix="", marks=frozenset(module_marks))
 
 
-def _python_tests_in(body: list[ast.stmt], text: str, *, prefix: str, marks: frozenset[str]) -> Iterator[TestFunction]:
+def _python_tests_in(
+    body: list[ast.stmt], lines: list[str], *, prefix: str, marks: frozenset[str]
+) -> Iterator[TestFunction]:
     for node in body:
         if isinstance(node, ast.ClassDef):
             own = frozenset(mark for decorator in node.decorator_list for mark in _marks(decorator))
-            yield from _python_tests_in(node.body, text, prefix=f"{prefix}{node.name}.", marks=marks | own)
+            yield from _python_tests_in(node.body, lines, prefix=f"{prefix}{node.name}.", marks=marks | own)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            yield _python_test(node, text, prefix=prefix, marks=marks)
+            yield _python_test(node, lines, prefix=prefix, marks=marks)
 
 
 def _python_test(
-    node: ast.FunctionDef | ast.AsyncFunctionDef, text: str, *, prefix: str, marks: frozenset[str]
+    node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str], *, prefix: str, marks: frozenset[str]
 ) -> TestFunction:
     assertions = weak = constant = 0
     found = set(marks)
@@ -108,7 +118,7 @@ def _python_test(
         weak=weak,
         empty=0 < assertions == constant,
         marks=frozenset(found),
-        body=ast.get_source_segment(text, node) or "",
+        body="\n".join(lines[node.lineno - 1 : node.end_lineno]),
     )
 
 
@@ -122,8 +132,9 @@ def _marks(node: ast.expr) -> set[str]:
 
 
 def _dotted(node: ast.expr) -> str:
-    parts = []
-    while isinstance(node, ast.Attribute):
+    """The last names of a chain: a very long one is asked for at each of its links."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute) and len(parts) < 8:
         parts.append(node.attr)
         node = node.value
     return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ".".join(reversed(parts))
@@ -153,7 +164,7 @@ _JAVASCRIPT = _Form(
         r"\(\s{0,99}(?P<quote>['\"`])(?P<name>(?:\\.|(?!(?P=quote)).){1,300})(?P=quote)"
     ),
     assertion=re.compile(
-        r"\bexpect(?:\.\w+)*\s?\(|\bassert\w*(?:\.\w+)*\s?\(|\.should\b"
+        r"\bexpect(?:\.\w{1,60}){0,5}\s?\(|\bassert\w{0,60}(?:\.\w{1,60}){0,5}\s?\(|\.should\b"
         r"|\bt\.(?:is|not|equal|deepEqual|same|ok|truthy|falsy|true|false|throws|throwsAsync|rejects|regex|like|snapshot)\("
     ),
     weak=re.compile(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from workflows.testcode import TestFunction, parse_suite_marks, parse_tests
+from workflows.plain_text import UNFIT, fit_to_parse
+from workflows.testcode import TestFunction, is_known_language, parse_suite_marks, parse_tests
 from workflows.testfiles import is_test_path
 from workflows.types import Patch
 
 MAX_SENTENCES = 50
 # Below this likeness two bodies are two tests, not one that was renamed.
 RENAMED = 0.75
+# Beyond so many pairs, what was not compared counts as gone and new.
+MAX_COMPARISONS = 400
 
 Tests = dict[str, TestFunction]
 
@@ -39,12 +42,16 @@ def find_weakened(base: Mapping[str, bytes], patch: Patch) -> tuple[str, ...]:
     ``base`` has the content before, by path, of those of the patch's files that existed. Tests that were only moved or
     renamed are followed to their new place.
     """
+    written = {file.path: file.content for file in patch.files if file.content is not None}
     before = {path: _text(content) for path, content in base.items()}
-    after = {file.path: _text(file.content) for file in patch.files if file.content is not None}
+    after = {path: _text(content) for path, content in written.items()}
     sentences: list[str] = []
     arrived = _arrived(before, after)
     for file in patch.files:
         path = file.path
+        if _is_judged(path) and (_is_opaque(base.get(path)) or _is_opaque(written.get(path))):
+            sentences.append(f"`{path}` was not compared ({UNFIT}), so tests that it loses are not seen.")
+            continue
         if _holds_tests(path):
             sentences += _in_tests(path, before.get(path), after.get(path), arrived)
         if path in before:
@@ -111,21 +118,31 @@ def _in_tests(
 def _renamed(old: Tests, new: Tests) -> dict[str, TestFunction]:
     """By old name, the test that took its place in the same file: the most alike of those that are new."""
     added = {name: test for name, test in new.items() if name not in old}
-    found = {}
-    for name, was in list(old.items())[:200]:
-        if name in new or not added:
+    found: dict[str, TestFunction] = {}
+    words = {name: _words(test) for name, test in list(added.items())[:50]}
+    left = MAX_COMPARISONS
+    for name, was in old.items():
+        if name in new:
             continue
-        likeness = {other: _likeness(was, test) for other, test in list(added.items())[:50]}
+        left -= len(words)
+        if left < 0 or not words:
+            break
+        gone = _words(was)
+        likeness = {other: _likeness(gone, there) for other, there in words.items()}
         best = max(likeness, key=lambda other: likeness[other])
         if likeness[best] >= RENAMED:
-            found[name] = added.pop(best)
+            found[name] = added[best]
+            del words[best]
     return found
 
 
-def _likeness(one: TestFunction, other: TestFunction) -> float:
-    first, second = one.body.split()[:400], other.body.split()[:400]
-    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
-    return matcher.ratio() if matcher.quick_ratio() >= RENAMED else 0.0
+def _words(test: TestFunction) -> Counter[str]:
+    return Counter(test.body[:10_000].split()[:400])
+
+
+def _likeness(one: Counter[str], other: Counter[str]) -> float:
+    """The part of the words that both have, whatever their order: aligning them would take cubic time."""
+    return 2 * (one & other).total() / max(one.total() + other.total(), 1)
 
 
 def _compared(path: str, was: TestFunction, now: TestFunction) -> Iterator[str]:
@@ -189,8 +206,18 @@ def _target(makefile: str) -> str | None:
     return match[0] if match else None
 
 
+def _is_judged(path: str) -> bool:
+    if _PYTHON_SETTINGS.search(path) or _NODE_SETTINGS.search(path):
+        return True
+    return _holds_tests(path) and is_known_language(path)
+
+
+def _is_opaque(content: bytes | None) -> bool:
+    return content is not None and fit_to_parse(content) is None
+
+
 def _text(content: bytes | None) -> str:
-    return (content or b"").decode("utf-8", "replace")
+    return (fit_to_parse(content) or b"").decode("utf-8", "replace")
 
 
 def _short(line: str) -> str:
