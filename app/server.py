@@ -6,8 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,19 +16,25 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
+from app.bodies import SMALL_BODY_BYTES, BodyBudget, BodyShare, read_body
+from app.connections import HeadDeadlineProtocol
 from app.dispatch import Audience, Cancel, Ignore, Start, dispatch
 from app.readiness import Check, Readiness
 from app.receipts import Receipts
-from app.webhook import MAX_BODY_BYTES, Event, Refused, check_headers, parse_event, verify
+from app.webhook import Event, Refused, check_headers, check_signature, parse_event, verify
 from workflows.queue import Delivery, Queue, QueueUnavailable, Receipt, Submission
 
 log = structlog.get_logger(__name__)
 
 BODY_SECONDS = 8.0
 """GitHub gives up after ten seconds; the commit needs some of them."""
-INLINE_PARSE_BYTES = 64 * 1024
-"""A body up to this size is parsed in less time than a change of threads takes to pay off."""
+HEAD_SECONDS = 10
+LINGER_SECONDS = 2.0
+RETRY_SECONDS = 10
+CONNECTIONS = 800
+"""With the spare ones, below the 1,024 open files that a process usually may have."""
 
 
 def create_app(
@@ -39,17 +44,20 @@ def create_app(
     audience: Audience,
     checks: Mapping[str, Callable[[], Check]],
     body_seconds: float = BODY_SECONDS,
+    budget: BodyBudget | None = None,
 ) -> FastAPI:
     """The web application: ``POST /webhook``, ``GET /healthz`` (live) and ``GET /readyz`` (every check passes).
 
+    Anybody may ask ``/readyz``, so it gives no reasons: those are in the log.
     ``secrets``: the webhook's secret; several while it is being replaced. The caller starts and stops ``queue``.
+    ``budget``: what all large bodies together may hold (by default ``BUDGET_BYTES``); a body beyond is answered 503.
     """
     if not any(secrets):
         raise ValueError("The server needs a webhook secret: without one anybody could start jobs.")
     app = FastAPI(title="Forgehand", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     readiness = Readiness(checks)
 
-    webhook = _Webhook(queue, secrets, audience, body_seconds)
+    webhook = _Webhook(queue, secrets, audience, body_seconds, budget or BodyBudget())
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"ok": True})
@@ -57,7 +65,7 @@ def create_app(
     async def readyz(_: Request) -> Response:
         findings = await readiness.report()
         ready = all(finding.ok for finding in findings.values())
-        checked = {name: asdict(finding) for name, finding in findings.items()}
+        checked = {name: {"ok": finding.ok, "seconds": finding.seconds} for name, finding in findings.items()}
         return JSONResponse({"ok": ready, "checks": checked}, status_code=200 if ready else 503)
 
     # Plain routes: FastAPI's own would read the body before it can be measured.
@@ -67,8 +75,19 @@ def create_app(
     return app
 
 
-def make_server(app: FastAPI, *, host: str, port: int, drain_seconds: int = 10) -> uvicorn.Server:
+def make_server(
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    drain_seconds: int = 10,
+    head_seconds: int = HEAD_SECONDS,
+    connections: int = CONNECTIONS,
+) -> uvicorn.Server:
     """A uvicorn server for ``app``. It logs through structlog alone, and says nothing about itself in headers.
+
+    A connection is closed after ``head_seconds`` without a complete request head. From ``connections`` open ones on,
+    requests are answered 503.
 
     Its ``run`` returns after SIGTERM or SIGINT, so that the caller can stop the queue.
     """
@@ -76,13 +95,15 @@ def make_server(app: FastAPI, *, host: str, port: int, drain_seconds: int = 10) 
         app,
         host=host,
         port=port,
-        http="h11",
+        http=HeadDeadlineProtocol,
+        ws="none",
         h11_max_incomplete_event_size=64 * 1024,
         server_header=False,
         access_log=False,
         log_config=None,
         lifespan="off",
-        timeout_keep_alive=30,
+        timeout_keep_alive=head_seconds,
+        limit_concurrency=connections,
         timeout_graceful_shutdown=drain_seconds,
         backlog=1024,
     )
@@ -106,32 +127,50 @@ class _Server(uvicorn.Server):
 
 
 class _Webhook:
-    """The way of one POST: size and time, signature, shape, decision, record."""
+    """The way of one POST: signature's form, size and time, signature, shape, decision, record."""
 
-    def __init__(self, queue: Queue, secrets: Sequence[str], audience: Audience, body_seconds: float) -> None:
+    def __init__(
+        self, queue: Queue, secrets: Sequence[str], audience: Audience, body_seconds: float, budget: BodyBudget
+    ) -> None:
         self._queue = queue
         self._receipts = Receipts(queue.submit_all)
         self._secrets = [secret for secret in secrets if secret]
         self._audience = audience
         self._body_seconds = body_seconds
+        self._budget = budget
 
     async def receive(self, request: Request) -> Response:
+        with self._budget.share() as share:
+            event = await self._read(request, share)
+        return event if isinstance(event, Response) else await self._record(event)
+
+    async def _read(self, request: Request, share: BodyShare) -> Event | Response:
         received_at = datetime.now(UTC)
+        signature = _raw_header(request, b"x-hub-signature-256")
+        refused = check_signature(signature) or check_headers(request.headers)
+        if refused:
+            return _refuse(refused, unread=True)
         try:
             async with asyncio.timeout(self._body_seconds):
-                body = await _read_body(request)
+                body = await read_body(request, share)
         except TimeoutError:
             return _refuse(Refused(408, f"The body did not arrive within {self._body_seconds:g} s."))
         except ClientDisconnect:
-            return Response(status_code=400)
+            return _refuse(Refused(400, "The connection ended before the body did."))
         if isinstance(body, Refused):
-            return _refuse(body)
-        if not verify(body, _raw_header(request, b"x-hub-signature-256"), self._secrets):
-            return _refuse(Refused(401, "X-Hub-Signature-256 does not sign the body with the webhook's secret."))
-        event = check_headers(request.headers) or await _parse(request.headers, body, received_at)
-        if isinstance(event, Refused):
-            return _refuse(event)
-        return await self._record(event)
+            return _refuse(body, unread=True)
+        if len(body) <= SMALL_BODY_BYTES:
+            event = self._trust(request.headers, body, signature, received_at)
+        else:
+            event = await asyncio.to_thread(self._trust, request.headers, body, signature, received_at)
+        return _refuse(event) if isinstance(event, Refused) else event
+
+    def _trust(
+        self, headers: Mapping[str, str], body: bytes, signature: bytes, received_at: datetime
+    ) -> Event | Refused:
+        if not verify(body, signature, self._secrets):
+            return Refused(401, "X-Hub-Signature-256 does not sign the body with the webhook's secret.")
+        return parse_event(headers, body, received_at)
 
     async def _record(self, event: Event) -> Response:
         decided = dispatch(event, self._audience)
@@ -159,25 +198,6 @@ def _raw_header(request: Request, name: bytes) -> bytes:
     return next((bytes(value) for key, value in request.scope["headers"] if key == name), b"")
 
 
-async def _read_body(request: Request) -> bytes | Refused:
-    too_large = Refused(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        return too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > MAX_BODY_BYTES:
-            return too_large
-        body += chunk
-    return bytes(body)
-
-
-async def _parse(headers: Mapping[str, str], body: bytes, received_at: datetime) -> Event | Refused:
-    if len(body) <= INLINE_PARSE_BYTES:
-        return parse_event(headers, body, received_at)
-    return await asyncio.to_thread(parse_event, headers, body, received_at)
-
-
 def _submission(event: Event, decided: Start | Ignore) -> Submission:
     delivery = _make_delivery(event)
     if isinstance(decided, Start):
@@ -202,7 +222,27 @@ def _answer(receipt: Receipt) -> dict[str, Any]:
     return {"job": receipt.job_id, "decision": receipt.decision, "duplicate": receipt.duplicate}
 
 
-def _refuse(refused: Refused) -> Response:
+class _UnreadRefusal(JSONResponse):
+    """An answer to a body that was not read: said at once, and then the body's bytes are dropped for a moment.
+
+    A close with bytes unread would reset the connection, and its peer might never see the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refuse(refused: Refused, *, unread: bool = False) -> Response:
     log.warning("delivery_refused", status=refused.status, reason=refused.reason)
     # The rest of a body that we will not read must not be taken for the next request.
-    return JSONResponse({"error": refused.reason}, status_code=refused.status, headers={"connection": "close"})
+    headers = {"connection": "close"}
+    if refused.status == 503:
+        headers["retry-after"] = str(RETRY_SECONDS)
+    answer = _UnreadRefusal if unread else JSONResponse
+    return answer({"error": refused.reason}, status_code=refused.status, headers=headers)

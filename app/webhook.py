@@ -20,6 +20,7 @@ MAX_PARSED_BYTES = 2 * 1024 * 1024
 """No event that we act on comes near: its texts are at most 65,536 characters each."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
@@ -87,6 +88,13 @@ def verify(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
         expected = b"sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
         found |= bool(secret) and hmac.compare_digest(expected, signature)
     return found
+
+
+def check_signature(signature: bytes) -> Refused | None:
+    """Refuse, before there is a body, a raw X-Hub-Signature-256 header that could sign none."""
+    if not _SIGNATURE.fullmatch(signature):
+        return Refused(401, "X-Hub-Signature-256 is missing or malformed: set the webhook's secret on GitHub.")
+    return None
 
 
 def check_headers(headers: Mapping[str, str]) -> Refused | None:

@@ -33,10 +33,10 @@ class Answer:
 
 
 @contextmanager
-def serve(app: FastAPI) -> Iterator[int]:
-    """The port on which ``app`` is served by uvicorn, in a thread."""
+def serve(app: FastAPI, **limits: int) -> Iterator[int]:
+    """The port on which ``app`` is served by uvicorn, in a thread; ``limits`` are ``make_server``'s."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    server = make_server(app, host="127.0.0.1", port=0, drain_seconds=1)
+    server = make_server(app, host="127.0.0.1", port=0, drain_seconds=1, **limits)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
