@@ -33,7 +33,8 @@ class Finding:
 class Readiness:
     """Runs named checks in threads. One that gives no answer in ``deadline`` seconds has failed, and is left to hang.
 
-    Answers are kept for ``keep`` seconds, so that whoever asks often does not load what is checked.
+    Answers are kept for ``keep`` seconds, so that whoever asks often does not load what is checked. A check that turns
+    is logged, with its reason.
     """
 
     def __init__(self, checks: Mapping[str, Callable[[], Check]], *, deadline: float = 3.0, keep: float = 5.0) -> None:
@@ -50,7 +51,8 @@ class Readiness:
             if time.monotonic() - self._asked > self._keep:
                 probes = self._probes.items()
                 found = await asyncio.gather(*(probe.ask(self._deadline) for _, probe in probes))
-                self._findings = dict(zip(self._probes, found, strict=True))
+                before, self._findings = self._findings, dict(zip(self._probes, found, strict=True))
+                _log_turns(before, self._findings)
                 self._asked = time.monotonic()
             return self._findings
 
@@ -90,6 +92,15 @@ class _Probe:
     def _no_answer(self) -> Finding:
         seconds = time.monotonic() - self._started
         return Finding(ok=False, reason=f"No answer for {seconds:.0f} s.", seconds=round(seconds, 3))
+
+
+def _log_turns(before: Mapping[str, Finding], after: Mapping[str, Finding]) -> None:
+    for name, finding in after.items():
+        was_ok = before[name].ok if name in before else True
+        if was_ok and not finding.ok:
+            log.warning("not_ready", check=name, reason=finding.reason)
+        elif finding.ok and not was_ok:
+            log.warning("ready_again", check=name, reason=finding.reason)
 
 
 def _settle(answer: asyncio.Future[Check], check: Check) -> None:

@@ -515,7 +515,7 @@ def test_ready_when_every_check_passes(queue: Queue) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_not_ready_says_what_and_logs_why(queue: Queue) -> None:
-    """One failed check: 503, the others are told too, and reasons are in the log alone; a check with a bug has failed."""
+    """One failed check: 503, the others are told too, reasons are in the log alone; a check with a bug has failed."""
     checks = {
         "database": lambda: Check(ok=True),
         "github": lambda: Check(ok=False, reason="GitHub answers 401: check the App's key."),
