@@ -29,6 +29,12 @@ _PATH = r"[A-Za-z0-9._~/#?=%+,;-]"
 _REFERENCE = r"(?:(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d+|GH-\d+|https?://[^\s<]{1,300}?/(?:issues|pull)/\d+)"
 # What follows a code span could become a mention that it was not before, so it is taken into the span.
 _TAIL = r"(?:@[\w./@-]*)?"
+_TITLE_MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])")
+_TITLE_CLOSING = re.compile(
+    r"((?<![A-Za-z0-9])(?i:close[sd]?|fix(?:e[sd])?|resolve[sd]?)[\s:*_~`(\[\"'>\\-]{1,10})"
+    r"((?:[\w.-]{1,100}/[\w.-]{1,100})?#|GH-|https?:)(\d|//)",
+    re.IGNORECASE,
+)
 _TOKENS = (
     rf"(?P<closing>(?<![A-Za-z0-9])(?i:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?:[\s:*_~(\[\"'>\\-]|&#58;){{1,10}}?)\\{{0,8}}(?P<ref>{_REFERENCE}{_TAIL})",
     r"(?P<tag><(?=\S))(?P<inline>/?(?:sub|br)>)?",
@@ -83,6 +89,15 @@ def clean_line(text: str, secrets: Collection[str] = (), *, hosts: Collection[st
     """:func:`clean_words` in one line, from the first ``limit`` characters of the text."""
     line = " ".join(show_hidden(redact(text, secrets)).split())
     return clean_words(line if len(line) <= limit else line[: limit - 1].rstrip() + "…", hosts=hosts)
+
+
+def clean_title(text: str) -> str:
+    """``text`` as one line of plain text, such as a commit's subject, that closes nothing and mentions nobody.
+
+    Nothing is rendered there that could hide an escape, so a space stands where GitHub expects none.
+    """
+    line = _TITLE_CLOSING.sub(lambda found: f"{found[1]}{found[2]} {found[3]}", " ".join(show_hidden(text).split()))
+    return _TITLE_MENTION.sub("@ ", line)
 
 
 def code_span(text: str) -> str:

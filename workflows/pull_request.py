@@ -12,10 +12,9 @@ from workflows.agent.describe import Category
 from workflows.changelog import ChangelogEntry
 from workflows.evidence import render_evidence, render_warnings
 from workflows.leaks import redact
-from workflows.outbound import HOSTS, MAX_CHARACTERS, clean_line, clean_outbound, clean_words, code_span
+from workflows.outbound import HOSTS, MAX_CHARACTERS, clean_line, clean_outbound, clean_title, clean_words, code_span
 from workflows.templates import Fact, Section, find_template, fit_template, render_sections
 from workflows.types import Actor, Patch, Usage, Verdict
-from workflows.untrusted import show_hidden
 
 __all__ = [
     "PullRequestText",
@@ -44,7 +43,7 @@ _TYPES: dict[Category, str] = {
 }
 # Words that stop continuous integration, and trailers, are the harness's to write.
 _SKIP_CI = re.compile(
-    r"\[((?:skip|no)[ -](?:ci|actions)|ci[ -]skip|actions[ -]skip)\]|\*\*\*(NO_CI)\*\*\*", re.IGNORECASE
+    r"\[((?:skip|no)[\s-](?:ci|actions)|(?:ci|actions)[\s-]skip)\]|\*\*\*(NO_CI)\*\*\*", re.IGNORECASE
 )
 _TRAILER = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)+[ \t]*:|(?:fixes|closes|resolves|refs|see)[ \t]*:", re.IGNORECASE)
 
@@ -116,12 +115,13 @@ def render_title(title: str, *, subjects: Sequence[str] = (), category: Category
 
     ``subjects`` are the repository's last commit subjects.
     """
-    line = " ".join(_SKIP_CI.sub(_parenthesised, show_hidden(title)).split()).rstrip(".") or "Change"
+    line = _without_commands(title).rstrip(".") or "Change"
     telling = [subject for subject in subjects if not subject.startswith("Merge ")]
     conventional = sum(bool(_CONVENTIONAL.match(subject)) for subject in telling)
     if len(telling) >= 3 and conventional * 2 > len(telling) and not _CONVENTIONAL.match(line):
         first = line[0].lower() if line[1:2].islower() or not line[1:2].isalpha() else line[0]
-        line = f"{_TYPES[category]}: {first}{line[1:]}"
+        # With "fix: " before it, a number closes an issue that it did not close alone.
+        line = clean_title(f"{_TYPES[category]}: {first}{line[1:]}")
     if len(line) <= LONGEST_TITLE:
         return line
     cut = line[: LONGEST_TITLE - 1]
@@ -136,14 +136,20 @@ def render_commit_message(
 
     Trailers and words that stop continuous integration in the model's ``body`` are taken out.
     """
+    subject = _without_commands(redact(title, secrets))
     cleaned = clean_words(redact(body, secrets), limit=4_000)
     kept = [line for line in _SKIP_CI.sub(_parenthesised, cleaned).split("\n") if not _TRAILER.match(line.strip())]
-    paragraphs = [_wrapped(paragraph) for paragraph in re.split(r"\n[ \t]*\n", "\n".join(kept)) if paragraph.strip()]
+    # Wrapping can break such a word over two lines, and GitHub's reader may join them again: so again, after it.
+    paragraphs = [
+        _SKIP_CI.sub(_parenthesised, _wrapped(paragraph))
+        for paragraph in re.split(r"\n[ \t]*\n", "\n".join(kept))
+        if paragraph.strip()
+    ]
     trailers = [f"Fixes: #{issue}"] if issue else []
     if requester.id and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}(?:\[bot\])?", requester.login):
         address = f"{requester.id}+{requester.login}@{NOREPLY}"
         trailers.append(f"Co-authored-by: {requester.login} <{address}>")
-    return "\n\n".join([title, *paragraphs, *(["\n".join(trailers)] if trailers else [])]) + "\n"
+    return "\n\n".join([subject, *paragraphs, *(["\n".join(trailers)] if trailers else [])]) + "\n"
 
 
 def branch_name(prefix: str, number: int | None, title: str) -> str:
@@ -255,6 +261,11 @@ def _hosts_in(template: str) -> set[str]:
 
 def _parenthesised(match: re.Match[str]) -> str:
     return f"({match.group(1) or match.group(2)})"
+
+
+def _without_commands(title: str) -> str:
+    """The title in one line that neither closes, mentions nor stops anything."""
+    return _SKIP_CI.sub(_parenthesised, clean_title(title))
 
 
 def _wrapped(paragraph: str) -> str:

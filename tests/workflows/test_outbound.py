@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from workflows.outbound import MARKER, clean_line, clean_outbound, clean_words, code_block, code_span
+from workflows.outbound import MARKER, clean_line, clean_outbound, clean_title, clean_words, code_block, code_span
 
 SECRET = "s3cret-0123456789-value"
 TOKEN = "ghs_" + "a1B2" * 9
@@ -178,6 +178,22 @@ def test_only_the_permitted_closing_line_is_ours() -> None:
     )
     assert clean_outbound("Fixes #12") == "Fixes `#12`"
     assert clean_words("Fixes #12") == "Fixes `#12`"
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("Fixes #99, closes #98: ping @octocat", "Fixes # 99, closes # 98: ping @ octocat"),
+        ("fix: #1 and resolves o/r#2, closed GH-3", "fix: # 1 and resolves o/r# 2, closed GH- 3"),
+        ("Fix https://github.com/o/r/issues/3", "Fix https: //github.com/o/r/issues/3"),
+        ("fixes\n\n`#4`, FIXED:  **#5**", "fixes `# 4`, FIXED: **# 5**"),
+        ("Mail x@y.org, see #12, prefix #1", "Mail x@y.org, see #12, prefix #1"),
+    ],
+)
+def test_a_title_closes_and_mentions_nothing(title: str, plain: str) -> None:
+    """Plain text has no escapes: a space is put in, and nothing else is changed."""
+    assert clean_title(title) == plain
+    assert clean_title(plain) == plain
 
 
 def test_words_cannot_pass_for_our_sections() -> None:

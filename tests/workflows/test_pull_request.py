@@ -436,6 +436,25 @@ def test_the_commit_message() -> None:
     ]
 
 
+def test_titles_and_subjects_do_nothing() -> None:
+    """Neither the title nor the commit's subject closes, mentions or stops anything, whoever wrote it."""
+    title = "Fixes #99, closes #98: ping @octocat [skip\nci]"
+    dead = "Fixes # 99, closes # 98: ping @ octocat (skip ci)"
+    assert render_title(title) == dead
+    assert render_commit_message(title, "", issue=None, requester=ACTOR).startswith(dead + "\n\n")
+    conventional = ["fix: a", "feat: b", "docs: c"]
+    assert render_title("#99 crashes", subjects=conventional, category="Fixed") == "fix: # 99 crashes"
+
+
+@pytest.mark.parametrize("word", ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]"])
+def test_wrapping_makes_no_command(word: str) -> None:
+    """Words that stop continuous integration die wherever the line breaks in them, in the source or by wrapping."""
+    for length in range(55, 75):
+        for written in (word, word.replace(" ", "\n")):
+            message = render_commit_message("T", "x" * length + " " + written, issue=12, requester=ACTOR)
+            assert word not in " ".join(message.split())
+
+
 def test_a_commit_message_names_nobody_it_cannot() -> None:
     """A login that is none makes no trailer; the model's words close and mention nothing."""
     odd = Actor(id=1, login="x>\nSigned-off-by: y")
