@@ -30,6 +30,7 @@ from workflows.survey import Survey, survey_repository
 from workflows.texts import Texts, compose_texts
 from workflows.tracking import TITLES, StageName
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
+from workflows.untrusted import show_hidden
 
 _ISSUE_URL = re.compile(r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/issues/(?P<number>\d+)/?")
 _FAILURES = (BrokenWorld, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)
@@ -47,12 +48,17 @@ class TerminalProgress:
 
     def done(self, stage: StageName, detail: str) -> None:
         """Say what came of a stage."""
-        self._console.print(f"✔ {TITLES[stage]}: {detail}", markup=False, highlight=False)
+        self._console.print(f"✔ {TITLES[stage]}: {_one_line(detail)}", markup=False, highlight=False)
 
     def turn(self, turn: Turn) -> None:
         """Say what the agent did."""
         calls = ", ".join(call.name for call in turn.reply.tool_calls) or "(words)"
-        self._console.print(f"  turn {turn.number}: {calls}", style="dim", markup=False, highlight=False)
+        self._console.print(f"  turn {turn.number}: {_one_line(calls)}", style="dim", markup=False, highlight=False)
+
+
+def _one_line(text: str) -> str:
+    # A terminal obeys control characters, and tools, tests and paths have their names from the model.
+    return " ".join(show_hidden(text).split())
 
 
 @dataclass(frozen=True)
@@ -70,19 +76,21 @@ class _Checkout:
 def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str | None) -> int:
     """Solve the issue in ``text`` on a checkout; leave a branch there and the pull request's text. The exit code."""
     console = Console(stderr=True)
-    composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim", markup=False))
+    composition = Composition(
+        settings, say=lambda line: console.print(f"  {_one_line(line)}", style="dim", markup=False)
+    )
     configure_logging(style=settings.log_format, level="warning", redactor=composition.redactor)
     try:
         checkout = _read_checkout(composition, path.expanduser().resolve(), text=text, base=base)
         solution, seconds = _solve(composition, console, checkout)
-        ending = closing.choose(solution)
+        ending = closing.choose(solution, clean=composition.fix_services.clean)
         if ending is not None:
-            console.print(ending.reason, style="yellow", markup=False)
-            print(ending.text)
+            console.print(_one_line(ending.reason), style="yellow", markup=False)
+            print(show_hidden(ending.text))
             return 1
         return _leave(composition, console, checkout, solution, seconds=seconds)
     except _FAILURES as error:
-        console.print(composition.redactor.redact(str(error)), style="red", markup=False)
+        console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1
     finally:
         composition.close()
@@ -96,17 +104,19 @@ def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
         wanted = "https://github.com/OWNER/NAME/issues/NUMBER" if found is None else "--as LOGIN, who has write access"
         console.print(f"Name the issue and who asks: {wanted} is missing.", style="red", markup=False)
         return 2
-    composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim", markup=False))
+    composition = Composition(
+        settings, say=lambda line: console.print(f"  {_one_line(line)}", style="dim", markup=False)
+    )
     configure_logging(style=settings.log_format, level="info", redactor=composition.redactor)
     try:
         job = _job_of_url(composition, found["name"], int(found["number"]), login)
         outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.fix_services)
     except _FAILURES as error:
-        console.print(composition.redactor.redact(str(error)), style="red", markup=False)
+        console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1
     finally:
         composition.close()
-    print(outcome.url or outcome.reason)
+    print(_one_line(outcome.url or outcome.reason))
     return 0 if outcome.status in ("pull_request", "no_change") else 1
 
 
@@ -200,7 +210,7 @@ def _leave(
         f"The change is on the branch {branch}: git -C {checkout.path} diff {checkout.survey.branch}...{branch}"
     )
     console.print(f"The pull request's text is in {text}")
-    print(f"# {texts.title}\n\n{texts.body}")
+    print(show_hidden(f"# {texts.title}\n\n{texts.body}"))
     return 0
 
 

@@ -11,7 +11,7 @@ import structlog
 from workflows import closing
 from workflows.git import Mirror, Mirrors
 from workflows.git_patience import persist
-from workflows.outbound import clean_outbound
+from workflows.outbound import clean_outbound, clean_words
 from workflows.outcome import Outcome
 from workflows.policy import (
     POLICY_PATH,
@@ -58,6 +58,10 @@ class FixServices:
         """``text`` fit to be sent to GitHub: no secret, no live mention, no image, no command."""
         return clean_outbound(text, self.secrets, hosts=self.hosts)
 
+    def clean(self, text: str) -> str:
+        """The same for words of others, before they stand in a text of ours: nothing in them counts as ours."""
+        return clean_words(text, self.secrets, hosts=self.hosts)
+
 
 class Asked(Noun):
     """The request as it stood when the job began: read once, so that later edits change nothing."""
@@ -83,7 +87,12 @@ def fix_issue(run: Run, job: Job, services: FixServices) -> Outcome:
         return Outcome(status="failed", reason=broken.message)
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _refuse(github, job, asked, services), Outcome)
-    comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
+    try:
+        comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
+    except JobCancelled:
+        # Perhaps within the step, so that the comment is there already.
+        _say(github, job, services.scrub(closing.render_cancelled(None)))
+        raise
     tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
     tracking.done("accept", f"asked by `{job.actor.login}`")
     attempt = _Attempt(run, job, services, github, tracking, asked, asked.issue)
@@ -100,12 +109,10 @@ def answer_bug(job: Job, message: str, services: FixServices) -> None:
     A label that is perhaps not ours is left alone and not answered, unless the job was accepted before it broke.
     """
     github = services.github(job.repository)
-    name = marker(job.id)
     trigger = _may_be_trigger(job, services)
-    if not trigger and not any(name in comment.body for comment in github.fetch_comments(job.number)):
+    if not trigger and not any(marker(job.id) in comment.body for comment in github.fetch_comments(job.number)):
         return
-    text = f"{services.scrub(closing.render_failure(message))}\n\n{name}"
-    github.update_comment(github.find_or_create_comment(job.number, name, text), text)
+    _say(github, job, services.scrub(closing.render_failure(message, clean=services.clean)))
     if trigger and job.trigger:
         github.remove_label(job.number, job.trigger)
 
@@ -129,9 +136,9 @@ class _Attempt:
         try:
             return self._carry_out()
         except BrokenWorld as broken:
-            text = closing.render_failure(broken.message, self.solution)
+            text = closing.render_failure(broken.message, self.solution, clean=self.services.clean)
             self.run.step("give up", lambda: self.tracking.close(text), type(None))
-            return Outcome(status="failed", reason=broken.message)
+            return Outcome(status="failed", reason=broken.message.partition("\n")[0])
 
     def _carry_out(self) -> Outcome:
         stages = Stages(self.run, self.tracking)
@@ -150,7 +157,7 @@ class _Attempt:
             secrets=self.services.secrets,
         )
         self.solution = solution = solve(self.run, stages, self.tracking, assignment)
-        ending = closing.choose(solution)
+        ending = closing.choose(solution, clean=self.services.clean)
         if ending is not None:
             self.run.step("say why", lambda: self.tracking.close(ending.text), type(None))
             return Outcome(status=ending.status, reason=ending.reason, seconds=stages.seconds)
@@ -184,10 +191,10 @@ class _Attempt:
 
         published = stages.step("publish", publish, Published, lambda done: done.url or done.reason)
         if published.pull_request is None:
-            text = closing.render_unpublished(published.reason, solution)
+            text = closing.render_unpublished(published.reason, solution, clean=self.services.clean)
             self.run.step("say why", lambda: self.tracking.close(text), type(None))
             return Outcome(status="rejected", reason=published.reason, seconds=stages.seconds)
-        text = closing.render_success(published, solution)
+        text = closing.render_success(published, solution, clean=self.services.clean)
         self.run.step("close", lambda: self.tracking.close(text), type(None))
         return Outcome(
             status="pull_request",
@@ -221,6 +228,13 @@ class _Attempt:
     def _fetch_into(self, mirror: Mirror) -> None:
         url = self.asked.repository.clone_url
         persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository)
+
+
+def _say(github: GitHub, job: Job, text: str) -> None:
+    """Make ``text`` the tracking comment, whether it is there already or not."""
+    name = marker(job.id)
+    body = f"{text}\n\n{name}"
+    github.update_comment(github.find_or_create_comment(job.number, name, body), body)
 
 
 def _may_be_trigger(job: Job, services: FixServices) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from workflows.outbound import clean_line, code_span
 from workflows.services import BrokenWorld, GitHub
 from workflows.types import Job, PlanItem, Turn
 
@@ -88,7 +89,7 @@ def _render_plan(state: TrackingState) -> list[str]:
     if state.current != "agent":
         return []
     boxes = {"pending": " ", "in_progress": " ", "completed": "x"}
-    lines = [f"  - [{boxes[item.state]}] {item.text}" for item in state.plan]
+    lines = [f"  - [{boxes[item.state]}] {clean_line(item.text)}" for item in state.plan]
     if state.turns:
         lines.append(f"  - turn {state.turns}{', ' + state.activity if state.activity else ''}")
     return lines
@@ -119,7 +120,7 @@ class Tracking:
         if turn.plan is not None:
             self._state.plan = turn.plan
         self._state.turns = turn.number
-        self._state.activity = ", ".join(f"`{call.name}`" for call in turn.reply.tool_calls[:3])
+        self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
         if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
             self._edit()
 
