@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -39,7 +40,8 @@ class EngineDoor:
         self._listener = None
         with self._lock:
             for line in self._lines:
-                line.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -47,18 +49,25 @@ class EngineDoor:
                 outer, _ = listener.accept()
             except OSError:
                 return
-            inner = socket.socket(socket.AF_UNIX)
+            threading.Thread(target=self._carry, args=(outer,), daemon=True).start()
+
+    def _carry(self, outer: socket.socket) -> None:
+        with outer, socket.socket(socket.AF_UNIX) as inner:
             inner.connect(self._engine)
             with self._lock:
                 self._lines |= {outer, inner}
-            for source, target in ((outer, inner), (inner, outer)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+            back = threading.Thread(target=_pass, args=(inner, outer), daemon=True)
+            back.start()
+            _pass(outer, inner)
+            back.join()
+            with self._lock:
+                self._lines -= {outer, inner}
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
-        try:
-            while chunk := source.recv(65_536):
-                target.sendall(chunk)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-        # Half-closed lines must stay: an attached container's end of input is not its end of output.
+
+def _pass(source: socket.socket, target: socket.socket) -> None:
+    """Everything until the end; the other direction goes on: the end of an input is not the end of its output."""
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65_536):
+            target.sendall(chunk)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

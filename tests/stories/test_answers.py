@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from app.localhub.edge import Exchange
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import FIX, ISSUE, NOTE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn, write
 
@@ -238,12 +239,54 @@ def test_an_issue_closed_while_the_job_runs(ground: Ground) -> None:
     number = world.ask(ISSUE, repository=repository)
     world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
     assert len(world.containers(ground.engine)) == 1
+    assert world.comments(number, repository)[0].startswith("Working on it: work on the change.")
     world.hub.add_label(repository, number, "qwen", "alice")
     world.hub.wait_for_deliveries()
     world.hub.close_issue(repository, number, "alice")
-    world.wait_until(lambda: "Cancelled" in world.comments(number, repository)[0], 30, "the comment to say so")
+    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
     told = ground.told(repository, number, jobs=2)
 
     assert told.answer.startswith("Cancelled: nothing was published.")
     assert told.state == "cancelled"
     assert_nothing_published(told)
+
+
+def test_an_issue_closed_while_the_job_is_accepted(ground: Ground) -> None:
+    """Closing the issue while the first comment is written leaves no comment that says it is being worked on."""
+    world, queue = ground.world, ground.inside.queue
+    repository = world.create_repository("closed-early", UNTESTED)
+    number = world.hub.create_issue(repository, "alice", "add is wrong").number
+
+    def close(exchange: Exchange) -> None:
+        if exchange.path == f"/repos/{repository}/issues/1/reactions":
+            world.hub.close_issue(repository, number, "alice")
+            world.wait_until(lambda: queue.jobs(limit=1)[0].state == "cancelled", 10, "the job to be cancelled")
+
+    world.hub.observe(close)
+    world.hub.add_label(repository, number, "qwen", "alice")
+    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    told = ground.told(repository, number)
+
+    assert told.answer.startswith("Cancelled: nothing was published.")
+    assert told.state == "cancelled"
+    assert_nothing_published(told)
+
+
+def test_an_issue_closed_while_the_job_publishes(ground: Ground) -> None:
+    """When the pull request was open before the job heard of the closing, the last word says so."""
+    world, queue = ground.world, ground.inside.queue
+    ground.play(*NOTED)
+    repository = world.create_repository("closed-late", UNTESTED)
+
+    def close(exchange: Exchange) -> None:
+        if (exchange.method, exchange.path) == ("POST", f"/repos/{repository}/pulls"):
+            world.hub.close_issue(repository, number, "alice")
+            world.wait_until(lambda: queue.jobs(limit=1)[0].state == "cancelled", 10, "the job to be cancelled")
+
+    world.hub.observe(close)
+    number = world.ask(ISSUE, repository=repository)
+    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    told = ground.told(repository, number)
+
+    assert told.answer.startswith("Cancelled, when draft pull request #2 was open already.")
+    assert [pull.state for pull in told.pulls] == ["open"]

@@ -19,7 +19,7 @@ from app.localhub.records import Delivery
 from tests.app.served import Answer, request, sign
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.engine_door import EngineDoor
-from tests.stories.scripts import ISSUE, NOTE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn
+from tests.stories.scripts import ISSUE, NOTE, NOTED, UNTESTED, call, finish, turn
 from tests.stories.world import SECRET
 from workflows.services import Model
 from workflows.types import Reply
@@ -51,19 +51,22 @@ def mended(ground: Ground) -> Iterator[None]:
     ground.world.hub.faults.clear()
 
 
-def post(ground: Ground, body: bytes, *, secret: str = SECRET, event: str = "issues") -> Answer:
-    headers = {
+def headers_for(body: bytes, event: str = "issues") -> dict[str, str]:
+    return {
         "Content-Type": "application/json",
         "X-GitHub-Event": event,
         "X-GitHub-Delivery": str(uuid.uuid4()),
-        "X-Hub-Signature-256": sign(body, secret),
+        "X-Hub-Signature-256": sign(body, SECRET),
     }
-    return request(ground.world.port, "POST", "/webhook", body, headers)
+
+
+def post(ground: Ground, body: bytes, *, event: str = "issues") -> Answer:
+    return request(ground.world.port, "POST", "/webhook", body, headers_for(body, event))
 
 
 def last_refusal(ground: Ground) -> tuple[int, str]:
-    line = ground.world.events("delivery_refused")[-1]
-    return line["status"], line["reason"]
+    lines = ground.world.events("delivery_refused") or [{"status": 0, "reason": ""}]
+    return lines[-1]["status"], lines[-1]["reason"]
 
 
 def labelled(ground: Ground) -> Delivery:
@@ -96,21 +99,17 @@ def test_wrong_secret(ground: Ground) -> None:
 def test_truncated_body(ground: Ground) -> None:
     """A body that breaks off is no delivery: whether the connection ends or the signature does not fit."""
     body = json.dumps({"action": "labeled"}).encode()
-    with socket.create_connection(("127.0.0.1", ground.world.port)) as line:
-        head = f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        line.sendall(head.encode() + body[:-5])
-        line.shutdown(socket.SHUT_WR)
-        line.recv(1000)
     half = body[:-5]
-    headers = {
-        "Content-Type": "application/json",
-        "X-GitHub-Event": "issues",
-        "X-GitHub-Delivery": str(uuid.uuid4()),
-        "X-Hub-Signature-256": sign(body, SECRET),
-    }
-    assert request(ground.world.port, "POST", "/webhook", half, headers).status == 401
-    signed = post(ground, half)
-    assert signed.status == 400
+    with socket.create_connection(("127.0.0.1", ground.world.port)) as line:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in headers_for(body).items())
+        head = f"POST /webhook HTTP/1.1\r\nHost: forgehand\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        line.sendall(head.encode() + half)
+        line.shutdown(socket.SHUT_WR)
+        ground.world.wait_until(
+            lambda: last_refusal(ground) == (400, "The connection ended before the body did."), 10, "a line in the log"
+        )
+    assert request(ground.world.port, "POST", "/webhook", half, headers_for(body)).status == 401
+    assert post(ground, half).status == 400
     assert last_refusal(ground)[1].startswith("The body is not JSON that GitHub would send: ")
 
 
@@ -206,17 +205,24 @@ def test_a_model_that_fails(ground: Ground, fault: dict[str, object], words: str
     assert AGAIN in told.answer
     assert told.writes == ACCEPTED
 
+
+def test_asking_again_after_a_failure(ground: Ground) -> None:
+    """The label that a failed job took off starts another one, which has a comment of its own."""
+    told = ground.run("again", UNTESTED, turn(NOTE, faults=[{"status": 401, "times": -1}]))
     ground.play(*NOTED)
     ground.world.hub.add_label(told.repository, told.number, "qwen", "alice")
     again = ground.told(told.repository, told.number, jobs=2)
-    assert again.outcome.status == "pull_request", again.outcome
-    assert len(again.comments) == 2
+
+    assert (told.outcome.status, again.outcome.status) == ("failed", "pull_request")
+    assert again.comments[0] == told.comments[0]
+    assert again.comments[1].startswith("Done: draft pull request #2")
+    assert again.writes == [*ACCEPTED, *PUBLISHED]
 
 
 def test_a_model_that_fails_after_the_change(ground: Ground) -> None:
     """When the model goes away after it changed something, the work is verified and published, with that fact."""
     away = [{"status": 503, "times": -1}]
-    told = ground.run("model-gone", WRONG, turn(RIGHT, call("run_tests")), turn(finish(), faults=away))
+    told = ground.run("model-gone", UNTESTED, turn(NOTE), turn(finish(), faults=away))
 
     assert told.outcome.status == "pull_request", told.outcome
     assert told.writes == PUBLISHED
@@ -309,22 +315,24 @@ def test_a_token_that_git_is_the_first_to_miss(ground: Ground, moment: str) -> N
     assert told.writes == PUBLISHED
 
 
-@pytest.mark.parametrize(
-    "path", ["issues/\\d+/comments$", "/pulls$", "/check-runs$", "reactions$", "git-receive-pack$"]
-)
 @pytest.mark.parametrize("after", [True, False], ids=["written", "not-written"])
-def test_github_answers_502(ground: Ground, path: str, after: bool) -> None:
-    """A 502 is found out about, whether the write happened or not: there is exactly one of everything."""
-    fault = ground.world.hub.faults.add(Fault("status", method="POST", path=path, after_write=after))
-    told = ground.run(f"fault-{abs(hash((path, after)))}", UNTESTED, *NOTED)
+def test_github_answers_502(ground: Ground, after: bool) -> None:
+    """A 502 to any write is found out about, whether the write happened or not: there is exactly one of everything."""
+    paths = ("reactions$", "issues/\\d+/comments$", "git-receive-pack$", "/pulls$", "/check-runs$")
+    add = ground.world.hub.faults.add
+    faults = [add(Fault("status", method="POST", path=path, after_write=after)) for path in paths]
+    faults.append(add(Fault("status", method="DELETE", path="/labels/", after_write=after)))
+    told = ground.run(f"fault-{after}".lower(), UNTESTED, *NOTED)
 
-    assert fault.struck == 1
+    assert [fault.struck for fault in faults] == [1] * 6
     assert told.outcome.status == "pull_request", told.outcome
-    assert len(told.comments) == 1
-    assert len(told.pulls) == 1
+    assert (len(told.comments), len(told.pulls)) == (1, 1)
     assert len(ground.world.hub.check_runs(told.repository)) == 1
-    assert [line for line in told.writes if "reactions" not in line] == PUBLISHED[1:]
     assert told.branches.keys() == {"main", "qwen/issue-1-add-is-wrong"}
+    issue = ground.world.hub.issue(told.repository, told.number)
+    assert [reaction.content for reaction in issue.reactions] == ["eyes"]
+    # GitHub itself makes a reaction that is there already no second one.
+    assert told.writes == ([ACCEPTED[0], *PUBLISHED] if after else PUBLISHED)
 
 
 def test_the_tracking_comment_is_deleted(ground: Ground) -> None:
