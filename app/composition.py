@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import docker
@@ -62,6 +63,16 @@ class Composition:
         return found
 
     @cached_property
+    def data_dir(self) -> Path:
+        """The data folder, there and closed to the host's other users: in it are private code and the proxy's sockets.
+
+        Containers get at what is mounted from it all the same, because the engine mounts as root.
+        """
+        folder = self.settings.data_dir
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    @cached_property
     def engine(self) -> docker.DockerClient:
         """The Docker engine that answers. Raises EngineMissing with what to do."""
         client = find_engine(self.environment)
@@ -80,7 +91,7 @@ class Composition:
     @cached_property
     def workshop(self) -> Workshop:
         """Images, snapshots and sandboxes."""
-        folder = self.settings.data_dir / "egress"
+        folder = self.data_dir / "egress"
         snapshots = Snapshots(
             self.engine,
             self.sandboxes,
@@ -120,7 +131,7 @@ class Composition:
             return
         raise ImageUnavailable(
             f"This installation does not allow the policy's image {reference.name}. Take `image:` out of the policy, "
-            f"or ask the operator to add the image to FORGEHAND_ALLOWED_IMAGES."
+            "or ask the operator to add the image to FORGEHAND_ALLOWED_IMAGES."
         )
 
     @cached_property
@@ -136,7 +147,7 @@ class Composition:
     @cached_property
     def mirrors(self) -> Mirrors:
         """The bare mirrors, in the data folder."""
-        return Mirrors(self.settings.data_dir / "mirrors")
+        return Mirrors(self.data_dir / "mirrors")
 
     @cached_property
     def github(self) -> GitHubApp:
@@ -169,7 +180,7 @@ class Composition:
 
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _ = self.data_dir  # SQLite's file is in it
         queue = Queue(
             self.settings.database,
             worker=worker,
@@ -184,7 +195,7 @@ class Composition:
     def web(self, queue: Queue) -> FastAPI:
         """The web application over a started queue."""
         secrets = [secret.get_secret_value() for secret in self.settings.webhook_secrets]
-        audience = Audience(app_slug=self._slug())
+        audience = Audience(app_slug=self._slug(), installations=frozenset(self.settings.installations))
         return create_app(queue=queue, secrets=secrets, audience=audience, checks=self.checks(queue))
 
     def checks(self, queue: Queue | None = None) -> Mapping[str, Callable[[], Check]]:

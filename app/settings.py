@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -21,6 +21,7 @@ from workflows.policy import BudgetLimits
 
 PREFIX = "FORGEHAND_"
 Commas = Annotated[tuple[str, ...], NoDecode]
+Ids = Annotated[tuple[PositiveInt, ...], NoDecode]
 SecretCommas = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
     github_api_url: str = Field(
         default="https://api.github.com",
         description="GitHub's API. For GitHub Enterprise Server: `https://HOST/api/v3`. https, or http on loopback.",
+    )
+    installations: Ids = Field(
+        default=(),
+        description="The ids of the App's installations that are served, by commas. Empty: all. Set it when the App is "
+        "public, for then anyone can install it and start jobs at your cost.",
     )
     command_prefix: str = Field(
         default="/qwen",
@@ -155,7 +161,7 @@ class Settings(BaseSettings):
         description="Hosts that set-up commands may reach, by commas; `*.example.com` is any host below.",
     )
 
-    @field_validator("webhook_secrets", "allowed_hosts", "allowed_images", mode="before")
+    @field_validator("webhook_secrets", "allowed_hosts", "allowed_images", "installations", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

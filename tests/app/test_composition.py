@@ -39,3 +39,10 @@ def test_an_allowed_image_is_looked_for(compose: Any, settings: dict[str, str]) 
     """What a pattern allows, and what is the operator's own anyway, is found or pulled."""
     with pytest.raises(ImageUnavailable, match="localhost:1/acme/own:1 is not on this engine"):
         compose(**settings).image("localhost:1/acme/own:1")
+
+
+def test_the_data_folder_is_closed_to_others(compose: Any) -> None:
+    """Whichever part comes first, the data folder is for its owner alone."""
+    composition = compose()
+    composition.queue(worker=False)
+    assert composition.settings.data_dir.stat().st_mode & 0o777 == 0o700

@@ -67,6 +67,7 @@ def test_every_secret_stays_out_of_the_text(monkeypatch: pytest.MonkeyPatch) -> 
     ("variable", "value", "says"),
     [
         ("FORGEHAND_APP_ID", "abc", "valid integer"),
+        ("FORGEHAND_INSTALLATIONS", "12,acme", "valid integer"),
         ("FORGEHAND_PORT", "99999", "less than or equal to 65535"),
         ("FORGEHAND_PRIVATE_KEY", "AAAA", "paste the whole file"),
         ("FORGEHAND_PRIVATE_KEY_PATH", "/nowhere/key.pem", "correct the path"),
@@ -172,3 +173,12 @@ def test_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_data_dir({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/forgehand")
     assert default_data_dir({}) == Path.cwd() / ".forgehand"
     assert read(monkeypatch, FORGEHAND_DATA_DIR="state").data_dir == Path.cwd() / "state"
+
+
+def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images and installations are lists by commas, spaces or not."""
+    settings = read(
+        monkeypatch, FORGEHAND_ALLOWED_IMAGES="python:3.*, ghcr.io/acme/*", FORGEHAND_INSTALLATIONS="12, 13,"
+    )
+    assert settings.allowed_images == ("python:3.*", "ghcr.io/acme/*")
+    assert settings.installations == (12, 13)

@@ -66,7 +66,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     git("add", "--all")
     git("commit", "--quiet", "--message", "Second")
     git("clone", "--quiet", "--bare", str(source), str(bare))
-    folder.chmod(0o755)
+    folder.chmod(0o700)  # as the data folder is
     return Mirror(bare, git("rev-parse", "HEAD"))
 
 

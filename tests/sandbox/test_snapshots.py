@@ -76,7 +76,7 @@ def bench(engine: docker.DockerClient, sandbox_image: str) -> Iterator[Bench]:
     owner = f"test-{uuid.uuid4().hex[:8]}"
     with TemporaryDirectory(prefix="fh-") as name:
         folder = Path(name)
-        folder.chmod(0o755)
+        folder.chmod(0o700)  # as the data folder is
         work = folder / "work"
         (work / "sub").mkdir(parents=True)
         git(work, "init", "-q")
