@@ -76,7 +76,7 @@ def render_warnings(
     if verdict.broken:
         said.append(f"{len(verdict.broken)} tests that passed before do not pass now: {_spans(verdict.broken)}.")
     if protected:
-        said.append(f"Protected files are changed: {_spans(protected)}.")
+        said.append(f"Read these first, they decide what is installed, built or run: {_spans(protected)}.")
     if setup_failed:
         said.append(f"The set-up failed: {clean_line(setup_failed)}")
     if blocked_hosts:

@@ -10,10 +10,10 @@ from functools import lru_cache
 # makes a clone fetch from elsewhere.
 ALWAYS_PROTECTED = (".github/workflows/**", ".github/qwen.yml", ".gitmodules", "**/.gitmodules", "**/.git/**")
 DEFAULT_PROTECTED = (
-    ".github/actions/**",
-    ".github/dependabot.y*ml",
+    ".github/**",
     "**/CODEOWNERS",
-    ".gitattributes",
+    "**/.gitattributes",
+    "action.y*ml",
     ".githooks/**",
     ".husky/**",
     "lefthook.y*ml",
@@ -29,12 +29,24 @@ DEFAULT_PROTECTED = (
     ".devcontainer.json",
     ".vscode/**",
     "**/AGENTS.md",
+    "**/AGENT.md",
     "**/CLAUDE.md",
+    "**/GEMINI.md",
     "**/QWEN.md",
-    ".github/copilot-instructions.md",
-    ".claude/**",
-    ".cursor/**",
+    "**/.mcp.json",
+    "**/.claude/**",
+    "**/.cursor/**",
+    ".cursorrules",
+    ".windsurfrules",
+    ".windsurf/**",
+    ".clinerules",
+    ".gemini/**",
     ".qwen/**",
+    "**/.npmrc",
+    "**/.yarnrc.yml",
+    "**/pip.conf",
+    "**/.cargo/config",
+    "**/.cargo/config.toml",
 )
 
 
@@ -45,12 +57,17 @@ def protecting_pattern(path: str, extra: Sequence[str] = ()) -> str | None:
     it does not on every file system that the repository will be checked out on.
     """
     for pattern in ALWAYS_PROTECTED:
-        if _matches(path, pattern):
+        if matches_pattern(path, pattern):
             return pattern
     for pattern in reversed((*DEFAULT_PROTECTED, *extra)):
-        if _matches(path, pattern.removeprefix("!")):
+        if matches_pattern(path, pattern.removeprefix("!")):
             return None if pattern.startswith("!") else pattern
     return None
+
+
+def matches_pattern(path: str, glob: str) -> bool:
+    """Whether a glob with ``**``, as in .gitignore, names a path or a folder above it, in any letter case."""
+    return _pattern(glob).fullmatch(path) is not None
 
 
 @lru_cache(maxsize=512)
@@ -60,7 +77,3 @@ def _pattern(glob: str) -> re.Pattern[str]:
     body = "".join(regex.get(part, re.escape(part)) for part in parts)
     # A folder's name protects what is in it, whether or not it ends with a slash.
     return re.compile(body.removesuffix("/") + r"(?:/.*)?", re.IGNORECASE | re.DOTALL)
-
-
-def _matches(path: str, glob: str) -> bool:
-    return _pattern(glob).fullmatch(path) is not None

@@ -9,6 +9,7 @@ from workflows.evidence import render_evidence, render_verdict_line
 from workflows.leaks import redact
 from workflows.outbound import HOSTS, clean_outbound
 from workflows.pull_request import PullRequestText, render_body, render_commit_message, render_title
+from workflows.sensitive import sensitive_paths
 from workflows.solve import Solution
 from workflows.survey import Survey
 from workflows.types import Issue, Job
@@ -64,6 +65,7 @@ def compose_texts(
         setup_commands=solution.setup.commands,
         setup_failed=solution.setup.failed,
         blocked_hosts=solution.setup.blocked_hosts,
+        protected=sensitive_paths(described.patch),
         hidden=clean_inbound(f"{issue.title}\n{issue.body}").hidden,
         author=description.written_by,
         unfinished=solution.unfinished,
