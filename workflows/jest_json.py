@@ -6,11 +6,10 @@ import json
 import re
 from typing import Any, Literal
 
-from workflows.junit import clean_id, number_duplicates
+from workflows.junit import MAX_BYTES, MAX_CASES, clean_id, number_duplicates
 from workflows.project import table
 from workflows.types import TestCase
 
-MAX_BYTES = 30_000_000
 MAX_MESSAGE = 1_000
 # A file that cannot be loaded has its path twice in its id.
 MAX_PATH = 140
@@ -46,6 +45,8 @@ def parse_jest(data: bytes, *, root: str = "") -> tuple[TestCase, ...] | None:
             message = str(file.get("message", ""))[:MAX_MESSAGE]
             found = [TestCase(id=f"{path}::{path}", outcome="error", message=_clean(message))]
         cases += found
+        if len(cases) > MAX_CASES:
+            break
     return number_duplicates(cases)
 
 

@@ -15,11 +15,14 @@ from defusedxml.ElementTree import iterparse
 from workflows.types import TestCase
 from workflows.untrusted import show_hidden
 
-MAX_BYTES = 30_000_000
-MAX_EVENTS = 1_000_000
+MAX_BYTES = 10_000_000
+# A parser that returns more of them has stopped early: the caller must not take them for all.
+MAX_CASES = 20_000
+MAX_EVENTS = 400_000
 MAX_DEPTH = 64
 MAX_MESSAGE = 1_000
 MAX_ID = 300
+LONGEST_NAME = 1_000
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
 # Surefire's flakyFailure and rerunFailure stand beside a test that passed in the end, or beside its failure.
@@ -27,7 +30,10 @@ _OUTCOMES: dict[str, Outcome] = {"failure": "failed", "error": "error", "skipped
 
 
 def parse_junit(data: bytes) -> tuple[TestCase, ...] | None:
-    """The test cases of one report in its order; None when it is hostile, broken, too large or something else."""
+    """The test cases of one report in its order; None when it is hostile, broken, too large or something else.
+
+    It reads no further than one case above :data:`MAX_CASES`.
+    """
     if len(data) > MAX_BYTES:
         return None
     try:
@@ -57,6 +63,8 @@ def clean_id(text: str, limit: int = MAX_ID) -> str:
     A long one ends with a digest of the whole, so that ids with the same beginning stay apart in every run.
     """
     # Names are the tested code's words, and they are put into sentences of ours.
+    if len(text) > LONGEST_NAME:
+        text = text[:LONGEST_NAME] + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     line = " ".join(show_hidden(text).split())
     if len(line) <= limit:
         return line
@@ -64,10 +72,17 @@ def clean_id(text: str, limit: int = MAX_ID) -> str:
     return f"{line[: limit - len(digest) - 1]}…{digest}"
 
 
+class _Pieces(io.BytesIO):
+    """Large pieces for the parser, which begins an unfinished attribute anew with each."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(None if size is None or size < 0 else max(size, 1 << 21))
+
+
 def _cases(data: bytes) -> list[TestCase] | None:
     cases: list[TestCase] = []
     open_elements: list[Element] = []
-    for number, (event, element) in enumerate(iterparse(io.BytesIO(data), events=("start", "end"), forbid_dtd=True)):
+    for number, (event, element) in enumerate(iterparse(_Pieces(data), events=("start", "end"), forbid_dtd=True)):
         if number > MAX_EVENTS:
             return None
         if event == "start":
@@ -80,9 +95,12 @@ def _cases(data: bytes) -> list[TestCase] | None:
         open_elements.pop()
         if _name(element) == "testcase":
             cases.append(_case(element, [_title(suite) for suite in open_elements]))
+            if len(cases) > MAX_CASES:
+                return cases
         if open_elements and not any(_name(parent) == "testcase" for parent in open_elements):
-            # What has been read is let go, so that a large report does not become a large tree.
-            open_elements[-1].remove(element)
+            # What has been read is let go, so that a large report does not become a large tree. Taking it out of its
+            # parent would move all that follow it.
+            element.clear()
     return cases
 
 
@@ -126,7 +144,8 @@ def _seconds(text: str | None) -> float:
 
 
 def _title(element: Element) -> str:
-    return (element.get("name") or "") if _name(element) == "testsuite" else ""
+    # Each of a suite's cases repeats it.
+    return (element.get("name") or "")[:MAX_ID] if _name(element) == "testsuite" else ""
 
 
 def _name(element: Element) -> str:

@@ -10,13 +10,13 @@ from importlib import resources
 
 from sandbox.container import Sandbox
 from workflows.jest_json import parse_jest
-from workflows.junit import number_duplicates, parse_junit
+from workflows.junit import MAX_CASES, number_duplicates, parse_junit
 from workflows.runners import Runner
 from workflows.types import TestCase
 
 MAX_REPORTS = 300
-MAX_REPORT_BYTES = 30_000_000
-MAX_TOTAL_BYTES = 60_000_000
+MAX_TOTAL_BYTES = 10_000_000
+MAX_MESSAGES = 200
 
 PREFIX = "/tmp/forgehand-tests-"  # noqa: S108 - inside the sandbox
 
@@ -73,10 +73,19 @@ def prepare_reports(sandbox: Sandbox, folder: str, runner: Runner) -> None:
     sandbox.execute(script, timeout=60)
 
 
-def read_reports(sandbox: Sandbox, folder: str) -> tuple[TestCase, ...] | None:
-    """The test cases of all reports that were written since ``folder`` was made; None when there is none to read.
+@dataclass(frozen=True)
+class Reports:
+    """What a run reported: its test cases, or None without a report; ``note`` says why a report was not used."""
 
-    Surefire and Gradle write theirs into the build folders. Raises SandboxUnavailable.
+    cases: tuple[TestCase, ...] | None = None
+    note: str = ""
+
+
+def read_reports(sandbox: Sandbox, folder: str) -> Reports:
+    """The test cases of all reports that were written since ``folder`` was made; at most 20,000 from at most 10 MB.
+
+    Beyond that none count, because a part would look like all. The first 200 failures keep their messages. Surefire
+    and Gradle write theirs into the build folders. Raises SandboxUnavailable.
     """
     where = r"\( -path '*/surefire-reports/TEST-*.xml' -o -path '*/build/test-results/*/TEST-*.xml' \)"
     listing = sandbox.execute(
@@ -88,14 +97,29 @@ def read_reports(sandbox: Sandbox, folder: str) -> tuple[TestCase, ...] | None:
     found: list[TestCase] = []
     reports, size = 0, 0
     for path in paths[:MAX_REPORTS]:
-        data = sandbox.read_bytes(path, limit=MAX_REPORT_BYTES)
+        data = sandbox.read_bytes(path, limit=MAX_TOTAL_BYTES)
         if data is None or (size := size + len(data)) > MAX_TOTAL_BYTES:
-            continue
+            return _unused(f"they are larger than {MAX_TOTAL_BYTES // 1_000_000} MB, or could not be read")
         cases = parse_jest(data, root=root) if path.endswith(".json") else parse_junit(data)
         if cases is not None:
             reports += 1
             found += cases
-    return number_duplicates(found) if reports else None
+        if len(found) > MAX_CASES:
+            return _unused(f"they name more than {MAX_CASES:,} tests")
+    return Reports(_with_few_messages(number_duplicates(found)) if reports else None)
+
+
+def _unused(why: str) -> Reports:
+    return Reports(note=f"Forgehand did not use the test reports of this run: {why}.")
+
+
+def _with_few_messages(cases: tuple[TestCase, ...]) -> tuple[TestCase, ...]:
+    kept, left = [], MAX_MESSAGES
+    for case in cases:
+        left -= case.outcome in ("failed", "error")
+        talks = left >= 0 or not case.message
+        kept.append(case if talks else case.model_copy(update={"message": ""}))
+    return tuple(kept)
 
 
 def option_refused(output: str) -> bool:

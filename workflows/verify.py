@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from sandbox.container import ExecResult, Sandbox
 from workflows.comparison import Comparison
-from workflows.reports import PREFIX, option_refused, prepare_reports, read_reports, ways
+from workflows.reports import PREFIX, Reports, option_refused, prepare_reports, read_reports, ways
 from workflows.runners import Runner
-from workflows.types import Patch, TestCase, TestRun, Verdict
+from workflows.types import Patch, TestRun, Verdict
 
 LOG_LIMIT = 400_000
 TAIL = 8_000
@@ -27,7 +27,7 @@ def run_tests(sandbox: Sandbox, command: str, *, runner: Runner = "other", timeo
     """
     folder = PREFIX + secrets.token_hex(4)
     prepare_reports(sandbox, folder, runner)
-    cases: tuple[TestCase, ...] | None = None
+    reports = Reports()
     for way in ways(command, runner, folder):
         result = sandbox.execute(
             f'export FORGEHAND_ROOT="$PWD"\n{command}{way.arguments}',
@@ -35,10 +35,11 @@ def run_tests(sandbox: Sandbox, command: str, *, runner: Runner = "other", timeo
             environment=way.environment,
             output_limit=LOG_LIMIT,
         )
-        cases = read_reports(sandbox, folder) if result.exit_code is not None else None
-        if cases is not None or result.ok or result.timed_out or not option_refused(result.output):
+        reports = read_reports(sandbox, folder) if result.exit_code is not None else Reports()
+        reported = reports.cases is not None or bool(reports.note)
+        if reported or result.ok or result.timed_out or not option_refused(result.output):
             break
-    return _test_run(command, result, cases)
+    return _test_run(command, result, reports)
 
 
 def compare(
@@ -66,7 +67,7 @@ def needs_second_look(verdict: Verdict) -> tuple[str, ...]:
     return verdict.broken or (after.command,)
 
 
-def _test_run(command: str, result: ExecResult, cases: tuple[TestCase, ...] | None) -> TestRun:
+def _test_run(command: str, result: ExecResult, reports: Reports) -> TestRun:
     log = result.output.encode("utf-8", "replace")
     readable = _CONTROL.sub("", log.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n"))
     return TestRun(
@@ -75,7 +76,7 @@ def _test_run(command: str, result: ExecResult, cases: tuple[TestCase, ...] | No
         seconds=result.seconds,
         timed_out=result.timed_out,
         out_of_memory=result.out_of_memory,
-        cases=cases,
-        log_tail=readable[-TAIL:],
+        cases=reports.cases,
+        log_tail="\n".join(part for part in (readable[-TAIL:], reports.note) if part),
         log_sha256=hashlib.sha256(log).hexdigest(),
     )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
+from tests.fakes import FolderSandbox
 from workflows.changelog_files import add_unreleased_entry, scriv_settings, towncrier_settings
 from workflows.comparison import executed_count
 from workflows.detect import detect
+from workflows.junit import parse_junit
 from workflows.plain_text import LONGEST_LINE, MAX_BYTES, fit_to_parse, parse_ini, parse_toml
+from workflows.reports import PREFIX
 from workflows.runners import runner_of
 from workflows.setup_steps import MAX_CHARACTERS, parse_devcontainer
 from workflows.testcode import parse_suite_marks, parse_tests
 from workflows.types import Patch, PatchFile, TestRun
+from workflows.verify import run_tests
 from workflows.weakened import find_weakened
 
 SECONDS = 2.0
@@ -64,10 +70,9 @@ HOSTILE_INI = [
     filled("a ", before="[a]\nb"),
     filled("=", before="[a]\nb"),
 ]
+PARTS = ("a.", '"=".', r'"\"".a."x".', "'\"'.", "a .  ")
 HOSTILE_TOML = [
-    filled("a.", after="a=1"),
-    filled('"=".', after="a=1"),
-    filled(r'"\"".a."x".', after="a=1"),
+    *("".join(f"{(part * 2000)[: 1990 - 1990 % len(part)]}b{number}=1\n" for number in range(100)) for part in PARTS),
     filled("a .  ", before="[", after="a]"),
     filled("a.", before="x = {", after="a=1}"),
     "".join(f"[{'.'.join(['a'] * 15)}.b{number}]\n" for number in range(MAX_BYTES // 40)),
@@ -201,3 +206,51 @@ def test_a_devcontainer_is_read_in_linear_time(text: str) -> None:
     """Strings and comments that never end are looked at once."""
     for before in ("", '"', "{"):
         assert measured(parse_devcontainer, (before + text * MAX_CHARACTERS)[:MAX_CHARACTERS]) < 1
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        b'<testsuite><testcase name="' + b"a" * 8_000_000 + b'"/></testsuite>',
+        b'<testsuite><testcase name="a"><failure message="' + b"&#x202e;" * 1_000_000 + b'"/></testcase></testsuite>',
+        b'<testsuite name="' + b"a" * 4_000_000 + b'">' + b'<testcase name="a" classname="test"/>' * 100_000,
+        b'<testsuite><testcase name="a"' + b" " * 9_000_000 + b"/></testsuite>",
+    ],
+    ids=["name", "message", "suite", "spaces"],
+)
+def test_a_report_is_read_in_linear_time(report: bytes) -> None:
+    """No attribute of a report takes seconds."""
+    assert measured(parse_junit, report) < 2 * SECONDS
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("'<testcase name=\"a\"/>' * 20_001", "more than 20,000 tests"),
+        ("'<!--' + 'x' * 10_000_000 + '-->'", "larger than 10 MB"),
+    ],
+)
+def test_reports_beyond_the_limits_are_not_used(tmp_path: Path, body: str, why: str) -> None:
+    """A part of a report never stands for the whole, and the log says so."""
+    (tmp_path / "base").mkdir()
+    program = f"open(sys.argv[1], 'w').write('<testsuite>' + {body} + '</testsuite>')"
+    (tmp_path / "base" / "t.py").write_text(f"import sys\nprint('5 passed in 1s')\n{program}\n")
+    command = f'{sys.executable} t.py "$(ls -d {PREFIX}*)/a.xml"'
+    run = run_tests(FolderSandbox(tmp_path / "base", tmp_path / "work"), command, timeout=60)
+    assert run.cases is None
+    assert run.log_tail.startswith("5 passed in 1s")
+    assert why in run.log_tail
+    assert executed_count(run) == 5
+
+
+def test_only_the_first_failures_keep_their_words(tmp_path: Path) -> None:
+    """Of twenty thousand failures, all are counted and two hundred are quoted."""
+    (tmp_path / "base").mkdir()
+    body = '<testcase name="a"><failure message="no"/></testcase>'
+    program = f"open(sys.argv[1], 'w').write('<testsuite>' + '{body}' * 20_000 + '</testsuite>')"
+    (tmp_path / "base" / "t.py").write_text(f"import sys\n{program}\n")
+    command = f'{sys.executable} t.py "$(ls -d {PREFIX}*)/a.xml"'
+    run = run_tests(FolderSandbox(tmp_path / "base", tmp_path / "work"), command, timeout=60)
+    assert run.cases is not None
+    assert len(run.cases) == 20_000
+    assert [bool(case.message) for case in run.cases] == [True] * 200 + [False] * 19_800
