@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import sqlalchemy as sa
 
 from app.localhub.records import CheckRun, Comment, Issue, JournalEntry
 from app.localhub.server import read_folder
 from sandbox.container import OWNER_LABEL
-from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, WatchedModel, name_of_call
+from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, WatchedModel
 from tests.faults.nursery import Child, Nursery
-from tests.stories.world import REPOSITORY, World
-from workflows.queue import JobRecord
+from tests.stories.world import World
+from workflows.database import open_engine
+from workflows.queue import JobRecord, Queue
 
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
 POLICY = b"setup: mkdir -p made && echo 1 > made/by-setup\ntest: python -m pytest -q\n"
@@ -53,8 +55,6 @@ class Told:
     comments: tuple[Comment, ...]
     checks: tuple[CheckRun, ...]
     journal: tuple[JournalEntry, ...]
-    calls: tuple[str, ...]
-    """The model's calls in their order."""
     containers: tuple[str, ...]
     files: tuple[str, ...]
     """What lies in the data folder and in the temporary folder."""
@@ -63,10 +63,30 @@ class Told:
         return f"{self.repository}, killed {', '.join(str(kill.moment) for kill in self.kills) or 'never'}"
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A job that was asked for; ``entries`` is how many the journal had before it."""
+
+    repository: str
+    number: int
+    base: str
+    entries: int
+
+
 class Arena(World):
     """The demo's story, in a new repository for every job, so that all jobs must come to the same tree."""
 
-    def __init__(self, folder: Path, *, plan: Plan, nursery: Nursery, engine: docker.DockerClient) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        plan: Plan,
+        nursery: Nursery,
+        engine: docker.DockerClient,
+        strike: Callable[[Arena], bool] | None = None,
+        database: str = "",
+    ) -> None:
+        """``strike`` is done at the plan's moments instead of kill -9; see :class:`Killer` for what it returns."""
         folder.mkdir()
         model = WatchedModel(DEMO / "sessions" / "tally.json")
         model.start()
@@ -76,41 +96,67 @@ class Arena(World):
         self._nursery = nursery
         self._engine = engine
         self.owner = "forgehand-" + hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
-        self.killer = Killer(plan, self.kill)
+        self.database = database or f"sqlite:///{self.data / 'forgehand.sqlite3'}"
+        self.killer = Killer(plan, lambda: (strike or _kill)(self))
         model.killer = self.killer
-        self._calls = model
         self.hub.faults.add(GitHubTrap(self.killer))
         self._docker = DockerWatch(engine, f"{OWNER_LABEL}={self.owner}", self.killer)
+        self._rows = open_engine(self.database, wait_seconds=30, connections=2)
         self._count = 0
 
     def spawn(self, command: str, **settings: str) -> Child:  # type: ignore[override]
-        """As the world does, but from the nursery, and with a temporary folder of its own."""
-        return self._nursery.start(command, self.environment(TMPDIR=str(self.scratch), **settings), self.log)
+        """As the world does, but from the nursery."""
+        return self._nursery.start(command, self.environment(**settings), self.log)
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """As the world's, with this arena's database and temporary folder."""
+        return super().environment(**{"TMPDIR": str(self.scratch), "DATABASE_URL": self.database, **settings})
+
+    @property
+    def process(self) -> Child:
+        """The server that runs now, or ran last."""
+        assert isinstance(self._process, Child)
+        return self._process
+
+    def containers_left(self) -> list[str]:
+        """The containers of this arena's jobs that are there now."""
+        ours = {"label": f"{OWNER_LABEL}={self.owner}"}
+        found = self._engine.containers.list(all=True, filters=ours, ignore_removed=True)
+        return [str(container.name) for container in found]
 
     def stop(self) -> None:
         """End everything."""
         self.killer.disarm()
         self._docker.stop()
         super().stop()
+        self._rows.dispose()
 
     def run(self, *, kills: int = KILLS_A_JOB) -> Told:
         """One job from its label to its end, with that many kills at most."""
+        begun = self.begin(kills=kills)
+        while self._killed_before_the_end():
+            self.process.wait()
+            kills -= 1
+            self._restart(armed=kills > 0)
+        return self.end(begun)
+
+    def begin(self, *, kills: int) -> Begun:
+        """Ask for a job, in a repository of its own."""
         self._count += 1
-        name = self.create_repository(
-            f"job-{self._count}", {**read_folder(DEMO / "repository"), ".github/qwen.yml": POLICY}
-        )
-        base = self.hub.branches(name)["main"]
-        calls, entries = len(self._calls.requests), len(self.hub.journal)
+        files = {**read_folder(DEMO / "repository"), ".github/qwen.yml": POLICY}
+        name = self.create_repository(f"job-{self._count}", files)
+        entries = len(self.hub.journal)
         self.killer.begin()
         if kills:
             self.killer.arm()
-        number = self.ask((DEMO / "issue.md").read_text(), repository=name)
-        while self._killed_before_the_end(self._count):
-            self._process.wait()
-            kills -= 1
-            self._restart(armed=kills > 0)
+        base = self.hub.branches(name)["main"]
+        return Begun(name, self.ask((DEMO / "issue.md").read_text(), repository=name), base, entries)
+
+    def end(self, begun: Begun) -> Told:
+        """What came of a job, once it has ended."""
+        self.wait_until(self.has_ended, 120, "the job's end")
         self.killer.disarm()
-        return self._told(name, number, base, entries, calls)
+        return self._told(begun)
 
     def _restart(self, *, armed: bool) -> None:
         """Start again. The next kill may come before the server answers: it takes up the job first."""
@@ -120,42 +166,52 @@ class Arena(World):
             self.killer.arm()
         self.wait_until(lambda: self.killer.fired.is_set() or self._live(), 60, "`forgehand serve` to answer")
 
-    def _killed_before_the_end(self, jobs: int) -> bool:
-        def waited() -> bool:
-            return self.killer.fired.is_set() or self._ended(jobs)
+    def _killed_before_the_end(self) -> bool:
+        fired = self.killer.fired
+        self.wait_until(lambda: fired.is_set() or self.has_ended(), 120, "the next kill, or the job's end")
+        return fired.is_set()
 
-        self.wait_until(waited, 120, "the next kill, or the job's end")
-        return self.killer.fired.is_set()
+    def has_ended(self) -> bool:
+        """Whether all jobs have ended; looked up without a Queue, which would do some of the server's work."""
+        table = "workflow_status" if self.database.startswith("sqlite") else "dbos.workflow_status"
+        with self._rows.connect() as connection:
+            query = f"SELECT count(*) FROM {table} WHERE status NOT IN ('PENDING', 'ENQUEUED', 'DELAYED')"
+            return int(connection.execute(sa.text(query)).scalar_one()) >= self._count
 
-    def _ended(self, jobs: int) -> bool:
-        """Whether so many jobs have ended; looked up without a Queue, which would do some of the server's work."""
-        with sqlite3.connect(f"file:{self.data / 'forgehand.sqlite3'}?mode=ro", uri=True, timeout=30) as connection:
-            query = "SELECT count(*) FROM workflow_status WHERE status NOT IN ('PENDING', 'ENQUEUED', 'DELAYED')"
-            return int(connection.execute(query).fetchone()[0]) >= jobs
+    def records(self) -> list[JobRecord]:
+        """The jobs, newest first."""
+        queue = Queue(self.database, worker=False)
+        queue.start()
+        try:
+            return queue.jobs()
+        finally:
+            queue.stop()
 
-    def _told(self, name: str, number: int, base: str, entries: int, calls: int) -> Told:
+    def _told(self, begun: Begun) -> Told:
+        name, number = begun.repository, begun.number
         branches = self.hub.branches(name)
-        listed = self._engine.containers.list(
-            all=True, filters={"label": f"{OWNER_LABEL}={self.owner}"}, ignore_removed=True
-        )
         path = self.hub.repository(name).path
         return Told(
             repository=name,
             kills=tuple(self.killer.kills),
             trail=tuple(self.killer.trail),
-            jobs=tuple(job for job in self.ended(jobs=self._count) if job.job.repository.full_name == name),
-            base=base,
+            jobs=tuple(job for job in self.records() if job.job.repository.full_name == name),
+            base=begun.base,
             branches=branches,
             commits={branch: read_commit(path, tip) for branch, tip in branches.items()},
             pulls=tuple(self.pull_requests(name)),
             issue=self.hub.issue(name, number),
             comments=tuple(self.hub.comments(name, number)),
             checks=tuple(self.hub.check_runs(name)),
-            journal=tuple(self.hub.journal[entries:]),
-            calls=tuple(name_of_call(request) for request in self._calls.requests[calls:] if "chat" in request.path),
-            containers=tuple(str(container.name) for container in listed),
+            journal=tuple(self.hub.journal[begun.entries :]),
+            containers=tuple(self.containers_left()),
             files=tuple(_files(self.data) + _files(self.scratch)),
         )
+
+
+def _kill(arena: Arena) -> bool:
+    arena.kill()
+    return True
 
 
 def read_commit(repository: Path, commit: str) -> Commit:
@@ -171,6 +227,3 @@ def read_commit(repository: Path, commit: str) -> Commit:
 
 def _files(folder: Path) -> list[str]:
     return [str(path.relative_to(folder.parent)) for path in sorted(folder.rglob("*")) if "objects" not in path.parts]
-
-
-__all__ = ["REPOSITORY", "Arena", "Commit", "Told", "read_commit"]

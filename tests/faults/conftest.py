@@ -1,12 +1,18 @@
-"""The nursery that the fault tests take their Forgehand processes from."""
+"""The nursery that the fault tests take their Forgehand processes from, and the run that all others are judged by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import docker
 import pytest
 
+from tests.faults.arena import Arena, Told
+from tests.faults.moments import Plan
 from tests.faults.nursery import Nursery
+
+Undisturbed = Callable[[], Told]
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +21,23 @@ def nursery() -> Iterator[Nursery]:
     made = Nursery()
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, nursery: Nursery, engine: docker.DockerClient
+) -> Iterator[Undisturbed]:
+    """Waits for the run that nobody disturbs; it goes on beside the first test."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "world"
+
+    def live() -> Told:
+        arena = Arena(folder, plan=Plan(lambda moment: False), nursery=nursery, engine=engine)
+        try:
+            arena.serve()
+            return arena.run(kills=0)
+        finally:
+            arena.stop()
+
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(live)
+        yield running.result

@@ -75,10 +75,10 @@ class Kill:
 class Killer:
     """Sees one world's moments as they happen, and calls ``kill`` at those that the plan wants.
 
-    ``kill`` must end the process that runs the job before it returns. Afterwards nothing is killed until :meth:`arm`.
+    ``kill`` says whether the process that ran the job is gone: then nothing is killed until :meth:`arm`.
     """
 
-    def __init__(self, plan: Plan, kill: Callable[[], None]) -> None:
+    def __init__(self, plan: Plan, kill: Callable[[], bool]) -> None:
         self._plan = plan
         self._kill = kill
         self._lock = threading.Lock()
@@ -121,9 +121,12 @@ class Killer:
 
     def strike(self) -> None:
         """Kill now."""
-        self._kill()
+        gone = self._kill()
         self._at = time.monotonic()
-        self.fired.set()
+        if gone:
+            self.fired.set()
+        else:
+            self.arm()
 
 
 class GitHubTrap(Fault):

@@ -26,13 +26,13 @@ class Child:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._killed = False
+        self._ended_from_here = False
         self._descriptor = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
-        """None while it lives; then -SIGKILL when :meth:`kill` was called, else 0."""
+        """None while it lives; then -SIGKILL when it was ended from here, and 0 when it ended by itself."""
         if self.returncode is None and select.select([self._descriptor], [], [], 0)[0]:
-            self.returncode = -signal.SIGKILL if self._killed else 0
+            self.returncode = -signal.SIGKILL if self._ended_from_here else 0
         return self.returncode
 
     def wait(self, timeout: float = 60) -> int:
@@ -43,8 +43,13 @@ class Child:
 
     def kill(self) -> None:
         """kill -9; no harm when it is gone."""
-        self._killed = True
+        self._ended_from_here = True
         self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM: an orderly end."""
+        self._ended_from_here = True
+        self.send_signal(signal.SIGTERM)
 
     def send_signal(self, number: int) -> None:
         """Send a signal; none to a process that is gone."""

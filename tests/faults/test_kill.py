@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import docker
 import pytest
 
-from tests.faults.explore import Explored, explore, wants
+from tests.faults.arena import Told
+from tests.faults.conftest import Undisturbed
+from tests.faults.explore import explore, wants
+from tests.faults.invariants import Kind, judge
 from tests.faults.moments import Plan
 from tests.faults.nursery import Nursery
 
@@ -29,15 +34,39 @@ WHATS = {
 """What the demo's job is seen to do; a moment that is new here is killed at as well."""
 
 
+@dataclass(frozen=True)
+class Explored:
+    """The jobs, and the moments that were seen and killed at."""
+
+    told: list[Told]
+    plan: Plan
+    undisturbed: Told
+
+    def complaints(self, *kinds: Kind) -> list[str]:
+        """What is wrong with which job."""
+        found = [(told, complaint) for told in self.told for complaint in judge(told, self.undisturbed)]
+        return [f"{told}: {complaint.text}" for told, complaint in found if complaint.kind in kinds]
+
+
 @pytest.fixture(scope="module")
-def explored(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery, engine: docker.DockerClient) -> Explored:
-    return explore(tmp_path_factory.mktemp("faults"), plan=Plan(wants), nursery=nursery, engine=engine)
+def explored(
+    tmp_path_factory: pytest.TempPathFactory, nursery: Nursery, engine: docker.DockerClient, undisturbed: Undisturbed
+) -> Explored:
+    """Every moment of the demo's job has had its kill."""
+    plan = Plan(wants)
+    told = explore(tmp_path_factory.mktemp("faults"), plan=plan, nursery=nursery, engine=engine)
+    return Explored(told, plan, undisturbed())
 
 
 def test_every_moment_has_had_its_kill(explored: Explored) -> None:
     """The process was killed at each moment, before and after each write; none of them was forgotten."""
     missed = {moment for moment in explored.plan.left() if moment.what in WHATS}
     assert (missed, WHATS - {moment.what for moment in explored.plan.killed}) == (set(), set())
+
+
+def test_the_undisturbed_run_is_a_good_one(explored: Explored) -> None:
+    """What all others are compared with has no fault itself."""
+    assert judge(explored.undisturbed, explored.undisturbed) == []
 
 
 def test_nothing_is_lost(explored: Explored) -> None:
