@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from workflows.outbound import code_span
-from workflows.testfiles import is_test_path
+from workflows.testfiles import is_test_path, steers_tests
 from workflows.types import Patch, TestRun, Verdict
 
 Status = Literal["verified", "unverified", "worse", "no_tests"]
@@ -29,6 +29,11 @@ _SUMMARIES = (
     r"tests failed out of (\d+)",  # ctest
     r"^(\d+) examples?, \d+ failure",  # rspec
     r"^OK \((\d+) tests?,",  # phpunit
+)
+# What no test runs; a changelog's entries have endings of their own.
+_PROSE = re.compile(
+    r"\.(?:md|rst|txt|adoc)$|(?:^|/)(?:\.changeset|changes?|changelog(?:\.d)?|news(?:fragments)?|towncrier)/[^/]*$",
+    re.I,
 )
 
 
@@ -60,6 +65,11 @@ class Comparison:
     def verdict(self) -> Verdict:
         """The verdict with its reasons."""
         status, reason = self._status()
+        if status == "verified" and self._turned_green and self._only_settings:
+            status = "unverified"
+            reason = (
+                f"Only tests and their settings changed ({self._named_settings}): what passes now may be their doing."
+            )
         return Verdict(
             status=status,
             reasons=(reason, *self._observations()),
@@ -126,6 +136,8 @@ class Comparison:
 
     def _observations(self) -> list[str]:
         found = []
+        if self._settings:
+            found.append(f"Test settings changed: read them first ({self._named_settings}).")
         if self.before is None:
             found.append("The tests were not run before the change.")
         elif not _finished(self.before):
@@ -160,6 +172,28 @@ class Comparison:
     @property
     def _touches_tests(self) -> bool:
         return any(is_test_path(file.path) for file in self.patch.files)
+
+    @cached_property
+    def _settings(self) -> tuple[str, ...]:
+        """The changed files that say how tests run; one with other settings too (a manifest) if those were touched."""
+        named = {sentence.split("`")[1] for sentence in self.weakened if sentence.startswith("`")}
+        paths = [file.path for file in self.patch.files]
+        return tuple(path for path in paths if steers_tests(path) or (path in named and not is_test_path(path)))
+
+    @property
+    def _turned_green(self) -> bool:
+        was_red = self.before is not None and self.before.exit_code != 0
+        return bool(self._fail_to_pass) or (was_red and self._green)
+
+    @property
+    def _only_settings(self) -> bool:
+        others = {file.path for file in self.patch.files} - set(self._settings)
+        return bool(self._settings) and all(is_test_path(path) or _PROSE.search(path) for path in others)
+
+    @property
+    def _named_settings(self) -> str:
+        more = f" and {len(self._settings) - 3} more" if len(self._settings) > 3 else ""
+        return ", ".join(code_span(path[:120]) for path in self._settings[:3]) + more
 
     @cached_property
     def _passed_before(self) -> frozenset[str]:

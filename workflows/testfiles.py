@@ -1,4 +1,4 @@
-"""Which paths of a repository are tests, and the part of a patch that touches them."""
+"""Which paths of a repository are tests or steer them, and the part of a patch that touches them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ _NAMES = re.compile(
     r"|[^/]*\.(?:bats|snap)"
 )
 
+# What a runner reads or loads of its own accord; at the root a module is found before the installed one of its name.
+_STEERS = re.compile(
+    r"(?:.*/)?(?:conftest\.py|\.?pytest\.(?:ini|toml)|tox\.ini|(?:site|user)customize\.py|[^/]*\.pth|\.mocharc(?:\.\w+)?"
+    r"|(?:jest|vitest|karma|playwright|cypress|ava)\.(?:config|preset|setup|workspace)\.\w+)"
+    r"|(?:_?pytest|pluggy)(?:\.py|/.*)"
+)
+
 
 def is_test_path(path: str) -> bool:
     """Whether a path is a test, or something that only tests use: by its folders, else by its name's form."""
@@ -22,6 +29,11 @@ def is_test_path(path: str) -> bool:
     if any(folder.lower() in _FOLDERS or folder.lower().endswith((".tests", "_tests")) for folder in folders):
         return not name.lower().endswith((".md", ".rst"))
     return _NAMES.fullmatch(name) is not None
+
+
+def steers_tests(path: str) -> bool:
+    """Whether a path serves only to say how tests are found, run or judged: a runner's settings, or what it loads."""
+    return _STEERS.fullmatch(path) is not None
 
 
 def only_tests(patch: Patch) -> Patch:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from workflows.plain_text import UNFIT, fit_to_parse
 from workflows.testcode import TestFunction, is_known_language, parse_suite_marks, parse_tests
-from workflows.testfiles import is_test_path
+from workflows.testfiles import is_test_path, steers_tests
 from workflows.types import Patch
 
 MAX_SENTENCES = 50
@@ -28,8 +28,8 @@ _NODE_SETTINGS = re.compile(
 )
 _PYTHON_LEAVES_OUT = re.compile(
     r"--ignore\b|--ignore-glob\b|--deselect\b|(?:^|[\s\"'=])-k[\s\"'=]|(?:^|[\s\"'=])-m[\s\"'=,]+not\b|\bnorecursedirs\b"
-    r"|\btestpaths\b|\bpython_(?:files|classes|functions)\b|\bcollect_ignore(?:_glob)?\b|\bpytest_ignore_collect\b"
-    r"|\bpytest_collection_modifyitems\b|\bpytest_runtest_\w+|-p[\s\"',]+no:|\bfail_under\b"
+    r"|\btestpaths\b|\bpython_(?:files|classes|functions)\b|\bcollect_ignore(?:_glob)?\b"
+    r"|\bpytest_\w+|\bhookimpl\b|\bpytest11\b|-p[\s\"',]+no:|\bfail_under\b"
 )
 _NODE_LEAVES_OUT = re.compile(
     r"\b(?:testPathIgnorePatterns|testMatch|testRegex|passWithNoTests|testNamePattern|exclude|allowOnly|coverageThreshold)\b"
@@ -54,8 +54,7 @@ def find_weakened(base: Mapping[str, bytes], patch: Patch) -> tuple[str, ...]:
             continue
         if _holds_tests(path):
             sentences += _in_tests(path, before.get(path), after.get(path), arrived)
-        if path in before:
-            sentences += _in_settings(path, before[path], after.get(path, ""))
+        sentences += _in_settings(path, before.get(path), after.get(path, ""))
     if len(sentences) > MAX_SENTENCES:
         more = len(sentences) - MAX_SENTENCES
         sentences = [*sentences[:MAX_SENTENCES], f"And {more} more changes that weaken tests."]
@@ -167,8 +166,12 @@ def _suspicious(path: str, test: TestFunction) -> Iterator[str]:
         yield f"{here} is marked to run alone, so that others do not run."
 
 
-def _in_settings(path: str, before: str, after: str) -> Iterator[str]:
-    if path.endswith("package.json"):
+def _in_settings(path: str, old_text: str | None, after: str) -> Iterator[str]:
+    before = old_text or ""
+    if old_text is None:
+        if steers_tests(path):
+            yield f"`{path}` is new and decides how tests run: read it first."
+    elif path.endswith("package.json"):
         old, new = _script(before), _script(after)
         if old is not None and old != new:
             yield (
@@ -181,7 +184,7 @@ def _in_settings(path: str, before: str, after: str) -> Iterator[str]:
         pattern = _PYTHON_LEAVES_OUT
     elif _NODE_SETTINGS.search(path):
         pattern = _NODE_LEAVES_OUT
-    elif path.rpartition("/")[2] in {"Makefile", "makefile", "GNUmakefile"} and _target(before) != _target(after):
+    elif _is_makefile(path) and old_text is not None and _target(before) != _target(after):
         yield f"`{path}`: what `make test` does was changed."
     if pattern is None:
         return
@@ -199,6 +202,10 @@ def _script(text: str) -> str | None:
     scripts = data.get("scripts") if isinstance(data, dict) else None
     script = scripts.get("test") if isinstance(scripts, dict) else None
     return _short(script) if isinstance(script, str) else None
+
+
+def _is_makefile(path: str) -> bool:
+    return path.rpartition("/")[2] in {"Makefile", "makefile", "GNUmakefile"}
 
 
 def _target(makefile: str) -> str | None:

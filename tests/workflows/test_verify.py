@@ -305,6 +305,41 @@ def test_lists() -> None:
     assert "2 tests passed before and still pass." in verdict.reasons
 
 
+FAILED, MENDED = run("a", failed=("b",)), run("a", "b")
+
+
+@pytest.mark.parametrize("path", ["conftest.py", "tests/conftest.py", "pytest.ini", "pytest/__init__.py", "x.pth"])
+def test_changed_settings_are_the_first_thing_seen(path: str) -> None:
+    """A verdict with settings of the tests in the patch says so first; its status stands when the code changed too."""
+    verdict = compare(FAILED, MENDED, patch=touching("src/a.py", path))
+
+    assert verdict.status == "verified"
+    assert verdict.reasons[1] == f"Test settings changed: read them first (`{path}`)."
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("conftest.py",), ("conftest.py", "tests/test_a.py"), ("sitecustomize.py", "CHANGELOG.md", "news/1.bugfix")],
+)
+def test_settings_alone_prove_nothing(paths: tuple[str, ...]) -> None:
+    """Tests that turn green by tests and settings only, prose aside, are no proof that the code is mended."""
+    for before, after in ((FAILED, MENDED), (codes(1), codes(0, "Ran 3 tests in 1s"))):
+        verdict = compare(before, after, patch=touching(*paths))
+
+        assert verdict.status == "unverified"
+        assert verdict.reasons[0].startswith("Only tests and their settings changed (`")
+    assert compare(MENDED, MENDED, patch=touching(*paths)).status == "verified"
+
+
+def test_settings_within_a_manifest_count_when_they_were_touched() -> None:
+    """A manifest is a setting of the tests only when the look for weakened tests found that part changed."""
+    patch = touching("pyproject.toml")
+    weakened = ["`pyproject.toml` line 2: test settings changed: `-k x`."]
+
+    assert compare(FAILED, MENDED, patch=patch, weakened=weakened).status == "unverified"
+    assert compare(FAILED, MENDED, patch=patch).status == "verified"
+
+
 def test_red_first() -> None:
     """A new test proves something only if it fails without the change; one that passes anyway is named."""
     red = run("m::old", "m::idle", failed=("m::new", "m::changed"))

@@ -190,6 +190,43 @@ def test_settings_that_leave_tests_out(path: str, old: str, new: str, says: str)
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        *("conftest.py", "tests/conftest.py", "pytest.ini", "tox.ini", "pytest.py", "pytest/__init__.py"),
+        *("sitecustomize.py", "x.pth", "jest.config.js", "web/vitest.config.mts", ".mocharc.yml", ".mocharc"),
+    ],
+)
+def test_new_settings_are_named(path: str) -> None:
+    """A file that did not exist before and decides how tests run is named, whatever it holds."""
+    assert f"`{path}` is new and decides how tests run" in weakened({}, {path: "x = 1\n"})[0]
+    assert not [one for one in weakened({path: "x = 1\n"}, {path: "x = 2\n"}) if "is new" in one]
+
+
+def test_ordinary_new_files_are_not_named() -> None:
+    """New code, manifests and Makefiles are no test settings."""
+    new = {"src/pytest_tools.py": "x = 1\n", "lib/pytest/a.py": "x", "Makefile": "test:\n\tx\n", "package.json": "{}"}
+    assert weakened({}, dict(new)) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "def pytest_pyfunc_call(pyfuncitem): return True",
+        "def pytest_sessionfinish(session): session.exitstatus = 0",
+        "from x import pytest_report_teststatus",
+        "@pytest.hookimpl()",
+        "pytest_plugins = ['x']",
+    ],
+)
+def test_new_hooks_are_named(line: str) -> None:
+    """Any of pytest's hooks can change what tests say, so each new one is named, in an old conftest and a new one."""
+    for before in ({"conftest.py": "x = 1\n"}, {}):
+        assert any(
+            "line 2: test settings changed" in one for one in weakened(before, {"conftest.py": f"x = 1\n{line}\n"})
+        )
+
+
+@pytest.mark.parametrize(
     ("path", "expected"),
     [
         ("tests/test_a.py", True),
