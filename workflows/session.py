@@ -11,7 +11,7 @@ from workflows.services import BrokenWorld
 from workflows.types import Patch
 
 MAX_FILES = 300
-MAX_BYTES = 8_000_000
+MAX_BYTES = 4_000_000
 
 
 class Session:

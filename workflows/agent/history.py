@@ -34,7 +34,8 @@ class History:
 
     def add(self, turn: Turn) -> None:
         """Append a finished turn."""
-        self.turns.append(turn)
+        # A change stands in memory once, however many turns it took.
+        self.turns.append(turn.model_copy(update={"patch": None}))
         self.messages += render_turn(turn)
         self.spent_before, self.spent = self.spent, self.spent.plus(turn)
         if turn.patch is not None:

@@ -95,7 +95,8 @@ def test_a_session_from_issue_to_finish(stage: Callable[..., Stage]) -> None:
         ("sums.py", b"def add(a, b):\n    return a + b\n")
     ]
     assert [turn.number for turn in set_up.told] == [1, 2, 3, 4]
-    assert [turn.patch is not None for turn in result.turns] == [False, True, False, False]
+    assert [turn.patch is not None for turn in set_up.told] == [False, True, False, False]
+    assert not any(turn.patch for turn in result.turns), "a change stands in memory once"
     assert result.usage.input_tokens > 0
     assert result.seconds > 0
 
@@ -260,7 +261,7 @@ def test_a_reverted_change_is_no_change(stage: Callable[..., Stage]) -> None:
     """The last stored patch is the empty one, and the result says that nothing changed."""
     back = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a + b", "new_string": "a - b"}}
     result = stage([says(FIX), says(back), says(FINISH), says(FINISH)]).play()
-    assert [turn.patch is not None for turn in result.turns] == [True, True, False, False]
+    assert not any(turn.patch for turn in result.turns), "a change stands in memory once"
     assert result.patch is None
 
 
