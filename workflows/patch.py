@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.container import FileChange
@@ -16,6 +16,7 @@ from workflows.types import Patch, PatchFile
 MODES = ("100644", "100755", "120000")
 LINK = "120000"
 MAX_PROBLEMS = 50
+MAX_FOLDERS = 40
 # NTFS short names, and the names git itself reads from a tree: https://git-scm.com/docs/gitmodules
 _DOT_GIT = re.compile(r"\.git|git~\d+")
 _READ_BY_GIT = re.compile(r"\.git(modules|attributes|ignore)|git(mod|att|ign)[a-z0-9]{0,3}~\d+|\.mailmap")
@@ -56,7 +57,8 @@ def check_patch(patch: Patch, rules: PatchRules, *, existing: Collection[str] = 
     for file in patch.files:
         shown = _shown(file.path)
         problems += [f"{shown}: {problem}" for problem in _file_problems(file, rules)]
-    problems += _collisions(patch, existing)
+    if not problems:
+        problems = _collisions(patch, existing)
     if len(problems) > MAX_PROBLEMS:
         problems[MAX_PROBLEMS:] = [f"There are {len(problems) - MAX_PROBLEMS} more problems of this kind."]
     return tuple(problems)
@@ -67,22 +69,43 @@ def secrets_in(
 ) -> tuple[str, ...]:
     """Where the patch adds something that looks like a secret: path, line and kind, never the value.
 
-    ``read_base`` gives a file of the base commit; what stood in any of the patch's files before is not new.
+    At most 50 of them. ``read_base`` gives a file of the base commit; what stood in any of the patch's files before is
+    not new.
     """
-    before = "\n".join((read_base(file.path) or b"").decode("utf-8", "replace") for file in patch.files)
+    before = _Before([(read_base(file.path) or b"").decode("utf-8", "replace") for file in patch.files], known)
     found: list[str] = []
     for file in patch.files:
+        if len(found) >= MAX_PROBLEMS:
+            break
         if find_leaks(file.path, known):
             found.append(f"{_shown(redact(file.path, known))}: the name holds something that looks like a secret.")
             continue
         text = (file.content or b"").decode("utf-8", "replace")
-        leaks = [leak for leak in find_leaks(text, known) if text[leak.start : leak.end] not in before]
-        for leak in leaks:
-            line = text.count("\n", 0, leak.start) + 1
+        leaks = [leak for leak in find_leaks(text, known) if not before.holds(text[leak.start : leak.end])]
+        line, counted = 1, 0
+        for leak in leaks[: MAX_PROBLEMS - len(found)]:
+            line += text.count("\n", counted, leak.start)
+            counted = leak.start
             found.append(f"{_shown(file.path)} line {line}: this looks like {leak.kind}.")
         if not leaks and _is_split(text, known):
             found.append(f"{_shown(file.path)}: a secret of this server stands here in pieces.")
     return tuple(found)
+
+
+class _Before:
+    """What stood in the patch's files before. Not every find is looked for in all of it: that would be quadratic."""
+
+    def __init__(self, texts: Sequence[str], known: Collection[str]) -> None:
+        self._leaks = {text[leak.start : leak.end] for text in texts for leak in find_leaks(text, known)}
+        self._whole = "\n".join(texts)
+        self._searches = 200
+
+    def holds(self, leak: str) -> bool:
+        """Whether it is not new; what is part of something else is searched for two hundred times."""
+        if leak in self._leaks:
+            return True
+        self._searches -= 1
+        return self._searches >= 0 and leak in self._whole
 
 
 def path_problem(path: str) -> str | None:
@@ -97,6 +120,8 @@ def path_problem(path: str) -> str | None:
         return "the name holds invisible or control characters. Rename the file."
     if len(raw) > 4096:
         return "the path is longer than 4,096 bytes."
+    if path.count("/") > MAX_FOLDERS:
+        return f"the path has more than {MAX_FOLDERS} folders."
     for part in path.split("/"):
         if part in ("", ".", ".."):
             return "the path has an empty, `.` or `..` part."
@@ -177,10 +202,17 @@ def _collisions(patch: Patch, existing: Collection[str]) -> list[str]:
         problems.append("The change names a path twice.")
     folders = {folder for path in written for folder in _folders(path)}
     problems += [f"{_shown(path)}: this is both a file and a folder." for path in sorted(folders & set(written))]
-    there = {name for path in existing if path not in deleted for name in (*_folders(path), path)}
-    spellings = {_folded(name): name for name in there}
+    names = folders | set(written)
+    wanted = {_folded(name) for name in names}
+    # Of the base, only what the patch's names can meet: its paths may be many and deep.
+    there: set[str] = set()
+    spellings: dict[str, str] = {}
+    for name in _names_in(existing, deleted):
+        if (folded := _folded(name)) in wanted:
+            there.add(name)
+            spellings[folded] = name
     # A file that is there already keeps its name, even beside a twin.
-    for name in sorted((folders | set(written)) - there):
+    for name in sorted(names - there):
         first = spellings.setdefault(_folded(name), name)
         if first != name:
             problems.append(f"{_shown(name)}: this differs from {_shown(first)} in letter case or accents alone.")
@@ -191,9 +223,21 @@ def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
+def _names_in(paths: Collection[str], but: Collection[str]) -> Iterator[str]:
+    """The paths and their folders, once where neighbours share them; those deeper than a patch may go are left out."""
+    before: set[str] = set()
+    for path in paths:
+        if path in but:
+            continue
+        folders = _folders(path)
+        yield from (folder for folder in folders if folder not in before)
+        yield path
+        before = set(folders)
+
+
 def _folders(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:length]) for length in range(1, len(parts))]
+    parts = path.split("/", MAX_FOLDERS + 1)
+    return ["/".join(parts[:length]) for length in range(1, min(len(parts), MAX_FOLDERS + 1))]
 
 
 def _plain(part: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+import tracemalloc
 
 import pytest
 
@@ -290,3 +291,35 @@ def test_a_megabyte_of_anything_is_searched_quickly(hostile: str) -> None:
     started = time.process_time()
     secrets_in(patch(text("x", hostile)), lambda path: None, known=[KNOWN])
     assert time.process_time() - started < 2
+
+
+def test_paths_are_not_deeper_than_forty_folders() -> None:
+    """Forty folders and no more, so that a path cannot take quadratic memory."""
+    assert path_problem("a/" * 40 + "x") is None
+    assert "40 folders" in (path_problem("a/" * 41 + "x") or "")
+
+
+def test_deep_paths_take_little_memory() -> None:
+    """Hundreds of the deepest paths, in the patch or in the base, take a few megabytes and little time."""
+    deep = [f"{number}/" + "a/" * 2000 + "x" for number in range(60)]
+    many = [f"{number % 300}/" + "a/" * 39 + f"{number}" for number in range(20_000)]
+    tracemalloc.start()
+    started = time.process_time()
+    assert check_patch(patch(*(text(path) for path in deep)), PatchRules())
+    assert check_patch(patch(text("A/x")), PatchRules(), existing=[*deep, *many]) == ()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert time.process_time() - started < 10
+
+
+def test_thousands_of_secrets_are_found_quickly() -> None:
+    """At most fifty are named, and what is not new is told in linear time."""
+    tokens = [f"ghp_{number:036d}" for number in range(20_000)]
+    content = "\n".join(tokens)
+    base = {"x": content[:-1].replace("_0", "_1")}
+    started = time.process_time()
+    found = secrets_in(patch(text("x", content)), lambda path: base[path].encode())
+    assert time.process_time() - started < 2
+    assert len(found) == 50
+    assert found[49].startswith("`x` line 50:")
