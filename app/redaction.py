@@ -19,7 +19,7 @@ _PATTERNS = re.compile(
       (?:gh[pousr]_[A-Za-z0-9_]{16,}(?:\.[A-Za-z0-9_-]+)*)         # GitHub tokens, the installation's long form too
     | (?:github_pat_[A-Za-z0-9_]{20,})
     | (?:\bsk-[A-Za-z0-9_-]{16,})                                 # keys of model providers
-    | (?:\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})   # JWT
+    | (?:(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})   # JWT; a run is tried once
     | (?:-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
     | (?:(?<=x-access-token:)[^@\s/'"]+)
     | (?:(?<=://)[^/\s:@'"]*:[^/\s@'"]+(?=@))                      # user:password in a URL

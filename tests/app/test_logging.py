@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
@@ -235,3 +236,14 @@ def test_long_texts_are_redacted_in_linear_time() -> None:
         "a:" * 500_000,
     ):
         redactor.redact(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["-eyJ", "eyJ", "-eyJaaaaaaaa.", "-sk-", "gho_", "://a:", "-----BEGIN PRIVATE KEY-----"]
+)
+def test_a_long_text_is_redacted_quickly(piece: str) -> None:
+    """No repetition in a message of 40,000 characters makes the redaction slow."""
+    hostile = (piece * 40_000)[:40_000]
+    started = time.process_time()
+    Redactor().redact(hostile)
+    assert time.process_time() - started < 0.5
