@@ -36,6 +36,8 @@ from workflows.workshop import Workshop
 log = structlog.get_logger()
 
 NAME = "fix_issue"
+MAX_COMMENTS = 50
+LONGEST_COMMENT = 10_000
 PERMISSIONS = {"contents": "write", "issues": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
 
 
@@ -274,11 +276,17 @@ def _ask(github: GitHub, job: Job, services: FixServices) -> Asked:
 
 
 def _told_before(comments: list[Comment], moment: datetime) -> tuple[Comment, ...]:
-    """People's comments as they stood when the job was asked for; what is newer, or edited since, is left out."""
-    return tuple(
+    """People's comments as they stood when the job was asked for; what is newer, or edited since, is left out.
+
+    The last 50 of them, each cut to 10,000 characters: they stand in a checkpoint.
+    """
+    told = [
         comment
         for comment in comments
         if comment.author.type == "User" and comment.created_at <= moment and comment.updated_at <= moment
+    ]
+    return tuple(
+        comment.model_copy(update={"body": comment.body[:LONGEST_COMMENT]}) for comment in told[-MAX_COMMENTS:]
     )
 
 

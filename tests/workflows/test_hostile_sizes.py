@@ -6,6 +6,7 @@ import base64
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,19 @@ from tests.fakes import FolderSandbox
 from workflows.changelog_files import add_unreleased_entry, scriv_settings, towncrier_settings
 from workflows.comparison import executed_count
 from workflows.detect import detect
+from workflows.fix_issue import _told_before
 from workflows.junit import parse_junit
 from workflows.plain_text import LONGEST_LINE, MAX_BYTES, fit_to_parse, parse_ini, parse_toml
 from workflows.reports import PREFIX
 from workflows.runners import runner_of
 from workflows.setup_steps import MAX_CHARACTERS, parse_devcontainer
 from workflows.testcode import parse_suite_marks, parse_tests
-from workflows.types import Patch, PatchFile, TestRun
+from workflows.types import Actor, Comment, Patch, PatchFile, TestRun
 from workflows.verify import run_tests
 from workflows.weakened import find_weakened
 
 SECONDS = 2.0
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def filled(line: str, *, before: str = "", after: str = "") -> str:
@@ -254,3 +257,15 @@ def test_only_the_first_failures_keep_their_words(tmp_path: Path) -> None:
     assert run.cases is not None
     assert len(run.cases) == 20_000
     assert [bool(case.message) for case in run.cases] == [True] * 200 + [False] * 19_800
+
+
+def test_only_so_many_comments_are_kept() -> None:
+    """The last fifty comments, ten thousand characters of each: a checkpoint stays small."""
+    person = Actor(login="ada", id=1, type="User")
+    comments = [
+        Comment(id=number, author=person, body="x" * 60_000, created_at=MOMENT, updated_at=MOMENT)
+        for number in range(300)
+    ]
+    kept = _told_before(comments, MOMENT)
+    assert [comment.id for comment in kept] == list(range(250, 300))
+    assert {len(comment.body) for comment in kept} == {10_000}
