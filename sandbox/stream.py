@@ -168,7 +168,7 @@ class ToolStream:
     def _take_answers(self) -> None:
         while len(self._frames) >= HEADER.size:
             header = bytes(self._frames[: HEADER.size])
-            text, attached, _ = parse_header(header)
+            text, attached = parse_header(self._key, ANSWER, header)
             end = HEADER.size + text + attached
             if len(self._frames) < end:
                 return

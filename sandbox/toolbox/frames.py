@@ -19,8 +19,9 @@ except ImportError:  # a Python built without it
 KEY_BYTES = 32
 REQUEST = b"fh-request"
 ANSWER = b"fh-answer"
-HEADER = struct.Struct(">II16s")
-LARGEST = 256 * 1024 * 1024
+# The lengths, their own digest, and the digest of what follows.
+HEADER = struct.Struct(">II16s16s")
+LARGEST = 32 * 1024 * 1024
 
 Message = dict[str, Any]
 
@@ -34,20 +35,26 @@ def pack(key: bytes, direction: bytes, message: Message, attachment: bytes = b""
     text = json.dumps(message, separators=(",", ":")).encode("ascii")
     if len(text) + len(attachment) > LARGEST:
         raise BadFrame(f"a frame of {len(text) + len(attachment)} bytes is over the limit of {LARGEST}")
-    return HEADER.pack(len(text), len(attachment), _digest(key, direction, text, attachment)) + text + attachment
+    lengths = _digest_lengths(key, direction, len(text), len(attachment))
+    digest = _digest(key, direction, text, attachment)
+    return HEADER.pack(len(text), len(attachment), lengths, digest) + text + attachment
 
 
-def parse_header(header: bytes) -> tuple[int, int, bytes]:
-    """The length of the JSON, the length of the attachment, and the digest. Raises BadFrame."""
-    text, attachment, digest = HEADER.unpack(header)
+def parse_header(key: bytes, direction: bytes, header: bytes) -> tuple[int, int]:
+    """The length of the JSON and that of the attachment. Raises BadFrame before anything is read that was not written
+    by the other end: a forged header would have us wait for, and keep, as much as it claims.
+    """
+    text, attachment, lengths, _ = HEADER.unpack(header)
+    if not compare_digest(lengths, _digest_lengths(key, direction, text, attachment)):
+        raise BadFrame("a frame has a wrong header")
     if text + attachment > LARGEST:
         raise BadFrame(f"a frame claims {text + attachment} bytes")
-    return text, attachment, digest
+    return text, attachment
 
 
 def parse_body(key: bytes, direction: bytes, header: bytes, body: bytes) -> tuple[Message, bytes]:
     """The message and its attachment. Raises BadFrame when the digest does not fit."""
-    length, _, digest = parse_header(header)
+    length, _, _, digest = HEADER.unpack(header)
     text, attachment = body[:length], body[length:]
     if not compare_digest(digest, _digest(key, direction, text, attachment)):
         raise BadFrame("a frame has a wrong digest")
@@ -58,6 +65,12 @@ def parse_body(key: bytes, direction: bytes, header: bytes, body: bytes) -> tupl
 def fingerprint(content: bytes) -> str:
     """A short digest that tells whether a file is still what was read."""
     digest: str = blake2b(content, digest_size=16).hexdigest()
+    return digest
+
+
+def _digest_lengths(key: bytes, direction: bytes, text: int, attachment: int) -> bytes:
+    content = struct.pack(">II", text, attachment)
+    digest: bytes = blake2b(content, key=key, digest_size=16, person=direction, salt=b"lengths").digest()
     return digest
 
 

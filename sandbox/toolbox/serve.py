@@ -122,7 +122,7 @@ class Stream:
     def receive(self) -> Reply:
         """The next request. Raises Closed, and BadFrame when the host did not write it."""
         header = self._read(HEADER.size)
-        length, attached, _ = parse_header(header)
+        length, attached = parse_header(self._key, REQUEST, header)
         return parse_body(self._key, REQUEST, header, self._read(length + attached))
 
     def send(self, message: Message, attachment: bytes = b"") -> None:
