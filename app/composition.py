@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from app.dispatch import Audience
 from app.github import GitHubApp
 from app.github_retry import RetryRules
+from app.housekeeping import Housekeeper
 from app.readiness import Check
 from app.redaction import Redactor
 from app.server import create_app
@@ -36,6 +38,8 @@ from workflows.types import Job, RepositoryRef
 from workflows.workshop import Workshop
 
 Say = Callable[[str], None]
+LEAST_FREE_BYTES = 1_000_000_000
+"""A job that would start with less room on the data folder's disk is refused."""
 
 
 class Composition:
@@ -105,7 +109,17 @@ class Composition:
         )
 
     def find_workshop(self) -> Workshop:
-        """The workshop, for a job. Raises BrokenWorld when no engine answers now; the next job looks again."""
+        """The workshop, for a job. Raises BrokenWorld when no engine answers now or the disk is nearly full.
+
+        The next job looks again.
+        """
+        free = shutil.disk_usage(self.data_dir).free
+        if free < LEAST_FREE_BYTES:
+            raise BrokenWorld(
+                "sandbox",
+                f"The disk of the data folder has {free // 1_000_000} MB left, and a job needs "
+                f"{LEAST_FREE_BYTES // 1_000_000}. Let the operator make room there, then label the issue again.",
+            )
         try:
             return self.workshop
         except (EngineMissing, SandboxUnavailable) as error:
@@ -212,6 +226,10 @@ class Composition:
     def remove_leftovers(self) -> int:
         """Remove containers that a killed process of ours left behind. For a single worker on this engine alone."""
         return self.sandboxes.remove_leftovers()
+
+    def housekeeper(self, queue: Queue) -> Housekeeper:
+        """The one that removes what a worker's jobs leave on the engine, not yet started."""
+        return Housekeeper(self.engine, self.sandboxes, self.workshop.snapshots, queue)
 
     def close(self) -> None:
         """Revoke tokens and close connections that were opened."""

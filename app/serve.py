@@ -48,12 +48,18 @@ def _run(composition: Composition, *, web: bool, worker: bool) -> int:
     queue = composition.queue(worker=worker)
     queue.start(prepare=lambda: _prepare_worker(composition))
     log.info("started", web=web, worker=worker, model=settings.model, github=settings.github_api_url)
+    housekeeper = None
     try:
+        if worker:
+            housekeeper = composition.housekeeper(queue)
+            housekeeper.start()
         if web:
             _serve_web(composition, queue)
         else:
             _wait_for_signal()
     finally:
+        if housekeeper:
+            housekeeper.stop()
         drained = queue.stop()
         log.info("stopped", drained=drained)
     if not drained:

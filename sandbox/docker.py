@@ -90,6 +90,12 @@ class DockerSandboxes:
             self._remove(str(container["Id"]))
         return len(found)
 
+    def jobs(self) -> frozenset[str]:
+        """The ids of the jobs that this owner has containers of. Raises SandboxUnavailable when the engine is down."""
+        with _engine("list containers"):
+            found = self._client.api.containers(all=True, filters={"label": [f"{OWNER_LABEL}={self._owner}"]})
+        return frozenset(str(container["Labels"][JOB_LABEL]) for container in found)
+
     def _remove(self, container: str) -> None:
         """Kill and remove a container with its volumes; never raises. One that an absent engine keeps goes later."""
         try:

@@ -12,12 +12,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
+from requests.exceptions import RequestException
 
 from sandbox.authorities import BUNDLE_IN_IMAGE, CERTIFICATE_VARIABLES, Authorities
 from sandbox.bootstrap import BootstrapFailed, make_first_image, read_package_sources
@@ -113,6 +115,32 @@ def ensure_custom_image(
             say(f"Adding the agent's folders to {name}.")
             _build(client, recipe, tag=tag, arguments={"BASE": name}, label="adopted", say=lambda line: None)
     return tag
+
+
+def created_at(image: Any) -> datetime:
+    """When the engine made an image."""
+    made = datetime.fromisoformat(str(image.attrs["Created"]))
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
+def prune_adopted(client: docker.DockerClient, *, older_than: timedelta) -> int:
+    """Remove the layers added to foreign images that are ``older_than`` an age and in no use; how many went.
+
+    For a moment without running jobs: one might be between two containers. Raises ImageUnavailable.
+    """
+    oldest = datetime.now(UTC) - older_than
+    removed = 0
+    try:
+        for image in client.images.list(filters={"label": f"{_LABEL}=adopted"}):
+            names = [name for name in image.tags if name.startswith(f"{_ADOPTED}:")]
+            if names and created_at(image) < oldest:
+                with suppress(APIError):  # a container or a snapshot uses it
+                    for name in names:
+                        client.images.remove(name)
+                    removed += 1
+    except (DockerException, RequestException) as error:
+        raise ImageUnavailable(f"The Docker engine does not list its images: {error}. Type: docker info") from error
+    return removed
 
 
 def _read_name(name: str) -> Reference:

@@ -9,9 +9,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import docker
@@ -29,9 +30,11 @@ from sandbox.container import (
     SandboxUnavailable,
 )
 from sandbox.egress import DEFAULT_ALLOWED_HOSTS, EgressProxy
+from sandbox.images import created_at
 
 SNAPSHOT_LABEL = "forgehand.snapshot"
 BLOCKED_LABEL = "forgehand.blocked"
+REPOSITORY_LABEL = "forgehand.repository"
 _TAGS = "forgehand/snapshot"
 _LOG_CHARACTERS = 100_000
 _SEAL_SECONDS = 300.0
@@ -168,13 +171,21 @@ class Snapshots:
             prepared = found or self._make(spec, set_up, hosts=hosts, timeout=timeout, say=say)
         return replace(prepared, seconds=time.monotonic() - started)
 
-    def prune(self, keep: int) -> int:
-        """Remove our snapshots but the ``keep`` newest, and count them. One in use stays. Raises SandboxUnavailable."""
+    def prune(self, keep: int, *, older_than: timedelta | None = None, spare: Collection[str] = frozenset()) -> int:
+        """Remove our snapshots but the ``keep`` newest, and those ``older_than`` an age as well; how many went.
+
+        One that a container uses stays, and so do those of the repositories to ``spare``: a job of theirs may be
+        between two containers. Raises SandboxUnavailable.
+        """
+        oldest = datetime.now(UTC) - older_than if older_than else datetime.min.replace(tzinfo=UTC)
         try:
             ours = self._client.images.list(filters={"label": [SNAPSHOT_LABEL, f"{OWNER_LABEL}={self._owner}"]})
-            newest_first = sorted(ours, key=lambda image: str(image.attrs["Created"]), reverse=True)
+            newest_first = sorted(ours, key=created_at, reverse=True)
+            unwanted = [image for rank, image in enumerate(newest_first) if rank >= keep or created_at(image) < oldest]
             removed = 0
-            for image in newest_first[keep:]:
+            for image in unwanted:
+                if image.labels.get(REPOSITORY_LABEL) in spare:
+                    continue
                 with suppress(APIError):
                     for name in image.tags or [str(image.id)]:
                         self._client.images.remove(name)
@@ -223,7 +234,7 @@ class Snapshots:
             SNAPSHOT_LABEL: set_up.key,
             OWNER_LABEL: self._owner,
             BLOCKED_LABEL: ",".join(blocked),
-            "forgehand.repository": set_up.repository,
+            REPOSITORY_LABEL: set_up.repository,
         }
         try:
             container = self._client.containers.get(sandbox.id)

@@ -26,7 +26,7 @@ from workflows.tracking import Progress
 from workflows.types import Comment, Finish, Issue, Job, Noun, Patch, StopReason, TestRun, Usage, Verdict
 from workflows.verify import compare, needs_second_look, run_tests
 from workflows.weakened import find_weakened
-from workflows.workshop import SetupReport, Workshop, lazily
+from workflows.workshop import SetupReport, Workshop, lazily, snapshot_scope
 
 DIFF_BYTES = 200_000
 SHOWN_DIFF = 60_000
@@ -233,7 +233,7 @@ class _Bench:
             raise BrokenWorld("sandbox", str(error)) from error
         spec, self._setup = workshop.prepare(
             job_id=given.job.id,
-            repository=f"{given.job.repository.id}:{given.job.repository.full_name}",
+            repository=snapshot_scope(given.job.repository),
             policy=given.policy,
             mirror=given.mirror(),
             survey=given.survey,

@@ -17,7 +17,7 @@ from workflows.outbound import code_span
 from workflows.policy import Policy, effective_hosts
 from workflows.services import BrokenWorld
 from workflows.survey import Survey
-from workflows.types import Noun
+from workflows.types import Noun, RepositoryRef
 
 log = structlog.get_logger()
 
@@ -75,6 +75,11 @@ class Workshop:
             image=prepared.image, job_id=job_id, mirror=mirror.path, commit=survey.base, limits=self.limits
         )
         return spec, _report(prepared, survey)
+
+
+def snapshot_scope(repository: RepositoryRef) -> str:
+    """The name under which a repository's snapshots are kept: its id too, for names are given away and used again."""
+    return f"{repository.id}:{repository.full_name}"
 
 
 def lazily(prepare: Callable[[], SandboxSpec]) -> Callable[[], SandboxSpec]:

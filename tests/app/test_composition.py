@@ -10,6 +10,7 @@ import pytest
 from app.composition import Composition
 from app.settings import Settings, variable_names
 from sandbox.images import ImageUnavailable
+from workflows.services import BrokenWorld
 
 
 @pytest.fixture
@@ -46,3 +47,10 @@ def test_the_data_folder_is_closed_to_others(compose: Any) -> None:
     composition = compose()
     composition.queue(worker=False)
     assert composition.settings.data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_full_disk_starts_no_job(compose: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less room than a job needs it is refused before an engine is asked, and told what is missing."""
+    monkeypatch.setattr("app.composition.LEAST_FREE_BYTES", 1 << 60)
+    with pytest.raises(BrokenWorld, match=r"MB left, and a job needs.*make room"):
+        compose(docker_host="unix:///nowhere.sock").find_workshop()
