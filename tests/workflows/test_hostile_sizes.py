@@ -75,6 +75,7 @@ HOSTILE_INI = [
 ]
 PARTS = ("a.", '"=".', r'"\"".a."x".', "'\"'.", "a .  ")
 HOSTILE_TOML = [
+    "a." * 50_000 + "b=1",
     *("".join(f"{(part * 2000)[: 1990 - 1990 % len(part)]}b{number}=1\n" for number in range(100)) for part in PARTS),
     filled("a .  ", before="[", after="a]"),
     filled("a.", before="x = {", after="a=1}"),
