@@ -119,9 +119,7 @@ def doctor() -> None:
 
 @app.command()
 def demo(
-    no_install: Annotated[
-        bool, typer.Option("--no-install", help="Install and start nothing.")
-    ] = False,
+    no_install: Annotated[bool, typer.Option("--no-install", help="Install and start nothing.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the local GitHub running afterwards.")] = False,
 ) -> None:
     """A labelled issue becomes a verified draft pull request, on a local GitHub on this machine.

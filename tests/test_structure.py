@@ -14,7 +14,7 @@ LONGEST = 50
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_functions_are_short(path: Path) -> None:
-    """No function is longer than 50 lines, docstring included, unless a comment `# long: why` stands on its first line."""
+    """No function is longer than 50 lines, docstring included, unless `# long: why` stands on its first line."""
     lines = path.read_text().splitlines()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

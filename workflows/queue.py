@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence, Set
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NoReturn
 
@@ -137,16 +138,16 @@ class Queue:
         newer schema, another worker on the same file.
         """
         forbid_pickle()
-        try:
-            self._open()
-            if self._worker:
-                prepare()
-                self._launch()
-        except BaseException as error:
-            self._close()
-            if isinstance(error, sa.exc.SQLAlchemyError):
+        with ExitStack() as undo:
+            undo.callback(self._close)
+            try:
+                self._open()
+                if self._worker:
+                    prepare()
+                    self._launch()
+            except sa.exc.SQLAlchemyError as error:
                 raise QueueUnavailable(describe(error)) from error
-            raise
+            undo.pop_all()
 
     def stop(self, drain_seconds: float = 20.0) -> bool:
         """Claim no more, let running jobs reach the end of their step, and close; the jobs go on after a restart.

@@ -42,14 +42,29 @@ def compose_texts(
 
     An issue with the number 0 is none of GitHub's: the command line's.
     """
-    described = solution.described
-    description = described.description
+    description = solution.described.description
     number = issue.number or None
     category = description.changelog.category if description.changelog else "Changed"
     title = render_title(description.title, subjects=survey.subjects, category=category)
-    text = PullRequestText(
+    text = _gather(solution, job=job, issue=issue, survey=survey, model=model, seconds=seconds)
+    message = render_commit_message(title, description.summary, issue=number, requester=job.actor, secrets=secrets)
+    return Texts(
+        title=redact(title, secrets),
+        body=render_body(text, template=survey.template, secrets=secrets, hosts=hosts),
+        commit_message=redact(message, secrets),
+        evidence=clean_outbound(render_evidence(solution.verdict), secrets, hosts=hosts),
+        verdict_line=render_verdict_line(solution.verdict),
+    )
+
+
+def _gather(
+    solution: Solution, *, job: Job, issue: Issue, survey: Survey, model: str, seconds: float
+) -> PullRequestText:
+    described = solution.described
+    description = described.description
+    return PullRequestText(
         job_id=job.id,
-        issue=number,
+        issue=issue.number or None,
         requester=job.actor,
         model=model,
         summary=description.summary,
@@ -69,12 +84,4 @@ def compose_texts(
         hidden=clean_inbound(f"{issue.title}\n{issue.body}").hidden,
         author=description.written_by,
         unfinished=solution.unfinished,
-    )
-    message = render_commit_message(title, description.summary, issue=number, requester=job.actor, secrets=secrets)
-    return Texts(
-        title=redact(title, secrets),
-        body=render_body(text, template=survey.template, secrets=secrets, hosts=hosts),
-        commit_message=redact(message, secrets),
-        evidence=clean_outbound(render_evidence(solution.verdict), secrets, hosts=hosts),
-        verdict_line=render_verdict_line(solution.verdict),
     )
