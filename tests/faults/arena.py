@@ -104,6 +104,9 @@ class Arena(World):
         self._rows = open_engine(self.database, wait_seconds=30, connections=2)
         self._count = 0
 
+    def on_start(self) -> None:
+        """Called whenever the next kill may come."""
+
     def spawn(self, command: str, **settings: str) -> Child:  # type: ignore[override]
         """As the world does, but from the nursery."""
         return self._nursery.start(command, self.environment(**settings), self.log)
@@ -120,7 +123,7 @@ class Arena(World):
 
     def containers_left(self) -> list[str]:
         """The containers of this arena's jobs that are there now."""
-        ours = {"label": f"{OWNER_LABEL}={self.owner}"}
+        ours: dict[str, str | list[str] | bool] = {"label": f"{OWNER_LABEL}={self.owner}"}
         found = self._engine.containers.list(all=True, filters=ours, ignore_removed=True)
         return [str(container.name) for container in found]
 
@@ -149,6 +152,7 @@ class Arena(World):
         self.killer.begin()
         if kills:
             self.killer.arm()
+            self.on_start()
         base = self.hub.branches(name)["main"]
         return Begun(name, self.ask((DEMO / "issue.md").read_text(), repository=name), base, entries)
 
@@ -161,9 +165,10 @@ class Arena(World):
     def _restart(self, *, armed: bool) -> None:
         """Start again. The next kill may come before the server answers: it takes up the job first."""
         self.killer.fired.clear()
-        self._process = self.spawn("serve")
+        self._process = self.spawn("serve")  # type: ignore[assignment]
         if armed:
             self.killer.arm()
+            self.on_start()
         self.wait_until(lambda: self.killer.fired.is_set() or self._live(), 60, "`forgehand serve` to answer")
 
     def _killed_before_the_end(self) -> bool:

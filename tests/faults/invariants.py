@@ -26,14 +26,17 @@ class Complaint:
     text: str
 
 
-def judge(told: Told, undisturbed: Told) -> list[Complaint]:
-    """All that is wrong with a job, by comparison with one that nobody disturbed."""
+def judge(told: Told, undisturbed: Told, *, processes: int = 0) -> list[Complaint]:
+    """All that is wrong with a job, by comparison with one that nobody disturbed.
+
+    ``processes`` is how many have worked on it: one more than the kills unless given.
+    """
     if len(told.jobs) != 1:
         return [Complaint("duplicated" if told.jobs else "lost", f"{len(told.jobs)} jobs")]
     return [
         *_judge_objects(told),
         *_judge_commit(told, undisturbed),
-        *_judge_journal(told),
+        *_judge_journal(told, processes or len(told.kills) + 1),
         *_judge_calls(told.trail),
         *_judge_rest(told),
     ]
@@ -90,7 +93,7 @@ def _judge_commit(told: Told, undisturbed: Told) -> Iterator[Complaint]:
             yield Complaint("wrong", f"the commit is dated {commit.author}, not by its job")
 
 
-def _judge_journal(told: Told) -> Iterator[Complaint]:
+def _judge_journal(told: Told, processes: int) -> Iterator[Complaint]:
     """Exactly the expected effects; what is sent again must have changed nothing."""
     effects: Counter[str] = Counter()
     for entry in told.journal:
@@ -101,9 +104,10 @@ def _judge_journal(told: Told) -> Iterator[Complaint]:
         asked_again = what == "POST /app/hook/deliveries/N/attempts"
         if not (again or edit or asked_again):
             effects[f"{what} {entry.status}"] += 1
-    tokens = effects.pop("POST /app/installations/N/access_tokens 201", 0)
-    if not 1 <= tokens <= len(told.kills) + 1:
-        yield Complaint("wrong", f"{tokens} tokens were minted")
+    minted = effects.pop("POST /app/installations/N/access_tokens 201", 0)
+    given_back = effects.pop("DELETE /installation/token 204", 0)
+    if not max(1, given_back) <= minted <= processes:
+        yield Complaint("wrong", f"{minted} tokens were minted, and {given_back} given back, by {processes} processes")
     branch = re.sub(r"\d+", "N", next(iter(told.branches.keys() - {"main"}), ""))
     expected = {
         "POST issues/N/reactions 201",

@@ -26,6 +26,7 @@ WRITES = (
     ("POST", r"/pulls$", "pull request"),
     ("POST", r"/check-runs$", "check run"),
 )
+BY_THE_CLOCK = "by the clock"
 DOCKER_ACTIONS = ("create", "start", "commit")
 
 
@@ -42,9 +43,10 @@ class Moment:
 
 @dataclass
 class Plan:
-    """At which moments a kill is wanted: each once. Shared by worlds, safe for threads."""
+    """At which moments a kill is wanted: at each once, or always. Shared by worlds, safe for threads."""
 
     wants: Callable[[Moment], bool]
+    once: bool = True
     killed: set[Moment] = field(default_factory=set)
     seen: set[Moment] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -53,7 +55,7 @@ class Plan:
         """Whether to kill now; when ``armed`` is false the moment is only noted."""
         with self._lock:
             self.seen.add(moment)
-            if not armed or moment in self.killed or not self.wants(moment):
+            if not armed or (self.once and moment in self.killed) or not self.wants(moment):
                 return False
             self.killed.add(moment)
             return True
@@ -119,6 +121,17 @@ class Killer:
                 self._armed, self._moment = False, moment
             return wanted
 
+    def strike_after(self, seconds: float) -> None:
+        """Kill at any time, by the clock, if it is wanted then."""
+
+        def strike() -> None:
+            if self.sees(BY_THE_CLOCK, "at"):
+                self.strike()
+
+        timer = threading.Timer(seconds, strike)
+        timer.daemon = True
+        timer.start()
+
     def strike(self) -> None:
         """Kill now."""
         gone = self._kill()
@@ -172,7 +185,7 @@ class WatchedModel(ScriptedModel):
         self.killer: Killer | None = None
         self._now = threading.local()
         # Else each kill prints a traceback.
-        self._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
+        self._server.handle_error = lambda request, address: None  # type: ignore[assignment, method-assign]
 
     def answer(self, request: RecordedRequest) -> Any:
         self._now.what = None
