@@ -299,13 +299,15 @@ def test_a_token_that_git_is_the_first_to_miss(ground: Ground, moment: str) -> N
     """Tokens that end just before git needs them are renewed for git, too."""
     hub = ground.world.hub
     repository = f"octo/token-{moment}"
-    asked = f"/repos/{repository}/collaborators/alice/permission"
+    # The last request before git's: that the stage begins; the permission, asked for once more after the acceptance.
+    last, number = {
+        "fetch": (f"PATCH /repos/{repository}/issues/comments/", 1),
+        "push": (f"GET /repos/{repository}/collaborators/alice/permission", 2),
+    }[moment]
     seen = itertools.count(1)
-    last = {"fetch": f"/repos/{repository}/issues/1/labels/qwen", "push": asked}[moment]
 
     def expire(exchange: Exchange) -> None:
-        # The permission is asked for when the job is accepted, and once more before it is published.
-        if exchange.path == last and next(seen) == (1 if moment == "fetch" else 2):
+        if f"{exchange.method} {exchange.path}".startswith(last) and next(seen) == number:
             hub.expire_tokens()
 
     hub.observe(expire)
