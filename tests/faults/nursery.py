@@ -5,6 +5,7 @@ Importing takes most of a start's time, and the tests start Forgehand again afte
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -109,6 +110,8 @@ def _become(order: Mapping[str, Any]) -> None:
     import app.cli
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Nobody is left over when the tests are ended by force: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
