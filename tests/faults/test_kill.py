@@ -14,6 +14,9 @@ from tests.faults.invariants import Kind, judge
 from tests.faults.moments import Plan
 from tests.faults.nursery import Nursery
 
+# The kills of the whole module happen in one fixture, which the first test waits for.
+pytestmark = pytest.mark.timeout(1800)
+
 WHATS = {
     *("token", "reaction", "comment", "label", "fetch", "push", "pull request", "check run"),
     *(f"model turn {number}" for number in range(1, 11)),
