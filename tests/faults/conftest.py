@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import docker
 import pytest
 
+from sandbox.authorities import find_authorities
+from sandbox.images import ensure_image
 from tests.faults.arena import Arena, Told
 from tests.faults.moments import Plan
 from tests.faults.nursery import Nursery
@@ -16,8 +19,9 @@ Undisturbed = Callable[[], Told]
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """One for all tests: it takes seconds to be ready."""
+def nursery(engine: docker.DockerClient) -> Iterator[Nursery]:
+    """One for all tests: it takes seconds to be ready. The image is there, so that a server's start does not wait."""
+    ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     made = Nursery()
     yield made
     made.stop()

@@ -16,7 +16,9 @@ from typing import Any
 
 import docker
 
+from sandbox.authorities import find_authorities
 from sandbox.engine import ensure_engine
+from sandbox.images import ensure_image
 from tests.faults.arena import KILLS_A_JOB, Arena, Told
 from tests.faults.explore import WORLDS
 from tests.faults.invariants import Complaint, judge
@@ -75,7 +77,9 @@ class Loop:
 
     def run(self, loops: int) -> None:
         """The undisturbed job, then ``loops`` times all moments, and as many jobs by the clock."""
-        [undisturbed] = self._live(0, Plan(lambda moment: False), Arena, kills=0)
+        undisturbed = next(self._live(0, Plan(lambda moment: False), Arena, kills=0), None)
+        if undisturbed is None:
+            return
         for loop in range(loops):
             moments = Plan(lambda moment: True)
             by_the_clock = Plan(lambda moment: moment.what == BY_THE_CLOCK, once=False)
@@ -84,7 +88,8 @@ class Loop:
                     told = threads.map(lambda world: list(self._live(world, plan, kind)), range(WORLDS))  # noqa: B023
                     for each in (told for life in told for told in life):
                         self._note(each, judge(each, undisturbed))
-            print(f"loop {loop + 1} of {loops}: {sum(row.runs for row in self.rows.values())} kills", file=sys.stderr)
+            kills = sum(row.runs for row in self.rows.values())
+            print(f"loop {loop + 1} of {loops}: {kills} kills, {len(self.complaints)} faults", file=sys.stderr)
 
     def _live(self, world: int, plan: Plan, kind: Callable[..., Arena], *, kills: int = KILLS_A_JOB) -> Iterator[Told]:
         folder = Path(tempfile.mkdtemp(prefix=f"world-{world}-", dir=self.folder)) / "world"
@@ -141,6 +146,7 @@ def main() -> int:
     """Run, print the table and the complaints; 1 when there is one."""
     loops = int(os.environ.get("FORGEHAND_KILL_LOOPS", "1"))
     client = ensure_engine(install=True, say=print)
+    ensure_image(client, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     nursery = Nursery()
     with tempfile.TemporaryDirectory(prefix="forgehand-faults-") as folder:
         loop = Loop(Path(folder), nursery, client)
