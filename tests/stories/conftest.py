@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import pytest
 from app.demo.scripted_model import ScriptedModel
 from app.localhub.records import Issue as HubIssue
 from app.localhub.server import read_folder
+from sandbox.authorities import find_authorities
+from sandbox.images import ensure_image
 from tests.openapi_judge import Judge
 from tests.stories.inside import Inside
 from tests.stories.scripts import DESCRIBED, ISSUE
@@ -52,6 +55,13 @@ def open_world(
         world.stop()
     assert world.containers(client) == []
     judge.check()
+
+
+@pytest.fixture(scope="session")
+def engine(engine: docker.DockerClient) -> docker.DockerClient:
+    """The engine with the sandbox image on it: building it is not part of a story, whose patience is short."""
+    ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
+    return engine
 
 
 @pytest.fixture
