@@ -79,9 +79,12 @@ class Nursery:
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
         with self._lock:
-            self._parent.stdin.write(json.dumps(order).encode() + b"\n")
-            self._parent.stdin.flush()
-            return Child(int(self._parent.stdout.readline()))
+            try:
+                self._parent.stdin.write(json.dumps(order).encode() + b"\n")
+                self._parent.stdin.flush()
+                return Child(int(self._parent.stdout.readline()))
+            except (BrokenPipeError, ValueError):
+                raise AssertionError(f"The nursery ended with {self._parent.wait(5)}: who did that?") from None
 
     def stop(self) -> None:
         """End the forking process; its children stay."""
