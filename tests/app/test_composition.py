@@ -36,6 +36,7 @@ def test_a_policys_image_needs_the_operators_word(compose: Any) -> None:
 @pytest.mark.parametrize(
     "settings", [{"allowed_images": "x, localhost:1/acme/*"}, {"sandbox_image": "localhost:1/acme/own:1"}]
 )
+@pytest.mark.usefixtures("engine")
 def test_an_allowed_image_is_looked_for(compose: Any, settings: dict[str, str]) -> None:
     """What a pattern allows, and what is the operator's own anyway, is found or pulled."""
     with pytest.raises(ImageUnavailable, match="localhost:1/acme/own:1 is not on this engine"):
