@@ -27,6 +27,13 @@ class BrokenWorld(Exception):
         self.message = message
 
 
+class ContextTooLong(BrokenWorld):
+    """The model refused a request because the conversation exceeds its context: shrink it, or stop."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("model", message)
+
+
 class JobCancelled(Exception):
     """The job was cancelled from outside; it ends at the next step boundary."""
 
@@ -96,7 +103,10 @@ class Model(Protocol):
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
     ) -> Reply:
-        """One whole reply within ``deadline`` seconds, retries included. Raises BrokenWorld("model", …)."""
+        """One whole reply within ``deadline`` seconds, retries included.
+
+        Raises BrokenWorld("model", …), its subclass ContextTooLong when the conversation is what is too large.
+        """
 
 
 class Run(Protocol):

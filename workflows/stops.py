@@ -10,6 +10,8 @@ _WORDS: dict[StopReason, str] = {
     "seconds": "the time was used up",
     "money": "the budget of money was used up",
     "no_tool_calls": "the model stopped working with its tools",
+    "stuck": "the model went round in circles",
+    "asked": "the model asked a question",
     "malformed": "the model kept sending calls that could not be read",
     "model_unavailable": "the model could not be reached any more",
     "cancelled": "the job was cancelled",

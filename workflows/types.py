@@ -150,23 +150,49 @@ class ToolCall(Noun):
 
 
 class Reply(Noun):
-    """One whole reply of the model."""
+    """One whole reply of the model, with every dialect of tool calls already read.
+
+    ``calls_from`` says where the calls stood: the protocol's own field, the text, or, when both were empty, the
+    reasoning. ``incomplete`` names calls that were cut off: they are answered and never run. ``reasoning`` is kept for
+    the trajectory and never sent back. ``model`` is the one that answered, when it is not the first of the list.
+    """
 
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str = "stop"
     usage: Usage = Usage()
     seconds: float = 0.0
+    calls_from: Literal["native", "content", "reasoning"] = "native"
+    incomplete: tuple[str, ...] = ()
+    reasoning: str = ""
+    model: str = ""
+
+
+class TestTally(Noun):
+    """What one ``run_tests`` of the agent showed. ``failing`` holds at most 200 ids; ``targeted``: not the whole suite.
+
+    ``counted`` False: the runner gave no report, so the exit code alone speaks.
+    """
+
+    __test__ = False
+
+    exit_code: int | None
+    passed: int = 0
+    failed: int = 0
+    failing: tuple[str, ...] = ()
+    targeted: bool = False
+    counted: bool = True
 
 
 class ToolResult(Noun):
-    """What came back from one tool call."""
+    """What came back from one tool call. ``tests`` is set by ``run_tests`` alone."""
 
     call_id: str
     name: str
     content: str
     failed: bool = False
     seconds: float = 0.0
+    tests: TestTally | None = None
 
 
 class PlanItem(Noun):
@@ -176,8 +202,46 @@ class PlanItem(Noun):
     state: Literal["pending", "in_progress", "completed"] = "pending"
 
 
+Stage = Literal["understand", "analyse", "read", "plan", "implement", "verify", "iterate", "complete"]
+
+
+class Compaction(Noun):
+    """How the conversation was shrunk before a request; pure data, so that a replay shrinks it the same.
+
+    ``mask`` replaces the content of the messages at ``masked`` (indices). The others drop the messages between the
+    opening two and ``kept_from`` and put ``words`` there as one user message: ``snapshot`` (the model's own summary),
+    ``trim`` (no summary could be had), ``fresh`` (after a step back to a checkpoint). Tokens are estimates.
+    """
+
+    kind: Literal["mask", "snapshot", "trim", "fresh"]
+    masked: tuple[int, ...] = ()
+    kept_from: int = 0
+    words: str = ""
+    tokens_before: int = 0
+    tokens_after: int = 0
+    usage: Usage = Usage()
+
+
+class Intervention(Noun):
+    """What the harness did about an agent that was stuck; ``pattern`` names how, ``words`` were told to the model."""
+
+    kind: Literal["nudge", "replan", "rollback"]
+    pattern: str
+    words: str
+
+
 StopReason = Literal[
-    "finished", "turns", "tokens", "seconds", "money", "no_tool_calls", "malformed", "model_unavailable", "cancelled"
+    "finished",
+    "asked",
+    "turns",
+    "tokens",
+    "seconds",
+    "money",
+    "no_tool_calls",
+    "malformed",
+    "stuck",
+    "model_unavailable",
+    "cancelled",
 ]
 
 
@@ -186,7 +250,8 @@ class Turn(Noun):
 
     ``patch`` is set when the turn changed the workspace: the whole change so far, from which a new container resumes.
     ``stop`` is set on the last turn. ``notices`` are the harness's words before the reply, one user
-    message each; ``seconds`` is the wall time of the whole turn.
+    message each; ``seconds`` is the wall time of the whole turn. ``compactions`` come before the notices, in order.
+    ``question`` is set with the stop reason "asked".
     """
 
     number: int
@@ -198,6 +263,10 @@ class Turn(Noun):
     patch: Patch | None = None
     stop: StopReason | None = None
     finish: Finish | None = None
+    stage: Stage = "understand"
+    compactions: tuple[Compaction, ...] = ()
+    intervention: Intervention | None = None
+    question: str = ""
 
 
 class Finish(Noun):
