@@ -50,6 +50,9 @@ class InlineRun:
         """The time."""
         return self.step("now", _utc_now, datetime)
 
+    def check(self) -> None:
+        """Nothing cancels or stops an inline run but the end of its process."""
+
 
 class DurableRun:
     """A run whose steps are stored by DBOS, on the thread that DBOS runs the workflow on.
@@ -95,6 +98,14 @@ class DurableRun:
     def now(self) -> datetime:
         """The time, as a step: the same on replay."""
         return self.step("now", _utc_now, datetime)
+
+    def check(self) -> None:
+        """Raise JobCancelled once the job is cancelled, JobInterrupted when the process stops."""
+        if self._stopping.is_set():
+            raise JobInterrupted("the process stops")
+        if self._is_cancelled():
+            self.cancelled = True
+            raise JobCancelled(f"Job {self._job_id} was cancelled.")
 
 
 @lru_cache(maxsize=256)

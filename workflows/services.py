@@ -126,3 +126,9 @@ class Run(Protocol):
 
     def now(self) -> datetime:
         """The time, as a step: the same on replay."""
+
+    def check(self) -> None:
+        """Raise JobCancelled once the job is cancelled, and end the thread's work when the process stops.
+
+        For work that is durable without being a step. Any thread may ask.
+        """

@@ -12,6 +12,7 @@ from workflows.types import Noun
 
 EventKind = Literal[
     "session",
+    "resumed",
     "compaction",
     "intervention",
     "llm_request",
@@ -26,6 +27,7 @@ EventKind = Literal[
 """In the order in which they are met.
 
 ``session``      system, prompt (the opening messages), tools (their schemas), model, base (commit), attempt (number)
+``resumed``      nothing: another process goes on; what the turn held before it counts only if it was answered by then
 ``compaction``   a Compaction                    ``intervention``  an Intervention
 ``llm_request``  count (messages sent), sha256 (of their JSON), notices (the harness's words before this reply)
 ``llm_response`` a Reply                         ``tool_intent``   a ToolCall
