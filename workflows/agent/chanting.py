@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 TAIL = 12_000
 PROBE = 50
@@ -15,6 +14,7 @@ SPOKEN_REGION = 1_000
 DATA_REGION = 8_000
 SENTENCE_TIMES = 10
 SHORTEST_SENTENCE = 45
+SPOKEN_MARKS = ".,!?'’。，！？、"
 _WORD = re.compile(r"[^\W\d_]+")
 _SPOKEN_WORD = re.compile(r"[(\"“‘]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"”’.,;:!?…]*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -25,7 +25,7 @@ def is_chanting(text: str) -> bool:
     """Whether the last 12,000 characters of ``text`` say one thing over and over; the time is bounded by them.
 
     True for a region of one repeated unit (1,000 characters and four units of words; 8,000 of anything else), and for
-    a sentence of at least 45 characters that stands there ten times.
+    a sentence of at least 45 characters that stands there ten times with at most twice as much between.
     """
     tail = text[-TAIL:]
     return _has_periodic_region(tail) or _has_refrain(tail)
@@ -70,22 +70,31 @@ def _is_chant(unit: str, length: int) -> bool:
 def _is_spoken(unit: str) -> bool:
     """Whether the unit is made of words rather than of numbers, rules, cells or literals."""
     letters = [letter for letter in unit.lower() if letter.isalpha()]
-    marks = [sign for sign in unit if not sign.isalpha() and not sign.isspace() and sign not in ".,!?'’"]
+    marks = [sign for sign in unit if not sign.isalpha() and not sign.isspace() and sign not in SPOKEN_MARKS]
     if "|" in marks or not set(letters) - set("abcdef"):
         return False
     if not marks and "," not in unit and len(letters) > 1:
         return True
     words = {word.lower() for word in _WORD.findall(unit)}
-    return (len(words) >= 3 or len(letters) >= 20) and len(letters) >= 3 * len(marks)
+    return (len(words) >= 3 or len(set(letters)) >= 10) and len(letters) >= 3 * len(marks)
 
 
 def _has_refrain(text: str) -> bool:
-    """Whether one sentence comes again and again with other words between; code between fences is left out."""
-    sentences = Counter(part.strip() for part in _SENTENCE_END.split(_FENCED.sub("\n", text)))
-    return any(
-        times >= SENTENCE_TIMES and len(sentence) >= SHORTEST_SENTENCE and _is_sentence(sentence)
-        for sentence, times in sentences.items()
-    )
+    """Whether one sentence comes again and again, with little between; code between fences is left out."""
+    spoken = _FENCED.sub("\n", text)
+    at: dict[str, list[int]] = {}
+    start = 0
+    for part in _SENTENCE_END.split(spoken):
+        start = spoken.index(part, start)
+        at.setdefault(part.strip(), []).append(start)
+        start += len(part)
+    for sentence, places in at.items():
+        if len(places) < SENTENCE_TIMES or len(sentence) < SHORTEST_SENTENCE:
+            continue
+        span = places[-1] + len(sentence) - places[-SENTENCE_TIMES]
+        if SENTENCE_TIMES * len(sentence) * 3 >= span and _is_sentence(sentence):
+            return True
+    return False
 
 
 def _is_sentence(text: str) -> bool:

@@ -69,6 +69,12 @@ PLAIN = {
     "a licence in nine files": "".join(
         f"// file {n}\n// Licensed under the Apache License, Version 2.0.\n" for n in range(9)
     ),
+    "a decoding table": "    0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff,\n" * 100,
+    "documented fields": "".join(
+        f'    field_{n}: int\n    """The value as the service counted it, without those kept in its cache."""\n\n'
+        f"    # {RANDOM.randbytes(80).hex()}\n"
+        for n in range(40)
+    ),
     "an indented closing": "".join("  " * n + "}\n" for n in range(60, 0, -1)),
     "a sentence often, in a fence": "```\n" + "".join(f"{n}\n{PHRASE}\n" for n in range(20)) + "```\n",
 }
