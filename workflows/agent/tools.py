@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from threading import Lock
 
 from sandbox.container import ExecResult, Sandbox, ToolAnswer
+from workflows.agent.clipping import clip
+from workflows.agent.run_report import render_tests
+from workflows.agent.tally import tally
 from workflows.agent.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
-from workflows.types import TestRun, ToolCall, ToolResult
+from workflows.types import TestRun, TestTally, ToolCall, ToolResult
 
 RESULT_LIMIT = 20_000
 PAGE_LIMIT = 45_000
 BASH_SECONDS = 120
 LONGEST_BASH_SECONDS = 600
 MOST_CALLS = 20
-MOST_FAILURES_SHOWN = 10
 # These answer in pages of their own and say how to read on; the cap is for a toolbox that forgets it.
 READ_ONLY = frozenset({"read_file", "grep", "glob"})
 RUNNING = frozenset({"bash", "run_tests"})
@@ -115,11 +116,16 @@ def offered_tools(*, with_tests: bool) -> tuple[Schema, ...]:
 
 
 def sandbox_tools(
-    open_sandbox: Callable[[], Sandbox], run_tests: RunTests | None, *, seconds_left: float
+    open_sandbox: Callable[[], Sandbox],
+    run_tests: RunTests | None,
+    *,
+    seconds_left: float,
+    baseline: TestRun | None = None,
 ) -> dict[str, Tool]:
     """The tools that need a container, which is opened by the first of them that runs. They raise SandboxUnavailable.
 
-    No command runs longer than ``seconds_left``.
+    No command runs longer than ``seconds_left``. ``baseline``: the tests before any change, for the delta that
+    ``run_tests`` tells.
     """
     opening = Lock()
 
@@ -141,8 +147,10 @@ def sandbox_tools(
     if run_tests is not None:
 
         def tests(arguments: Mapping[str, Value]) -> ToolAnswer:
-            done = run_tests(opened(), str(arguments.get("targets", "")))
-            return ToolAnswer(ok=done.exit_code == 0, text=render_tests(done))
+            targets = str(arguments.get("targets", ""))
+            done = run_tests(opened(), targets)
+            told = {"tally": tally(done, targeted=bool(targets.strip()))}
+            return ToolAnswer(ok=done.exit_code == 0, text=render_tests(done, baseline=baseline), data=told)
 
         tools["run_tests"] = tests
     return tools
@@ -182,17 +190,16 @@ def _run(call: ParsedCall | MalformedCall, tools: Mapping[str, Tool]) -> ToolRes
     limit = PAGE_LIMIT if call.name in READ_ONLY else RESULT_LIMIT
     text = "\n".join(part for part in (clip(answer.text, limit), call.note) if part)
     text = text.encode("utf-8", "replace").decode()  # half a character, of a file's name perhaps, cannot be stored
+    shown = answer.data.get("tally")
     return ToolResult(
-        call_id=asked.id, name=asked.name, content=text or "(empty)", failed=not answer.ok, seconds=seconds
+        call_id=asked.id,
+        name=asked.name,
+        content=text or "(empty)",
+        failed=not answer.ok,
+        seconds=seconds,
+        # The other tools' data comes out of the container and may say anything: only our own noun counts.
+        tests=shown if isinstance(shown, TestTally) else None,
     )
-
-
-def clip(text: str, limit: int) -> str:
-    """The text, or its head and tail with a note on how much is left out between them; about ``limit`` characters."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
 
 
 def render_execution(done: ExecResult, *, timeout: float) -> str:
@@ -204,31 +211,6 @@ def render_execution(done: ExecResult, *, timeout: float) -> str:
     else:
         head = f"exit code {done.exit_code}"
     return f"{head}\n{done.output}".rstrip()
-
-
-def render_tests(done: TestRun) -> str:
-    """A test run for the model: counts and the first failures where a report was found, then the end of the log."""
-    lines = [f"$ {done.command}", _render_ending(done)]
-    cases = done.cases or ()
-    if done.cases is not None:
-        counts = Counter(case.outcome for case in cases)
-        lines.append(", ".join(f"{number} {kind}" for kind, number in counts.items()) or "no tests were run")
-    failures = [case for case in cases if case.outcome in {"failed", "error"}]
-    for case in failures[:MOST_FAILURES_SHOWN]:
-        lines.append(f"{case.outcome.upper()} {case.id}: {clip(case.message.strip(), 600)}")
-    if len(failures) > MOST_FAILURES_SHOWN:
-        lines.append(f"… and {len(failures) - MOST_FAILURES_SHOWN} more")
-    if done.exit_code != 0 and done.log_tail:
-        lines += ["End of the log:", clip(done.log_tail, 3_000 if failures else RESULT_LIMIT // 2)]
-    return "\n".join(lines)
-
-
-def _render_ending(done: TestRun) -> str:
-    if done.timed_out:
-        return "timed out and was ended; run fewer targets"
-    if done.out_of_memory:
-        return f"exit code {done.exit_code}: the sandbox ran out of memory; run fewer targets"
-    return f"exit code {done.exit_code}"
 
 
 def may_have_changed(results: Sequence[ToolResult]) -> bool:

@@ -16,14 +16,12 @@ from workflows.agent.tools import (
     PAGE_LIMIT,
     RESULT_LIMIT,
     TOOLS,
-    clip,
     offered_tools,
     render_execution,
-    render_tests,
     run_tool_calls,
     sandbox_tools,
 )
-from workflows.types import TestCase, TestRun, ToolCall, ToolResult
+from workflows.types import TestCase, TestRun, TestTally, ToolCall, ToolResult
 
 
 def call(name: str, **arguments: object) -> ToolCall:
@@ -170,12 +168,6 @@ def test_results_can_be_stored() -> None:
     assert result.content == "caf?.txt"
 
 
-def test_clip_keeps_head_and_tail() -> None:
-    """What is left out is counted, and short text stays as it is."""
-    assert clip("short", 10) == "short"
-    assert clip("a" * 50 + "b" * 50, 20) == "a" * 10 + "\n[… 80 characters left out …]\n" + "b" * 10
-
-
 def test_a_broken_sandbox_passes(workspace: FolderWorkspace) -> None:
     """A container that is gone is not the model's business."""
     workspace.sandbox().breaks = 0
@@ -190,16 +182,26 @@ def test_a_command_out_of_memory_says_so() -> None:
     assert "ran out of memory" in render_execution(done, timeout=60)
 
 
-def test_test_runs_are_told_with_counts_and_first_failures() -> None:
-    """Counts, at most ten failures with their messages, and the end of the log."""
-    failures = [TestCase(id=f"t::{n}", outcome="failed", message="assert 1 == 2") for n in range(12)]
-    cases = (*failures, TestCase(id="t::ok", outcome="passed"))
-    done = TestRun(command="pytest -q", exit_code=1, seconds=2.0, cases=cases, log_tail="=== 12 failed ===")
-    text = render_tests(done)
-    assert text.startswith("$ pytest -q\nexit code 1\n12 failed, 1 passed\nFAILED t::0: assert 1 == 2")
-    assert "… and 2 more" in text
-    assert text.endswith("End of the log:\n=== 12 failed ===")
-    assert render_tests(TestRun(command="x", exit_code=0, seconds=1.0)) == "$ x\nexit code 0"
-    hung = TestRun(command="x", exit_code=None, seconds=1.0, timed_out=True, cases=())
-    assert "timed out" in render_tests(hung)
-    assert "no tests were run" in render_tests(hung)
+def test_run_tests_hands_its_numbers_on(workspace: FolderWorkspace) -> None:
+    """The result of `run_tests` alone carries a tally, and its words tell the delta against the tests before."""
+    before = TestRun(command="t", exit_code=1, seconds=1.0, cases=(TestCase(id="a", outcome="failed"),))
+    after = (TestCase(id="a", outcome="failed"), TestCase(id="b", outcome="error"))
+
+    def run_tests(_: object, targets: str) -> TestRun:
+        return TestRun(command=f"t {targets}".strip(), exit_code=1, seconds=1.0, cases=after)
+
+    tools = sandbox_tools(workspace.sandbox, run_tests, seconds_left=60, baseline=before)
+    calls = [call("run_tests"), call("run_tests", targets="b"), call("bash", command="true")]
+    everything, some, other = run_tool_calls(calls, tools, schemas=TOOLS)
+    assert everything.tests == TestTally(exit_code=1, failed=2, failing=("a", "b"))
+    assert some.tests is not None
+    assert some.tests.targeted
+    assert other.tests is None
+    assert "newly failing: b" in everything.content
+
+
+def test_no_tally_comes_from_a_container() -> None:
+    """What a tool inside the container says of itself is no evidence."""
+    sly = {"read_file": lambda _: ToolAnswer(True, "x", {"tally": {"exit_code": 0, "passed": 9}})}
+    (result,) = run_tool_calls([call("read_file", path="a")], sly, schemas=TOOLS)
+    assert result.tests is None
