@@ -29,8 +29,8 @@ from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
 from workflows import fix_issue
-from workflows.agent.completions import Prices
 from workflows.agent.llm import OpenAIModel
+from workflows.agent.usage import Prices
 from workflows.git import Mirrors
 from workflows.queue import Queue, QueueUnavailable
 from workflows.services import BrokenWorld, GitHub, Run

@@ -96,6 +96,10 @@ class Model(Protocol):
     def name(self) -> str:
         """The model's name as sent to the endpoint."""
 
+    @property
+    def context_window(self) -> int:
+        """How many tokens a request and its reply may have together."""
+
     def complete(
         self,
         messages: Sequence[Mapping[str, Any]],

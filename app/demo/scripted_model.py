@@ -7,10 +7,12 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from app.demo.scripted_stream import Events, render_stream
 
 MODEL_NAME = "scripted-session"
 LONGEST_HANG = 120.0
@@ -36,7 +38,10 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is sent: ``wait`` seconds late, ``drip`` seconds between bytes, ``cut`` after so many."""
+    """What is sent: ``wait`` seconds late, ``drip`` seconds between bytes, ``cut`` after so many.
+
+    With ``events`` it goes out in their writes, each a chunk of its own, and ``body`` is all of them.
+    """
 
     status: int
     body: bytes
@@ -45,6 +50,7 @@ class _Answer:
     wait: float = 0.0
     drip: float = 0.0
     cut: int | None = None
+    events: Events | None = None
 
 
 class ScriptedModel:
@@ -54,7 +60,14 @@ class ScriptedModel:
     ``{"name", "arguments"}``, the arguments an object or raw text), ``usage`` (null leaves it out), ``finish_reason``,
     ``delay`` (seconds) and ``faults``, which are answered first, each once (``"times": -1``: for ever):
     ``{"status", "body", "retry_after", "location"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
-    ``{"cut": bytes}``, ``{"malformed": true}``, ``{"html": true}``.
+    ``{"cut": bytes}``, ``{"malformed": true}``, ``{"html": true}``; in a stream also ``{"cut_events": events}``
+    (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}`` (``"alive": seconds``: with
+    nothing but comments so far apart), ``{"error_event": events, "body"}``, ``{"junk_event": events}``.
+
+    A request with ``stream`` gets a stream: :func:`app.demo.scripted_stream.render_stream` says which keys of a reply
+    shape it. ``streams`` False: such a request is answered whole; "refused": with a 400. ``refuses`` names fields of
+    a request that are answered with a 400. ``models`` is the model list in some other form, ``pages`` are further
+    addresses with their JSON.
 
     The reply is chosen by the number of assistant messages in the request, so a repeated turn gets the same answer.
     Replies with a ``match`` are a list of their own, for requests whose system prompt or last user message holds it.
@@ -67,10 +80,18 @@ class ScriptedModel:
         api_key: str | None = None,
         tls: ssl.SSLContext | None = None,
         name: str = MODEL_NAME,
+        streams: bool | Literal["refused"] = True,
+        refuses: Sequence[str] = (),
+        models: Any = None,
+        pages: Mapping[str, Any] | None = None,
     ) -> None:
         self._entries: Sequence[Entry] = json.loads(session.read_text()) if isinstance(session, Path) else session
         self._key = api_key
         self._name = name
+        self._streams = streams
+        self._refuses = refuses
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "script"}]
+        self._pages = {"/v1/models": models or {"object": "list", "data": listed}, **(pages or {})}
         self._served: Counter[tuple[int, int]] = Counter()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -116,16 +137,21 @@ class ScriptedModel:
         if self._key is not None and request.headers.get("authorization") != f"Bearer {self._key}":
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             return _error(401, f"Incorrect API key provided: {given}")  # some endpoints do quote the key
-        if request.path.endswith("/models"):
-            listed = [{"id": self._name, "object": "model", "created": 0, "owned_by": "script"}]
-            return _Answer(200, _json({"object": "list", "data": listed}))
+        if request.path in self._pages:
+            return _Answer(200, _json(self._pages[request.path]))
         if not request.path.endswith("/chat/completions"):
             return _error(404, f"There is no {request.path}")
         payload = request.json
-        wrong = find_fault(payload["messages"])
-        if wrong:
-            return _error(400, wrong)
-        return self._reply(payload)
+        wrong = find_fault(payload["messages"]) or self._refusal(payload)
+        return _error(400, wrong) if wrong else self._reply(payload)
+
+    def _refusal(self, payload: Mapping[str, Any]) -> str | None:
+        field = next((field for field in self._refuses if field in payload), None)
+        if field:
+            return f"Unrecognized request argument supplied: {field}"
+        if payload.get("stream") and self._streams == "refused":
+            return "Streaming is not supported by this endpoint."
+        return None
 
     def _reply(self, payload: Mapping[str, Any]) -> _Answer:
         messages = payload["messages"]
@@ -135,7 +161,12 @@ class ScriptedModel:
             return _error(400, f"The scripted session has no reply for turn {turn}.")
         place, entry = chosen
         fault = self._due_fault(place, entry)
-        answer = _Answer(200, _json(_completion(entry, payload, self._name)), wait=float(entry.get("delay", 0.0)))
+        completion = _completion(entry, payload, self._name)
+        answer = _Answer(200, _json(completion), wait=float(entry.get("delay", 0.0)))
+        if payload.get("stream") and self._streams is True:
+            events = render_stream(entry, completion, payload, fault)
+            body = b"".join(events.writes)
+            answer = replace(answer, body=body, kind="text/event-stream; charset=utf-8", events=events)
         return answer if fault is None else _faulty(fault, answer)
 
     def _choose(self, messages: Sequence[Mapping[str, Any]]) -> tuple[int, Entry] | None:
@@ -184,21 +215,41 @@ class ScriptedModel:
                     self.close_connection = True
 
             def _send(self, answer: _Answer) -> None:
-                self.send_response(answer.status)
-                for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
-                self.end_headers()
-                if answer.drip:
-                    for place in range(len(answer.body)):
-                        self.wfile.write(answer.body[place : place + 1])
-                        script._stopping.wait(answer.drip)
-                else:
-                    self.wfile.write(answer.body[: answer.cut])
-                if answer.cut is not None:
-                    self.close_connection = True
+                _send_answer(self, answer, script._stopping)
 
         return Handler
+
+
+def _send_answer(handler: BaseHTTPRequestHandler, answer: _Answer, stopping: threading.Event) -> None:
+    handler.send_response(answer.status)
+    for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
+        handler.send_header(name, value)
+    if answer.events is not None:
+        _send_events(handler, answer.events, stopping)
+        return
+    handler.send_header("Content-Length", str(len(answer.body)))
+    handler.end_headers()
+    if answer.drip:
+        for place in range(len(answer.body)):
+            handler.wfile.write(answer.body[place : place + 1])
+            stopping.wait(answer.drip)
+    else:
+        handler.wfile.write(answer.body[: answer.cut])
+    if answer.cut is not None:
+        handler.close_connection = True
+
+
+def _send_events(handler: BaseHTTPRequestHandler, events: Events, stopping: threading.Event) -> None:
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for place, piece in enumerate(events.writes):
+        stopping.wait(events.pauses.get(place, 0.0))
+        if piece:
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    if events.abort:
+        handler.close_connection = True
+    else:
+        handler.wfile.write(b"0\r\n\r\n")
 
 
 def find_fault(messages: Sequence[Mapping[str, Any]]) -> str | None:
@@ -241,6 +292,8 @@ def _completion(entry: Entry, payload: Mapping[str, Any], name: str) -> dict[str
         for number, call in enumerate(entry.get("tool_calls", ()))
     ]
     message: dict[str, Any] = {"role": "assistant", "content": entry.get("content")}
+    if entry.get("reasoning"):
+        message[str(entry.get("reasoning_field", "reasoning_content"))] = entry["reasoning"]
     if calls:
         message["tool_calls"] = calls
     reason = entry.get("finish_reason", "tool_calls" if calls else "stop")
@@ -262,15 +315,18 @@ def _arguments(arguments: Any) -> str:
 
 
 def _faulty(fault: Entry, answer: _Answer) -> _Answer:
-    """The answer with the fault in it."""
+    """The answer with the fault in it; those of a stream are in its events already."""
+    if not fault.keys().isdisjoint(("cut_events", "stall", "error_event", "junk_event")):
+        return answer
+    whole = replace(answer, events=None)
     if "hang" in fault:
-        return _Answer(answer.status, answer.body, wait=min(LONGEST_HANG, float(fault["hang"])))
+        return replace(whole, wait=min(LONGEST_HANG, float(fault["hang"])))
     if "drip" in fault:
-        return _Answer(answer.status, answer.body, drip=float(fault["drip"]))
+        return replace(whole, drip=float(fault["drip"]))
     if "cut" in fault:
-        return _Answer(answer.status, answer.body, cut=int(fault["cut"]))
+        return replace(whole, cut=int(fault["cut"]))
     if "malformed" in fault:
-        return _Answer(200, answer.body[: len(answer.body) // 2])
+        return replace(whole, body=answer.body[: len(answer.body) // 2])
     status = int(fault.get("status", 200))
     named = {"Retry-After": fault.get("retry_after"), "Location": fault.get("location")}
     headers = {name: str(value) for name, value in named.items() if value is not None}

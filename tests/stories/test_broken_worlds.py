@@ -404,6 +404,7 @@ class CrashingModel:
 
     def __init__(self, sound: Model) -> None:
         self._sound = sound
+        self.context_window = sound.context_window
         self._replies = 0
 
     def complete(

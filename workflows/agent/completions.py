@@ -1,61 +1,129 @@
-"""What a chat completion says: the reply, taken whole, and what it cost, estimated where the provider is silent."""
+"""What a chat completion says: its words and calls, whole, in whichever of the dialects the calls were written."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.types import Reply, ToolCall, Usage
+from workflows.agent.pending import read_calls
+from workflows.agent.usage import Prices, parse_usage
+from workflows.types import Reply, ToolCall
 
-CHARACTERS_A_TOKEN = 4
+__all__ = ["NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
+
+Tools = Sequence[Mapping[str, Any]]
+
+WRITTEN_NAME = re.compile(r'<function=([\w.-]{1,64})|"name"\s*:\s*"([\w.-]{1,64})"')
 
 
 class NotACompletion(Exception):
-    """The answer is JSON but no completion; the message says what is wrong with it."""
+    """The answer is no completion, or not a whole one; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
-class Prices:
-    """US dollars per million tokens. ``cached_input`` None: cached tokens cost what others cost."""
+class Said:
+    """What the endpoint sent, put together, before it is read.
 
-    input: float = 0.0
-    output: float = 0.0
-    cached_input: float | None = None
+    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them.
+    """
 
-    def usd(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float:
-        """The price of one call in US dollars."""
-        cached = self.input if self.cached_input is None else self.cached_input
-        fresh = max(0, input_tokens - cached_tokens)
-        return (fresh * self.input + cached_tokens * cached + output_tokens * self.output) / 1_000_000
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = ""
+    usage: Any = None
 
 
-def parse_completion(answer: Any, payload: Mapping[str, Any], *, prices: Prices) -> Reply:
-    """The first choice of a chat completion. Raises NotACompletion; ``payload`` is the request, for estimates."""
+def parse_completion(answer: Any) -> Said:
+    """The first choice of a chat completion that came in one piece. Raises NotACompletion."""
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        content = message.get("content") or ""
-        if isinstance(content, list):  # some gateways answer in parts
-            content = "".join(str(part.get("text", "")) for part in content)
         calls = tuple(_parse_call(call, index) for index, call in enumerate(message.get("tool_calls") or []))
         reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
-        refusal = message.get("refusal") or ""
+        said = Said(
+            content=text_of(message.get("content")) or str(message.get("refusal") or ""),
+            reasoning=text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")),
+            calls=calls,
+            finish_reason=str(reason),
+            usage=usage_of(answer),
+        )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise NotACompletion(f"the answer is not a chat completion ({type(error).__name__}: {error})") from None
     if reason == "error":
         raise NotACompletion("the provider broke off while it answered")
-    content = _encodable(str(content) or str(refusal))
-    said = content + "".join(call.name + call.arguments for call in calls)
-    usage = _parse_usage(answer.get("usage"), payload, said, prices=prices)
-    return Reply(content=content, tool_calls=calls, finish_reason=str(reason), usage=usage)
+    return said
 
 
-def estimate_usage(payload: Mapping[str, Any], said: str, *, prices: Prices) -> Usage:
-    """What a call cost by about four characters a token, marked as an estimate."""
-    return _parse_usage(None, payload, said, prices=prices)
+def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Reply:
+    """The reply, its calls read out of the text where the protocol's own field holds none.
+
+    ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
+    content and calls are both empty. A call that is written wrongly stays in the reply, so that it gets an answer.
+    """
+    everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
+    reply = Reply(
+        content=_encodable(said.content),
+        tool_calls=tuple(_encodable_call(call) for call in said.calls),
+        finish_reason=said.finish_reason,
+        usage=parse_usage(said.usage, payload, everything, prices=prices),
+        reasoning=_encodable(said.reasoning),
+    )
+    tools: Tools = payload.get("tools") or ()
+    if reply.tool_calls or not tools:
+        return reply
+    if reply.content.strip():
+        return _with_calls_of_content(reply, tools)
+    return _with_calls_of_reasoning(reply, tools)
+
+
+def text_of(content: Any) -> str:
+    """A text that may be missing, or come in parts (``[{"type": "text", "text": …}]``) as some gateways send it."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def usage_of(answer: Mapping[str, Any]) -> Any:
+    """The figures of an answer or a chunk, None without any. Moonshot's stand in the choice."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    figures = answer.get("usage") or first.get("usage")
+    timings = answer.get("timings")
+    if not isinstance(figures, dict):
+        return None
+    return {**figures, "timings": timings} if isinstance(timings, dict) else figures
+
+
+def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
+    read = read_calls(reply.content, tools)
+    wrong = tuple(_taught(text, index) for index, text in enumerate(read.malformed))
+    if not (read.calls or read.incomplete or wrong):
+        return reply
+    changes = {
+        "content": read.content,
+        "tool_calls": read.calls + wrong,
+        "calls_from": "content",
+        "incomplete": read.incomplete,
+    }
+    return reply.model_copy(update=changes)
+
+
+def _with_calls_of_reasoning(reply: Reply, tools: Tools) -> Reply:
+    offered = {tool["function"]["name"] for tool in tools}
+    found = read_calls(reply.reasoning, tools).calls if reply.reasoning.strip() else ()
+    calls = tuple(call for call in found if call.name in offered)
+    return reply.model_copy(update={"tool_calls": calls, "calls_from": "reasoning"}) if calls else reply
+
+
+def _taught(text: str, index: int) -> ToolCall:
+    """A malformed call as one that can be answered: its raw text can be no tool's arguments."""
+    found = WRITTEN_NAME.search(text)
+    name = next(group for group in found.groups() if group) if found else ""
+    return ToolCall(id=f"malformed_{index}", name=name, arguments=text)
 
 
 def _parse_call(call: Any, index: int) -> ToolCall:
@@ -63,36 +131,14 @@ def _parse_call(call: Any, index: int) -> ToolCall:
     arguments = function.get("arguments")
     if not isinstance(arguments, str):  # Ollama's own form is an object
         arguments = "" if arguments is None else json.dumps(arguments)
-    name, call_id = str(function.get("name") or ""), str(call.get("id") or f"call_{index}")
-    return ToolCall(id=_encodable(call_id), name=_encodable(name), arguments=_encodable(arguments))
-
-
-def _parse_usage(usage: Any, payload: Mapping[str, Any], said: str, *, prices: Prices) -> Usage:
-    figures = usage if isinstance(usage, dict) else {}
-    details = figures.get("prompt_tokens_details")
-    input_tokens, output_tokens = _count(figures.get("prompt_tokens")), _count(figures.get("completion_tokens"))
-    cached_tokens = min(input_tokens, _count(details.get("cached_tokens")) if isinstance(details, dict) else 0)
-    estimated = input_tokens == 0 or (output_tokens == 0 and bool(said))
-    if input_tokens == 0:
-        sent = {name: payload[name] for name in ("messages", "tools") if name in payload}
-        input_tokens = max(1, len(json.dumps(sent, ensure_ascii=False)) // CHARACTERS_A_TOKEN)
-    if output_tokens == 0 and said:
-        output_tokens = max(1, len(said) // CHARACTERS_A_TOKEN)
-    usd = prices.usd(input_tokens=input_tokens, cached_tokens=cached_tokens, output_tokens=output_tokens)
-    cost = figures.get("cost")  # OpenRouter says what it charged
-    if isinstance(cost, int | float) and cost > 0:
-        usd = float(cost)
-    return Usage(
-        input_tokens=input_tokens,
-        cached_tokens=cached_tokens,
-        output_tokens=output_tokens,
-        usd=usd,
-        estimated=estimated,
+    return ToolCall(
+        id=str(call.get("id") or f"call_{index}"), name=str(function.get("name") or ""), arguments=arguments
     )
 
 
-def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+def _encodable_call(call: ToolCall) -> ToolCall:
+    fields = {name: _encodable(value) for name, value in call}
+    return call.model_copy(update=fields)
 
 
 def _encodable(text: str) -> str:

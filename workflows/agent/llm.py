@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import random
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
 import structlog
-from openai import APIConnectionError, APIStatusError, APITimeoutError, DefaultHttpx2Client, OpenAI
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from workflows.agent.completions import NotACompletion, Prices, estimate_usage, parse_completion
-from workflows.agent.refusals import Refusal, parse_error_inside, parse_refusal
-from workflows.services import BrokenWorld
+from workflows.agent.completions import Said, read_reply
+from workflows.agent.concessions import Concessions
+from workflows.agent.endpoint import Endpoint, Patience, Refused, Transient
+from workflows.agent.listing import parse_model_list
+from workflows.agent.presets import Preset, find_preset, sampling_for, window_for
+from workflows.agent.refusals import ModelUnavailable, Refusal
+from workflows.agent.usage import Prices, estimate_usage
+from workflows.services import BrokenWorld, ContextTooLong
 from workflows.types import Reply, Usage
 
 __all__ = ["OpenAIModel", "Prices"]
@@ -28,16 +29,6 @@ ATTEMPTS = 10
 RESAMPLES = 2
 LONGEST_WAIT = 60.0
 DEADLINE = 600.0
-CONNECT_SECONDS = 10.0
-LARGEST_BODY = 16 * 1024 * 1024
-
-
-class _Transient(Exception):
-    """This attempt failed and the next one may not; ``retry_after`` in seconds."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 @dataclass
@@ -54,8 +45,11 @@ class _Call:
 class OpenAIModel:
     """A chat model behind an OpenAI-compatible endpoint. Thread-safe; the API key appears in no text it produces.
 
-    ``request_timeout`` bounds one attempt in seconds, generation included. ``sampling`` is merged into each request as
-    it is (``temperature``, ``top_p``, ``top_k``, ``max_tokens`` …); empty leaves the endpoint's own defaults.
+    ``preset`` None: found by the address. ``sampling`` is merged into each request as it is (``temperature``,
+    ``top_p``, ``top_k``, ``max_tokens`` …); None takes the model card's, empty leaves the endpoint's own defaults.
+    ``request_timeout`` is the seconds to the first token, or to the end of an answer that is not streamed;
+    ``idle_timeout`` those without a byte in a stream. ``context_window`` None: what is known of the model.
+    ``attempts`` bounds the tries of one ``complete``.
     """
 
     def __init__(
@@ -65,30 +59,41 @@ class OpenAIModel:
         *,
         model: str,
         prices: Prices | None = None,
+        preset: Preset | None = None,
         request_timeout: float = 300.0,
+        idle_timeout: float = 60.0,
+        stream: bool = True,
         sampling: Mapping[str, Any] | None = None,
+        context_window: int | None = None,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._key = api_key
         self._name = model
-        self._where = str(httpx2.URL(base_url).copy_with(username=None, password=None))
         self._prices = prices or Prices()
-        self._request_timeout = request_timeout
-        self._sampling = dict(sampling or {})
+        self._attempts = attempts
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
-        # A local server wants no key, but the package refuses an empty one. Redirects would carry the prompt elsewhere.
-        http_client = DefaultHttpx2Client(follow_redirects=False)
-        self._client = OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http_client)
+        self.preset = find_preset(base_url) if preset is None else preset
+        self.sampling = sampling_for(model, self.preset) if sampling is None else dict(sampling)
+        self._window = context_window or window_for(model, self.preset)
+        patience = Patience(first=request_timeout, idle=idle_timeout)
+        self.endpoint = Endpoint(base_url, api_key, model=model, patience=patience, clock=clock)
+        self.concessions = Concessions(model=model, streams=stream and self.preset.streams)
 
     def __repr__(self) -> str:
-        return f"OpenAIModel({self._where!r}, model={self._name!r})"
+        return f"OpenAIModel({self.endpoint.where!r}, model={self._name!r})"
 
     @property
     def name(self) -> str:
         """The model's name as sent to the endpoint."""
         return self._name
+
+    @property
+    def context_window(self) -> int:
+        """How many tokens a request and its reply may have together."""
+        return self._window
 
     def complete(
         self,
@@ -99,28 +104,34 @@ class OpenAIModel:
     ) -> Reply:
         """One whole reply within ``deadline`` seconds, retries included. Raises BrokenWorld("model", …).
 
-        An empty reply is asked for again twice and then returned as it is. ``Reply.usage`` covers lost attempts too.
+        Of its subclasses, ContextTooLong when the conversation is what is too large, and ModelUnavailable when another
+        endpoint may answer what this one does not. An empty reply is asked for again twice and then returned as it is.
+        A reply that repeats itself without end is cut, with the finish reason "chanting". ``Reply.usage`` covers lost
+        attempts too.
         """
         started = self._clock()
-        payload: dict[str, Any] = {"messages": [_encodable(message) for message in messages], **self._sampling}
-        if tools:
-            payload["tools"] = list(tools)
-        call = _Call(payload=payload, ends=started + (DEADLINE if deadline is None else deadline))
+        call = _Call(
+            payload=self._payload(messages, tools), ends=started + (DEADLINE if deadline is None else deadline)
+        )
         retrying = Retrying(
             sleep=self._sleep,
             wait=self._wait,
-            stop=lambda state: state.attempt_number >= ATTEMPTS or self._clock() + state.upcoming_sleep >= call.ends,
-            retry=retry_if_exception_type(_Transient),
+            stop=lambda state: (
+                state.attempt_number >= self._attempts or self._clock() + state.upcoming_sleep >= call.ends
+            ),
+            retry=retry_if_exception_type(Transient),
             reraise=True,
         )
         try:
             reply: Reply = retrying(self._attempt, call)
-        except _Transient as error:
-            raise BrokenWorld(
-                "model",
-                f"The model endpoint {self._where} gave no usable answer in {call.attempts} attempts; the last: "
-                f"{self._scrub(str(error))}. Check that the endpoint is up, then start the job again.",
-            ) from None
+        except Transient as error:
+            message = (
+                f"The model endpoint {self.endpoint.where} gave no usable answer in {call.attempts} attempts; "
+                f"the last: {self.scrub(str(error))}. Check that the endpoint is up, then start the job again."
+            )
+            raise ModelUnavailable(message, usage=call.lost) from None
+        except ModelUnavailable as error:
+            raise ModelUnavailable(error.message, usage=call.lost) from None
         return reply.model_copy(update={"usage": call.lost + reply.usage, "seconds": self._clock() - started})
 
     def check(self, *, call: bool = False, deadline: float = 5.0) -> tuple[bool, str]:
@@ -129,33 +140,43 @@ class OpenAIModel:
         Asks for the list of models, which is free; for one token (``call=True``, or when the list does not settle it).
         """
         try:
-            listed = None if call else self._listed(deadline)
-            if listed:
-                return True, f"{self._where} offers the model {self._name}"
-            payload = {**self._sampling, "messages": [{"role": "user", "content": "Say: ok"}], "max_tokens": 1}
+            if not call and self._listed(deadline):
+                return True, f"{self.endpoint.where} offers the model {self._name}"
+            payload = self._payload([{"role": "user", "content": "Say: ok"}], ()) | {"max_tokens": 1}
             self._request(_Call(payload=payload, ends=self._clock() + deadline))
-        except _Transient as error:
-            return False, self._scrub(f"The model endpoint {self._where} does not answer: {error}")
+        except Transient as error:
+            return False, self.scrub(f"The model endpoint {self.endpoint.where} does not answer: {error}")
         except BrokenWorld as error:
             return False, error.message
-        return True, f"{self._where} answers for the model {self._name}"
+        return True, f"{self.endpoint.where} answers for the model {self._name}"
+
+    def scrub(self, text: str) -> str:
+        """The text without the API key: some endpoints quote the key that they refuse."""
+        return text.replace(self._key, "[API key]") if self._key else text
+
+    def _payload(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        payload: dict[str, Any] = {"messages": [_encodable(message) for message in messages], "stream": True}
+        if self.preset.stream_usage:
+            payload["stream_options"] = {"include_usage": True}
+        if tools:
+            payload |= {"tools": list(tools), **self.preset.with_tools}
+        return {**payload, **self.preset.extra, **self.sampling}
 
     def _listed(self, deadline: float) -> bool:
         try:
-            return any(entry.id == self._name for entry in self._client.models.list(timeout=deadline).data)
-        except APIConnectionError as error:
-            raise _unreachable(error) from None
-        except APIStatusError as error:
-            if error.status_code in {404, 405, 501}:
+            return any(
+                entry.id == self._name for entry in parse_model_list(self.endpoint.fetch("models", seconds=deadline))
+            )
+        except Refused as error:
+            if error.refusal.status in {404, 405, 501}:
                 return False
-            refusal = parse_refusal(error.status_code, "", error.response.headers, model=self._name)
-            raise self._refused(refusal) from None
-        except (ValueError, TypeError, AttributeError):  # a list in some other form says nothing
+            raise self._refused(error.refusal) from None
+        except ValueError:  # a list in some other form says nothing
             return False
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        wished = error.retry_after if isinstance(error, _Transient) else None
+        wished = error.retry_after if isinstance(error, Transient) else None
         jittered = self._jitter(0.0, min(LONGEST_WAIT, 2.0**state.attempt_number))
         return jittered if wished is None else wished + min(jittered, 1.0)
 
@@ -163,102 +184,59 @@ class OpenAIModel:
         call.attempts += 1
         try:
             reply = self._request(call)
-        except _Transient as error:
-            log.warning("model attempt failed", model=self._name, reason=self._scrub(str(error)))
+        except Transient as error:
+            log.warning("model attempt failed", model=self._name, reason=self.scrub(str(error)))
             raise
         if reply.finish_reason == "content_filter" and not reply.tool_calls:
             raise BrokenWorld(
                 "model",
                 "The provider's content filter refused to answer. Reword the issue, or change FORGEHAND_MODEL.",
             )
-        empty = not reply.content.strip() and not reply.tool_calls and reply.finish_reason != "length"
-        if empty and call.resampled < RESAMPLES:
+        if _is_empty(reply) and call.resampled < RESAMPLES:
             call.resampled += 1
             call.lost += reply.usage
-            raise _Transient("the reply was empty", retry_after=0.0)
+            raise Transient("the reply was empty", retry_after=0.0)
         return reply
 
     def _request(self, call: _Call) -> Reply:
-        left = call.ends - self._clock()
-        timeout = httpx2.Timeout(_within(left, self._request_timeout), connect=_within(left, CONNECT_SECONDS))
-        create = self._client.chat.completions.with_streaming_response.create
-        try:
-            # extra_body goes out as it is; typed parameters are walked field by field, 0.1 s for 400 messages.
-            with create(messages=(), model=self._name, extra_body=call.payload, timeout=timeout) as response:
-                ends = min(call.ends, self._clock() + self._request_timeout)
-                body = self._read(response.iter_bytes(), ends)
-                kind = response.headers.get("content-type", "")
-        except APIStatusError as error:
-            body_text = error.response.text if error.response.is_closed else ""
-            refusal = parse_refusal(error.status_code, body_text, error.response.headers, model=self._name)
-            raise self._refused(refusal) from None
-        except (APIConnectionError, httpx2.HTTPError, _Transient) as error:
-            if not isinstance(error, APIConnectionError) or isinstance(error, APITimeoutError):
-                call.lost += estimate_usage(call.payload, "", prices=self._prices)  # it was sent, so it is billed
-            raise _unreachable(error) from None
-        return self._parse(body, kind, call)
+        """One exchange; a field or a stream that the endpoint refuses is left out and the rest sent again at once."""
+        while True:
+            sent = self.concessions.apply(call.payload)
+            try:
+                said = self._exchange(sent, call)
+            except Refused as error:
+                if self.concessions.give_way(error.refusal, sent):
+                    continue
+                raise self._refused(error.refusal) from None
+            return read_reply(said, call.payload, prices=self._prices)
 
-    def _read(self, chunks: Any, ends: float) -> bytes:
-        """The whole body; a server that drips bytes for ever is cut off at ``ends`` on the clock."""
-        body = bytearray()
-        for chunk in chunks:
-            body += chunk
-            if self._clock() > ends:
-                raise _Transient("the answer did not end in time")
-            if len(body) > LARGEST_BODY:
-                raise _Transient("the answer is larger than 16 MB")
-        return bytes(body)
-
-    def _parse(self, body: bytes, kind: str, call: _Call) -> Reply:
-        if "html" in kind or body.lstrip()[:1] == b"<":
-            raise BrokenWorld(
-                "model",
-                f"{self._where} answered with a web page instead of JSON. "
-                "Set OPENAI_BASE_URL to the API's address; it usually ends in /v1.",
-            )
+    def _exchange(self, sent: Mapping[str, Any], call: _Call) -> Said:
         try:
-            answer = json.loads(body)
-            refusal = parse_error_inside(answer, model=self._name)
-            if refusal is None:
-                return parse_completion(answer, call.payload, prices=self._prices)
-        except (ValueError, AttributeError, RecursionError, NotACompletion) as error:
-            call.lost += estimate_usage(call.payload, "", prices=self._prices)
-            reason = str(error) if isinstance(error, NotACompletion) else "the answer was cut off or is not JSON"
-            raise _Transient(reason) from None
-        raise self._refused(refusal)
+            said, streamed = self.endpoint.exchange(sent, ends=call.ends)
+        except Transient as error:
+            if error.billed:
+                call.lost += estimate_usage(call.payload, "", prices=self._prices)
+            if error.broken_stream:
+                self.concessions.stream_was_broken()
+            raise
+        if streamed:
+            self.concessions.stream_was_whole()
+        return said
 
     def _refused(self, refusal: Refusal) -> Exception:
+        message = self.scrub(refusal.message)
         if refusal.transient:
-            return _Transient(refusal.message, retry_after=refusal.retry_after)
-        return BrokenWorld("model", self._scrub(refusal.message))
-
-    def _scrub(self, text: str) -> str:
-        """Some endpoints quote the key that they refuse."""
-        return text.replace(self._key, "[API key]") if self._key else text
+            return Transient(message, retry_after=refusal.retry_after)
+        if refusal.too_long:
+            return ContextTooLong(message)
+        return ModelUnavailable(message) if refusal.unavailable else BrokenWorld("model", message)
 
 
-def _within(left: float, most: float) -> float:
-    return max(0.1, min(left, most))
-
-
-def _unreachable(error: Exception) -> Exception:
-    if isinstance(error, _Transient):
-        return error
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            return BrokenWorld(
-                "model",
-                "The model endpoint's TLS certificate is not trusted. Set SSL_CERT_FILE to a bundle that holds your "
-                "certificate authority and restart.",
-            )
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, APITimeoutError | httpx2.TimeoutException):
-        return _Transient("no answer in time")
-    reason = error.__cause__ or error
-    if isinstance(reason, httpx2.UnsupportedProtocol):
-        return BrokenWorld("model", "OPENAI_BASE_URL must begin with http:// or https://. Correct it and restart.")
-    return _Transient(f"connection failed ({type(reason).__name__}: {reason})")
+def _is_empty(reply: Reply) -> bool:
+    """Whether the reply holds nothing to go on with; a promise of calls without any is nothing."""
+    if reply.tool_calls or reply.incomplete or reply.finish_reason in {"length", "chanting"}:
+        return False
+    return not reply.content.strip() or reply.finish_reason == "tool_calls"
 
 
 def _encodable(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from workflows.services import BrokenWorld
+from workflows.types import Usage
+
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 CONTEXT_WORDS = (
     "context_length",
@@ -21,18 +24,39 @@ CONTEXT_WORDS = (
     "input is too long",
     "too many tokens",
     "range of input length",
+    "exceed_context_size",  # llama.cpp
+    "context the overflows",  # LM Studio, word for word
+    "max_new_tokens` must be <=",  # text-generation-inference and Together
 )
 MONEY_WORDS = ("insufficient_quota", "insufficient_balance", "spend_limit", "spend limit", "billing", "arrearage")
+UNAVAILABLE_STATUSES = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 410})
+GONE_WORDS = ("model_not_found", "model not found", "not a valid model", "model does not exist", "decommissioned")
 QUOTED = 300
+
+
+class ModelUnavailable(BrokenWorld):
+    """This endpoint cannot serve the model now, whatever is asked; another may. ``usage``: what the attempts cost."""
+
+    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
+        super().__init__("model", message)
+        self.usage = usage or Usage()
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refused request: ``message`` says what to do; ``retry_after`` is in seconds, or None."""
+    """A refused request: ``message`` says what to do; ``retry_after`` is in seconds, or None.
+
+    ``too_long``: the conversation is. ``unavailable``: the key, the money, the address or the model is what is wrong,
+    not the request. ``said`` is the endpoint's own text, in lower case.
+    """
 
     message: str
     transient: bool = False
     retry_after: float | None = None
+    too_long: bool = False
+    unavailable: bool = False
+    status: int = 0
+    said: str = ""
 
 
 def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: str) -> Refusal:
@@ -40,16 +64,21 @@ def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: 
     said = _quote(body)
     low = body.lower()
     if status == 402 or (status in {403, 429} and any(word in low for word in MONEY_WORDS)):
-        return Refusal(f"The account at the model endpoint is out of credit ({status}). Top it up, then try again.")
+        message = f"The account at the model endpoint is out of credit ({status}). Top it up, then try again."
+        return Refusal(message, unavailable=True, status=status, said=low)
     if status in TRANSIENT_STATUSES or status >= 500:
-        return Refusal(f"HTTP {status}{said}", transient=True, retry_after=parse_retry_after(headers))
+        after = parse_retry_after(headers)
+        return Refusal(f"HTTP {status}{said}", transient=True, retry_after=after, status=status, said=low)
     if status in {400, 413, 422} and any(word in low for word in CONTEXT_WORDS):
-        return Refusal(
+        message = (
             f"The conversation no longer fits the context of the model {model} ({status}). "
             "Take a model with a larger context, or split the issue into smaller ones."
         )
+        return Refusal(message, too_long=True, status=status, said=low)
     advice = _ADVICE.get(status, _ADVICE[400]).format(status=status, model=model)
-    return Refusal(f"{advice} It said{said}" if said else advice)
+    gone = status in UNAVAILABLE_STATUSES or (status == 400 and any(word in low for word in GONE_WORDS))
+    message = f"{advice} It said{said}" if said else advice
+    return Refusal(message, unavailable=gone, status=status, said=low)
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -66,13 +95,20 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def parse_error_inside(answer: Mapping[str, Any], *, model: str) -> Refusal | None:
-    """The refusal that some gateways wrap in a 200, ``{"error": {"code": 429, "message": …}}``, or None."""
-    error = answer.get("error")
+    """The refusal that some gateways wrap in a 200, ``{"error": {"code": 429, "message": …}}``, or None.
+
+    vLLM's older form is ``{"object": "error", "code": 400, "message": …}``.
+    """
+    error = answer if answer.get("object") == "error" else answer.get("error")
     if not error:
         return None
+    body = json.dumps(answer)
     code = error.get("code") if isinstance(error, dict) else None
-    status = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else 502
-    return parse_refusal(status, json.dumps(answer), {}, model=model)
+    if re.fullmatch(r"[45]\d\d", str(code)):
+        status = int(str(code))
+    else:
+        status = 400 if any(word in body.lower() for word in CONTEXT_WORDS) else 502
+    return parse_refusal(status, body, {}, model=model)
 
 
 _ADVICE = {

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.workflows.agent.conftest import Naps, Serve
-from workflows.agent.completions import Prices
 from workflows.agent.llm import ATTEMPTS, OpenAIModel
+from workflows.agent.usage import Prices
 from workflows.services import BrokenWorld
 
 Connect = Callable[..., OpenAIModel]
@@ -50,8 +50,9 @@ def test_the_request_holds_what_was_asked(serve: Serve, connect: Connect) -> Non
     connect(server, sampling={"temperature": 0.7, "top_k": 20}).complete(HELLO, tools=[tool])
     connect(server).complete(HELLO)
     first, second = (request.json for request in server.completions())
-    assert first == {"messages": HELLO, "model": "scripted-session", "temperature": 0.7, "top_k": 20, "tools": [tool]}
-    assert second == {"messages": HELLO, "model": "scripted-session"}
+    plain = {"messages": HELLO, "model": "scripted-session", "stream": True, "stream_options": {"include_usage": True}}
+    assert first == {**plain, "temperature": 0.7, "top_k": 20, "tools": [tool]}
+    assert second == plain
 
 
 @pytest.mark.parametrize(
