@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,7 @@ from workflows.types import Noun, Patch
 
 NETWORK_SECONDS = 900.0
 MAX_TREE_ENTRIES = 1_000_000
+BLOB_GROUP_BYTES = 16_000_000
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 REGULAR = ("100644", "100755")
 
@@ -149,6 +150,26 @@ class Mirror:
             mode, kind, oid = facts.decode().split()
             entries.append(TreeEntry(mode, kind, oid, name.decode("utf-8", "replace")))
         return entries
+
+    def blobs(self, oids: Iterable[str], *, limit: int = 1_000_000) -> Iterator[dict[str, bytes]]:
+        """The contents of blobs by id, in groups of some 16 MB; without those that are absent or above ``limit`` bytes.
+
+        One git process for the sizes and one a group, however many blobs there are.
+        """
+        asked = "".join(f"{oid}\n" for oid in dict.fromkeys(oids))
+        group: list[str] = []
+        total = 0
+        for line in self._read("cat-file", "--batch-check", stdin=asked.encode()).output.decode().splitlines():
+            oid, kind, *size = line.split()
+            if kind != "blob" or int(size[0]) > limit:
+                continue
+            group.append(oid)
+            total += len(line) + int(size[0]) + 2
+            if total > BLOB_GROUP_BYTES:
+                yield self._read_blobs(group, total)
+                group, total = [], 0
+        if group:
+            yield self._read_blobs(group, total)
 
     def subjects(self, commit: str, *, count: int = 20) -> tuple[str, ...]:
         """The first lines of the last commit messages, newest first."""
@@ -303,6 +324,18 @@ class Mirror:
             (file.mode or REGULAR[0]).encode() + b" " + oid + b"\t" + file.path.encode()
             for file, oid in zip(written, oids, strict=True)
         ]
+
+    def _read_blobs(self, oids: list[str], total: int) -> dict[str, bytes]:
+        # "<oid> blob <size>\n<content>\n": https://git-scm.com/docs/git-cat-file#_batch_output
+        output = self._read("cat-file", "--batch", stdin="\n".join([*oids, ""]).encode(), limit=total).output
+        contents: dict[str, bytes] = {}
+        at = 0
+        for oid in oids:
+            head_end = output.index(b"\n", at)
+            end = head_end + 1 + int(output[at:head_end].rpartition(b" ")[2])
+            contents[oid] = output[head_end + 1 : end]
+            at = end + 1
+        return contents
 
     def _refuse_endless_tree(self, commit: str) -> None:
         # A few objects can name ten million paths; read-tree would hold every one of them in memory.
