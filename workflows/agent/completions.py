@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,6 @@ from workflows.types import Reply, ToolCall
 __all__ = ["NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
 
 Tools = Sequence[Mapping[str, Any]]
-
-WRITTEN_NAME = re.compile(r'<function=([\w.-]{1,64})|"name"\s*:\s*"([\w.-]{1,64})"')
 
 
 class NotACompletion(Exception):
@@ -62,7 +59,8 @@ def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Rep
     """The reply, its calls read out of the text where the protocol's own field holds none.
 
     ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
-    content and calls are both empty. A call that is written wrongly stays in the reply, so that it gets an answer.
+    content and calls are both empty. A block that was meant as a call and cannot be read becomes a call without a name,
+    whose arguments are the sentence that says what is wrong with it.
     """
     everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
     reply = Reply(
@@ -100,15 +98,14 @@ def usage_of(answer: Mapping[str, Any]) -> Any:
 
 def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
     read = read_calls(reply.content, tools)
-    wrong = tuple(_taught(text, index) for index, text in enumerate(read.malformed))
-    if not (read.calls or read.incomplete or wrong):
-        return reply
-    changes = {
-        "content": read.content,
-        "tool_calls": read.calls + wrong,
-        "calls_from": "content",
-        "incomplete": read.incomplete,
-    }
+    # What was meant as a call and could not be read gets an answer as one: its arguments are the sentence that teaches.
+    wrong = tuple(
+        ToolCall(id=f"malformed_{number}", name="", arguments=sentence)
+        for number, sentence in enumerate(read.malformed, start=1)
+    )
+    changes: dict[str, Any] = {"content": read.content}
+    if read.calls or read.incomplete or wrong:
+        changes |= {"tool_calls": read.calls + wrong, "calls_from": "content", "incomplete": read.incomplete}
     return reply.model_copy(update=changes)
 
 
@@ -117,13 +114,6 @@ def _with_calls_of_reasoning(reply: Reply, tools: Tools) -> Reply:
     found = read_calls(reply.reasoning, tools).calls if reply.reasoning.strip() else ()
     calls = tuple(call for call in found if call.name in offered)
     return reply.model_copy(update={"tool_calls": calls, "calls_from": "reasoning"}) if calls else reply
-
-
-def _taught(text: str, index: int) -> ToolCall:
-    """A malformed call as one that can be answered: its raw text can be no tool's arguments."""
-    found = WRITTEN_NAME.search(text)
-    name = next(group for group in found.groups() if group) if found else ""
-    return ToolCall(id=f"malformed_{index}", name=name, arguments=text)
 
 
 def _parse_call(call: Any, index: int) -> ToolCall:
