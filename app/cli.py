@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.settings import Settings, SettingsError, read_settings
+from app.trajectory import trajectory_app
 
 app = typer.Typer(
     name="forgehand",
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(trajectory_app)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def lines_of(recording: Recording, form: Form = "openai") -> list[dict[str, Any]
 
 
 def test_a_session_is_one_line() -> None:
-    """Without a compaction a session is one line: all its messages as they were sent, the tools, and what came of it."""
+    """Without a compaction a session is one line: all its messages as they were sent, tools, and outcome."""
     recording = plain_session()
     (line,) = lines_of(recording)
     assert set(line) == {"messages", "tools", "metadata", "reward"}
@@ -68,7 +68,8 @@ def test_calls_and_results_as_the_template_writes_them() -> None:
         "I look.\n\n"
         "<tool_call>\n<function=read_file>\n<parameter=path>\ntotal.py\n</parameter>\n"
         "<parameter=limit>\n40\n</parameter>\n</function>\n</tool_call>\n"
-        "<tool_call>\n<function=bash>\n<parameter=command>\nls\ncat <<'E'\n</x>\nE\n</parameter>\n</function>\n</tool_call>"
+        "<tool_call>\n<function=bash>\n<parameter=command>\nls\ncat <<'E'\n</x>\nE\n</parameter>\n"
+        "</function>\n</tool_call>"
     )
     assert line["messages"][3]["content"] == (
         "<tool_response>\n1\tlines[:-1]\n</tool_response>\n<tool_response>\ntotal.py\n\n</tool_response>"
