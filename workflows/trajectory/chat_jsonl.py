@@ -56,8 +56,12 @@ def as_qwen_xml(messages: Sequence[Message]) -> list[Message]:
 
 
 def render_call(name: str, arguments: Mapping[str, Any]) -> str:
-    """One call in Qwen3-Coder's XML; strings stand there as they are, everything else as JSON."""
-    fields = "".join(f"<parameter={key}>\n{_text_of(value)}\n</parameter>\n" for key, value in arguments.items())
+    """One call in Qwen3-Coder's XML; strings stand there as they are, everything else as JSON.
+
+    A null is left out: our tools take it as not given, and as text it would be read as the word.
+    """
+    given = {key: value for key, value in arguments.items() if value is not None}
+    fields = "".join(f"<parameter={key}>\n{_text_of(value)}\n</parameter>\n" for key, value in given.items())
     return f"<tool_call>\n<function={name}>\n{fields}</function>\n</tool_call>"
 
 
