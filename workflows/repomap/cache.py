@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from workflows.repomap.graph import Graph, encode_graph, parse_graph
 from workflows.repomap.languages import grammar_versions
 from workflows.repomap.symbols import FileSymbols, parse_stored, words_of
 
@@ -23,12 +24,24 @@ _TABLES = {
 }
 
 
+class SpoiledRow(sqlite3.DatabaseError):
+    """A row that nobody of ours wrote."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def is_spoiled(error: sqlite3.Error) -> bool:
+    """Whether the file's content is wrong and it must be made again, rather than busy, full or out of reach."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF  # the rest of an extended code
+    return code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class Cache:
     """An open cache; ``path`` None is one in memory. Every method raises sqlite3.Error when the file is no good."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
         self._database = sqlite3.connect(
             ":memory:" if path is None else path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -45,13 +58,17 @@ class Cache:
         """Which of the keys have stored symbols."""
         return {key for part in _parts(keys) for (key,) in self._select("key", part)}
 
-    def symbols(self, keys: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """The stored symbols of those keys that have some; empty bytes were lost to a crash."""
+    def symbols(self, keys: Collection[str]) -> Iterator[tuple[str, FileSymbols | None]]:
+        """The symbols of those keys that have some; None for a file that broke the parser."""
         for part in _parts(keys):
-            yield from self._select("key, symbols", part)
+            for key, stored in self._select("key, CAST(symbols AS BLOB)", part):
+                symbols = parse_stored(stored)
+                if symbols is None and stored:
+                    raise SpoiledRow(key)
+                yield key, symbols
 
     def save_symbols(self, stored: Mapping[str, bytes]) -> None:
-        """Keep stored symbols by key, and the words of their definitions' names."""
+        """Keep symbols in their stored form (empty: lost) by key, and the words of their definitions' names."""
         words = []
         for key, body in stored.items():
             symbols = parse_stored(body) or FileSymbols()
@@ -67,12 +84,17 @@ class Cache:
         found = self._database.execute("SELECT key FROM word WHERE word = ? ORDER BY key LIMIT ?", (word, limit))
         return [key for (key,) in found]
 
-    def graph(self, commit: str) -> bytes | None:
-        """The stored graph of a commit."""
-        row = self._database.execute("SELECT body FROM graph WHERE commit_id = ?", (commit,)).fetchone()
-        return None if row is None else bytes(row[0])
+    def graph(self, commit: str) -> Graph | None:
+        """The graph of a commit, if it is kept."""
+        found = self._database.execute("SELECT CAST(body AS BLOB) FROM graph WHERE commit_id = ?", (commit,)).fetchone()
+        if found is None:
+            return None
+        graph = parse_graph(found[0])
+        if graph is None:
+            raise SpoiledRow(commit)
+        return graph
 
-    def save_graph(self, commit: str, body: bytes, *, keys: Collection[str]) -> None:
+    def save_graph(self, commit: str, graph: Graph, *, keys: Collection[str]) -> None:
         """Keep a commit's graph, and the youngest others; drop blobs outside ``keys`` when they have become many.
 
         The symbols of all ``keys`` stand behind a kept graph: it is not kept when another process dropped some.
@@ -81,7 +103,8 @@ class Cache:
             self._database.execute("BEGIN IMMEDIATE")
             if len(self.known(keys)) < len(keys):
                 return
-            self._database.execute("INSERT OR REPLACE INTO graph VALUES (?, ?, ?)", (commit, time.time(), body))
+            row = (commit, time.time(), encode_graph(graph))
+            self._database.execute("INSERT OR REPLACE INTO graph VALUES (?, ?, ?)", row)
             self._database.execute(
                 "DELETE FROM graph WHERE commit_id NOT IN (SELECT commit_id FROM graph ORDER BY made DESC LIMIT ?)",
                 (GRAPHS_KEPT,),
@@ -114,6 +137,13 @@ class Cache:
     def _select(self, columns: str, keys: list[str]) -> sqlite3.Cursor:
         marks = ",".join("?" * len(keys))
         return self._database.execute(f"SELECT {columns} FROM blob WHERE key IN ({marks})", keys)  # noqa: S608
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"The cache's folder cannot be made: {error}") from error
 
 
 def _parts(keys: Collection[str]) -> Iterator[list[str]]:

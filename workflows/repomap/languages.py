@@ -98,6 +98,8 @@ _CPP = (
 (function_definition declarator: (function_declarator declarator: (field_identifier) @name)) @function
 (function_definition
   declarator: (function_declarator declarator: (qualified_identifier name: (identifier) @name))) @function
+(function_definition declarator: (function_declarator
+  declarator: (qualified_identifier name: (qualified_identifier name: (identifier) @name)))) @function
 (function_definition
   declarator: (reference_declarator (function_declarator declarator: (_) @name))) @function
 (field_declaration declarator: (function_declarator declarator: (field_identifier) @name)) @function

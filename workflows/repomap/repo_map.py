@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 
 from workflows.git import REGULAR, Mirror
-from workflows.repomap.cache import Cache
-from workflows.repomap.graph import Graph, MappedFile, build_graph, encode_graph, parse_graph
+from workflows.repomap.cache import Cache, is_spoiled
+from workflows.repomap.graph import Graph, MappedFile, build_graph
 from workflows.repomap.languages import language_of
 from workflows.repomap.paths import weight_of
 from workflows.repomap.relevance import MOST_HOLDERS, query_names, rank_files
 from workflows.repomap.render import Candidate, render_folders, render_symbols
-from workflows.repomap.symbols import FileSymbols, encode_symbols, parse_stored, words_of
+from workflows.repomap.symbols import FileSymbols, encode_symbols, words_of
 from workflows.repomap.workers import Source, Workers
 
 BUILD_SECONDS = 60.0
@@ -91,7 +91,7 @@ class RepoMap:
         if self._cache is not None:
             self._cache.close()
         self._cache = self._graph = None
-        if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if is_spoiled(error):
             self._path.unlink(missing_ok=True)
 
     def _render(self, cache: Cache, query: str, focus: Sequence[str], under: str, max_tokens: int) -> str:
@@ -104,16 +104,15 @@ class RepoMap:
             return answer
         paths = [entry.path for entry in self._mirror.tree(self._commit) if _is_under(entry.path, under)]
         if not paths:
-            return f"Nothing is at `{under[:200]}` in the base commit. Leave `path` out, or find the folder with glob."
-        head = (
-            f"No definitions can be read here (base commit {self._commit[:12]}). The folders and some of their files:"
-        )
+            place = f"at `{under[:200]}` in" if under else "in"
+            return f"Nothing is {place} the base commit. Leave `path` out, or find the folder with glob."
+        head = f"No definitions are known here. The folders and some of their files:\n{self._head(graph)}"
         return render_folders(paths, head=head, max_tokens=max_tokens)
 
     def _head(self, graph: Graph) -> str:
         head = (
-            f"Files and definitions at the base commit {self._commit[:12]}, most relevant first, each with its line. "
-            "What was changed since is not in it."
+            f"The repository at its base commit {self._commit[:12]}, most relevant first; what changed since is not "
+            "in it. Numbers are lines."
         )
         if graph.unread:
             head += f"\nNot complete: {graph.unread:,} files were not read within {self._seconds:.0f} s. Use grep too."
@@ -123,9 +122,7 @@ class RepoMap:
 
     def _find_graph(self, cache: Cache) -> Graph:
         if self._graph is None:
-            body = cache.graph(self._commit)
-            graph = parse_graph(body) if body is not None else None
-            self._graph = graph or self._build_graph(cache)
+            self._graph = cache.graph(self._commit) or self._build_graph(cache)
         return self._graph
 
     def _build_graph(self, cache: Cache) -> Graph:
@@ -133,11 +130,11 @@ class RepoMap:
         keys = {file.key for file in files}
         known = cache.known(keys)
         unread = self._parse(cache, [file for file in files if file.key not in known])
-        symbols = {key: parse_stored(stored) for key, stored in cache.symbols(keys)}
+        symbols = dict(cache.symbols(keys))
         readable = {key: one for key, one in symbols.items() if one is not None}
         graph = build_graph(files, readable, unread=unread, lost=len(symbols) - len(readable))
         if not unread:
-            cache.save_graph(self._commit, encode_graph(graph), keys=keys)
+            cache.save_graph(self._commit, graph, keys=keys)
         return graph
 
     def _source_files(self) -> list[MappedFile]:
@@ -180,8 +177,7 @@ def _candidates(
     parts = set().union(*map(words_of, names))
     for number, score in ranked:
         file = graph.files[number]
-        stored = dict(cache.symbols([file.key]))
-        symbols = parse_stored(stored.get(file.key, b"")) or FileSymbols()
+        symbols = dict(cache.symbols([file.key])).get(file.key) or FileSymbols()
         worths = [
             worth
             + (NAMED_WORTH if one.name.lower() in whole else PARTLY_NAMED_WORTH if words_of(one.name) & parts else 0)
