@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from workflows.trajectory.events import BrokenChain, Event
 from workflows.trajectory.patch_delta import PatchDelta, apply_delta
 from workflows.types import Compaction, Intervention, Noun, Patch, Reply, ToolCall, ToolResult, Turn
@@ -132,6 +134,16 @@ def _read(events: Sequence[Event]) -> tuple[list[Turn], Unfinished | None]:
         elif event.kind == "resumed":
             draft = draft if draft.reply is not None else _Draft()
         else:
-            draft.take(event, patch)
+            _take(draft, event, patch)
             patch = draft.patch or patch
     return turns, draft.unfinished()
+
+
+def _take(draft: _Draft, event: Event, patch: Patch | None) -> None:
+    try:
+        draft.take(event, patch)
+    except (ValidationError, KeyError) as error:
+        raise BrokenChain(
+            f"Event {event.seq} ({event.kind}) of the trajectory cannot be read: it was changed, or another version of "
+            "Forgehand wrote it. Read it with that version."
+        ) from error

@@ -101,3 +101,12 @@ def test_a_turn_without_a_reply_is_a_broken_record() -> None:
     recording.add("turn", 1, {"number": 1, "stage": "read", "seconds": 1.0})
     with pytest.raises(BrokenChain, match=r"Turn 1 .* without a reply"):
         turns_of(recording.events)
+
+
+def test_an_unreadable_event_is_named() -> None:
+    """An event that this version cannot read is a sentence about that event, not a traceback."""
+    for payload in ({}, {"count": 1, "notices": [], "sha256": ""}):
+        recording = Recording()
+        recording.add("llm_request" if not payload else "llm_response", 1, payload)
+        with pytest.raises(BrokenChain, match=r"Event 2 \(llm_re.* cannot be read"):
+            turns_of(recording.events)
