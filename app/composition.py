@@ -17,6 +17,7 @@ from app.dispatch import Audience
 from app.github import GitHubApp
 from app.github_retry import RetryRules
 from app.housekeeping import Housekeeper
+from app.models import connect_models
 from app.readiness import Check
 from app.redaction import Redactor
 from app.server import create_app
@@ -29,8 +30,8 @@ from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
 from workflows import fix_issue
+from workflows.agent.fallbacks import FallbackModel
 from workflows.agent.llm import OpenAIModel
-from workflows.agent.usage import Prices
 from workflows.git import Mirrors
 from workflows.queue import Queue, QueueUnavailable
 from workflows.services import BrokenWorld, GitHub, Run
@@ -149,14 +150,10 @@ class Composition:
         )
 
     @cached_property
-    def model(self) -> OpenAIModel:
-        """The model. Raises SettingsError without an endpoint."""
-        settings = self.settings
-        if settings.openai_base_url is None:
-            raise SettingsError("Set OPENAI_BASE_URL to the model's OpenAI-compatible endpoint.")
-        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-        prices = Prices(settings.price_input, settings.price_output, settings.cached_price)
-        return OpenAIModel(settings.openai_base_url, key, model=settings.model, prices=prices)
+    def model(self) -> OpenAIModel | FallbackModel:
+        """The model, with those that stand in for it. Raises SettingsError without an endpoint."""
+        models = connect_models(self.settings)
+        return models[0] if len(models) == 1 else FallbackModel(models)
 
     @cached_property
     def mirrors(self) -> Mirrors:
@@ -266,7 +263,8 @@ def _check_database(queue: Queue) -> Check:
 
 
 def _secrets(settings: Settings) -> list[str]:
-    held = [settings.read_private_key(), settings.openai_api_key, *settings.webhook_secrets]
+    held = [settings.read_private_key(), settings.openai_api_key]
+    held += [*settings.fallback_api_keys, *settings.webhook_secrets]
     if "@" in settings.database:
         held.append(settings.database_url)
     return [secret.get_secret_value() for secret in held if secret is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,11 @@ from workflows.policy import BudgetLimits
 
 PREFIX = "FORGEHAND_"
 Commas = Annotated[tuple[str, ...], NoDecode]
+PresetName = Literal[
+    "auto", "dashscope", "openrouter", "together", "vllm", "sglang", "ollama", "llamacpp", "lmstudio", "generic"
+]
 Ids = Annotated[tuple[PositiveInt, ...], NoDecode]
+JsonObject = Annotated[dict[str, Any], NoDecode]
 SecretCommas = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -95,6 +100,49 @@ class Settings(BaseSettings):
         description="The endpoint's key. Local endpoints mostly need none.",
     )
     model: str = Field(default="qwen3-coder", min_length=1, description="The model's name, as the endpoint calls it.")
+    model_preset: PresetName = Field(
+        default="auto",
+        description="What the endpoint is, so that it is asked in its own way. `auto`: by its host or port.",
+    )
+    model_sampling: JsonObject | None = Field(
+        default=None,
+        description='Sampling as a JSON object, such as `{"temperature": 0.2}`, sent as it is. Empty: that of '
+        "Qwen3-Coder's model card, and the endpoint's own for other models. `{}`: the endpoint's own for all.",
+    )
+    model_stream: bool = Field(
+        default=True, description="Whether answers are streamed, so that a silent endpoint is noticed early."
+    )
+    model_first_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="Seconds to the first token of an answer (a long prompt takes its time), or to the end of one that "
+        "is not streamed.",
+    )
+    model_idle_seconds: float = Field(
+        default=60.0, gt=0, description="Seconds that a stream may be silent before it is taken for broken."
+    )
+    context_window: int | None = Field(
+        default=None,
+        ge=4_096,
+        description="The model's context in tokens, as its server was started. Empty: what is known of the model; "
+        "`forgehand doctor model` looks.",
+    )
+    context_cap: int | None = Field(
+        default=None,
+        ge=2_048,
+        description="Tokens to which a conversation grows before it is shrunk. Empty: 80 % of the context, at most "
+        "128000, for a fuller context makes models worse.",
+    )
+    fallback_models: Commas = Field(
+        default=(),
+        description="Models that stand in when `FORGEHAND_MODEL` cannot answer, by commas, in this order: `name` at "
+        "the same endpoint, or `name@https://host/v1`. The one that answered is kept for ten minutes.",
+    )
+    fallback_api_keys: SecretCommas = Field(
+        default=(),
+        description="Keys for the endpoints named in `FALLBACK_MODELS`: one for all, or one each in their order. "
+        "`OPENAI_API_KEY` is never sent to them.",
+    )
     price_input: float = Field(
         default=0.0, ge=0, description="US dollars per million input tokens. 0: money is not counted."
     )
@@ -161,14 +209,35 @@ class Settings(BaseSettings):
         description="Hosts that set-up commands may reach, by commas; `*.example.com` is any host below.",
     )
 
-    @field_validator("webhook_secrets", "allowed_hosts", "allowed_images", "installations", mode="before")
+    @field_validator(
+        "webhook_secrets",
+        "allowed_hosts",
+        "allowed_images",
+        "installations",
+        "fallback_models",
+        "fallback_api_keys",
+        mode="before",
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("model_sampling", mode="before")
+    @classmethod
+    def _json_object(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise _wrong('takes a JSON object, such as {"temperature": 0.2}')
+        return parsed
+
+    @field_validator("log_level", "log_format", "model_preset", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
@@ -191,6 +260,17 @@ class Settings(BaseSettings):
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
         return value if value is None else _checked_url(value, http_anywhere=True)
+
+    @field_validator("fallback_models")
+    @classmethod
+    def _fallbacks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for fallback in value:
+            name, url = split_fallback(fallback)
+            if not name:
+                raise _wrong("takes names by commas, or name@URL for another endpoint, such as qwen3@https://host/v1")
+            if url is not None:
+                _checked_url(url, http_anywhere=True)
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -219,6 +299,16 @@ class Settings(BaseSettings):
             if not bare or any(not (c.isalnum() or c in "-.:") for c in bare):
                 raise _wrong("takes host names by commas, without scheme or path, such as pypi.org,*.example.com")
         return tuple(host.lower() for host in value)
+
+    @model_validator(mode="after")
+    def _keys_for_fallbacks(self) -> Settings:
+        elsewhere = [fallback for fallback in self.fallback_models if split_fallback(fallback)[1] is not None]
+        if len(self.fallback_api_keys) not in {0, 1, len(elsewhere)}:
+            raise PydanticCustomError(
+                "forgehand",
+                "Set FORGEHAND_FALLBACK_API_KEYS to one key, or to one for each endpoint in FORGEHAND_FALLBACK_MODELS.",
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_private_key(self) -> Settings:
@@ -321,6 +411,15 @@ def read_settings(env_file: Path | None = Path(".env")) -> Settings:
     if settings is None or problems:
         raise SettingsError("\n".join(problems)) from None
     return settings
+
+
+def split_fallback(text: str) -> tuple[str, str | None]:
+    """The model's name and, for another endpoint than the first, its base URL. A name may hold an ``@`` of its own."""
+    for mark in ("@https://", "@http://"):
+        name, found, rest = text.partition(mark)
+        if found:
+            return name, (found[1:] + rest).rstrip("/")
+    return text, None
 
 
 def unknown_variables(environment: Mapping[str, str], env_file: Path | None = None) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,12 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request as it arrived."""
+    """One request as it arrived; ``client`` is the address and port of its connection's other end."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    client: tuple[str, int] = ("", 0)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -51,6 +53,15 @@ class _Answer:
     drip: float = 0.0
     cut: int | None = None
     events: Events | None = None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client may hang up whenever it likes; anything else is printed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class ScriptedModel:
@@ -96,8 +107,7 @@ class ScriptedModel:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.requests: list[RecordedRequest] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._scheme = "https" if tls else "http"
@@ -204,7 +214,7 @@ class ScriptedModel:
 
             def _serve(self, body: bytes) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = RecordedRequest(self.path, headers, body)
+                request = RecordedRequest(self.path, headers, body, self.client_address)
                 script.requests.append(request)
                 answer = script.answer(request)
                 if answer.wait:
@@ -246,6 +256,7 @@ def _send_events(handler: BaseHTTPRequestHandler, events: Events, stopping: thre
         stopping.wait(events.pauses.get(place, 0.0))
         if piece:
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    stopping.wait(events.pauses.get(len(events.writes), 0.0))
     if events.abort:
         handler.close_connection = True
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agent.pending import read_calls
+from workflows.agent.dialects import read_calls
 from workflows.agent.usage import Prices, parse_usage
 from workflows.types import Reply, ToolCall
 

@@ -19,6 +19,7 @@ from workflows.agent.watch import Watch, cut_connection
 CONNECT_SECONDS = 10.0
 LARGEST_BODY = 16 * 1024 * 1024
 LEAST_SECONDS = 0.1
+END_SECONDS = 1.0
 
 
 class Transient(Exception):
@@ -140,10 +141,15 @@ class Endpoint:
             if received > LARGEST_BODY:
                 raise NotACompletion("the answer is larger than 16 MB")
             now = self._clock()
+            if stream.over:
+                continue
             if stream.feed(chunk):
                 event_due = now + self._patience.first
-            if stream.over:
+            if stream.over and stream.cut_short:
                 return
+            if stream.over:
+                watch.expect(min(ends, now + END_SECONDS))  # read to its end, the connection can be used again
+                continue
             byte_due = now + self._patience.idle if stream.begun else event_due
             watch.expect(min(ends, event_due, byte_due))
 

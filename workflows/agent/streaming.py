@@ -9,7 +9,7 @@ from typing import Any
 
 from workflows.agent.chanting import is_chanting
 from workflows.agent.completions import NotACompletion, Said, text_of, usage_of
-from workflows.agent.pending import Assembly
+from workflows.agent.deltas import Assembly
 from workflows.agent.usage import CHARACTERS_A_TOKEN
 
 CHANT_EVERY = 4_000
@@ -117,6 +117,11 @@ class StreamedCompletion:
         """Whether the model has said that it is done."""
         return bool(self._finish_reason)
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether it is over for us while the endpoint goes on."""
+        return self._finish_reason == "chanting"
+
     def feed(self, chunk: bytes) -> bool:
         """Take the next bytes; whether an event was in them.
 
@@ -135,11 +140,15 @@ class StreamedCompletion:
             raise NotACompletion("the stream broke off before its end")
         content = str(self._content) or str(self._refusal)
         reasoning = str(self._reasoning)
-        if self._finish_reason == "chanting":
+        if self.cut_short:
             figures = {"completion_tokens": self.length // CHARACTERS_A_TOKEN}
             kept = (content[:KEPT_OF_A_CHANT], reasoning[:KEPT_OF_A_CHANT])
             return Said(*kept, finish_reason="chanting", usage=figures)
-        return Said(content, reasoning, self._calls.calls(), self._finish_reason, self._usage)
+        named = tuple(
+            call if call.id else call.model_copy(update={"id": f"call_{index}"})
+            for index, call in enumerate(self._calls.calls())
+        )
+        return Said(content, reasoning, named, self._finish_reason, self._usage)
 
     @property
     def length(self) -> int:

@@ -91,7 +91,8 @@ def _charged(given: Mapping[str, Any]) -> float:
     https://openrouter.ai/docs/use-cases/usage-accounting
     """
     upstream = _at(given, ("cost_details", "upstream_inference_cost")) if given.get("is_byok") is True else None
-    return sum(float(cost) for cost in (given.get("cost"), upstream) if _is_number(cost) and cost > 0)
+    costs: tuple[Any, ...] = (given.get("cost"), upstream)
+    return sum((float(cost) for cost in costs if _is_number(cost) and cost > 0), start=0.0)
 
 
 def _first(given: Mapping[str, Any], places: tuple[tuple[str, ...], ...]) -> int:

@@ -295,3 +295,18 @@ def test_a_chant_is_broken_off(serve: Serve, connect: Connect) -> None:
     varied = "".join(f"Line {number} says {number * 7919 % 1000}, and {number**3} follows.\n" for number in range(2000))
     whole = connect(serve([{"content": varied, "piece": 200}])).complete(HELLO)
     assert (whole.finish_reason, whole.content) == ("stop", varied)
+
+
+def test_a_connection_is_used_again(serve: Serve, connect: Connect) -> None:
+    """A stream is read to its end, so that the next turn needs no new connection; a server that never ends it waits
+    for nobody.
+    """
+    server = serve([REPLY])
+    model = connect(server)
+    for _ in range(3):
+        model.complete(HELLO)
+    assert len({request.client for request in server.completions()}) == 1
+    endless = serve([{**REPLY, "faults": [{"stall": 7, "seconds": 60, "times": -1}]}])
+    started = time.monotonic()
+    assert connect(endless).complete(HELLO).content == REPLY["content"]
+    assert time.monotonic() - started < 5.0

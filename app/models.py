@@ -1,0 +1,52 @@
+"""From the settings to the model clients: the model of choice and those that stand in for it."""
+
+from __future__ import annotations
+
+from app.settings import Settings, SettingsError, split_fallback
+from workflows.agent.llm import ATTEMPTS, OpenAIModel
+from workflows.agent.presets import find_preset
+from workflows.agent.usage import Prices
+
+ATTEMPTS_BEFORE_ANOTHER = 4
+
+
+def connect_models(settings: Settings) -> list[OpenAIModel]:
+    """The clients in their order of preference, at least one. Raises SettingsError without an endpoint.
+
+    The prices, and the sampling that is set, count for all of them; the context window that is set, for the first.
+    """
+    if settings.openai_base_url is None:
+        raise SettingsError("Set OPENAI_BASE_URL to the model's OpenAI-compatible endpoint.")
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    wanted = [(settings.model, settings.openai_base_url, key, settings.model_preset)]
+    keys = [secret.get_secret_value() for secret in settings.fallback_api_keys]
+    elsewhere = 0
+    for fallback in settings.fallback_models:
+        name, url = split_fallback(fallback)
+        if url is None:
+            wanted.append((name, settings.openai_base_url, key, settings.model_preset))
+        else:
+            wanted.append((name, url, _key_for(keys, elsewhere), "auto"))
+            elsewhere += 1
+    return [
+        OpenAIModel(
+            url,
+            secret,
+            model=name,
+            prices=Prices(settings.price_input, settings.price_output, settings.cached_price),
+            preset=find_preset(url, name=preset),
+            request_timeout=settings.model_first_seconds,
+            idle_timeout=settings.model_idle_seconds,
+            stream=settings.model_stream,
+            sampling=settings.model_sampling,
+            context_window=settings.context_window if place == 0 else None,
+            attempts=ATTEMPTS if place == len(wanted) - 1 else ATTEMPTS_BEFORE_ANOTHER,
+        )
+        for place, (name, url, secret, preset) in enumerate(wanted)
+    ]
+
+
+def _key_for(keys: list[str], place: int) -> str:
+    if not keys:
+        return ""
+    return keys[0] if len(keys) == 1 else keys[place]
