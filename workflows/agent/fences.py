@@ -4,50 +4,55 @@ from __future__ import annotations
 
 import re
 
-_LINE = re.compile(r"^ {0,3}(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTILINE)
+_MARK = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)")
 
 
 class Fences:
     """The fence lines of a text. Ask for ever later places: lines are passed once."""
 
     def __init__(self, text: str) -> None:
-        self._lines = list(_LINE.finditer(text))
-        self._at = 0
-        self._end = len(text)
+        self._text = text
+        self._next = self._search(0)
 
     def hiding(self, start: int, place: int) -> int | None:
         """The end of the fenced block that holds ``place``, or None; fences before ``start`` do not count.
 
         A fence that is never closed runs to the end of the text, as in Markdown.
         """
-        while self._at < len(self._lines):
-            opening = self._lines[self._at]
-            if opening.start() < start:
-                self._at += 1
-                continue
-            if opening.start() > place:
-                return None
-            end = self._close(opening)
+        if self._next is not None and self._next.start() < start:
+            self._next = self._search(start)
+        while self._next is not None and self._next.start() < place:
+            end = self._close(self._next)
             if end > place:
                 return end
         return None
 
     def _close(self, opening: re.Match[str]) -> int:
-        while self._at + 1 < len(self._lines):
-            self._at += 1
-            line = self._lines[self._at]
-            closes = line["mark"][0] == opening["mark"][0] and len(line["mark"]) >= len(opening["mark"])
-            if closes and not line["info"].strip():
-                self._at += 1
-                return line.end()
-        self._at = len(self._lines)
-        return self._end
+        """The end of the block that ``opening`` begins; the line after it is the next one to look at."""
+        line = self._search(opening.end())
+        while line is not None and not _closes(line, opening):
+            line = self._search(line.end())
+        self._next = self._search(line.end()) if line is not None else None
+        return line.end() if line is not None else len(self._text)
+
+    def _search(self, start: int) -> re.Match[str] | None:
+        for found in _MARK.finditer(self._text, start):
+            # Up to three spaces may stand before a fence; with four it is a line of indented code.
+            _, newline, indent = self._text[max(0, found.start() - 4) : found.start()].rpartition("\n")
+            if not indent.strip(" ") and (newline or found.start() <= 3):
+                return found
+        return None
+
+
+def _closes(line: re.Match[str], opening: re.Match[str]) -> bool:
+    same = line["mark"][0] == opening["mark"][0] and len(line["mark"]) >= len(opening["mark"])
+    return same and not line["info"].strip()
 
 
 def only_fence(text: str) -> str | None:
     """What stands in the fence that is all of ``text``, or None."""
     bare = text.strip()
-    first, last = _LINE.match(bare), bare.rfind("\n") + 1
+    first, last = _MARK.match(bare), bare.rfind("\n") + 1
     if first is None or last <= first.end() or bare[last:].strip() != first["mark"]:
         return None
     return bare[first.end() : last]

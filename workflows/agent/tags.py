@@ -24,18 +24,18 @@ class Tag(NamedTuple):
 
 # Every alternative stops at the next angle bracket, so that no text is scanned twice.
 _TAG = re.compile(
-    r"""
-      (?P<call><tool_call>)
-    | (?P<call_end></tool_call>)
-    | <function=(?P<function>[^<>\n]+)>
-    | (?P<function_like><function(?:\s[^<>]*)?>)
-    | (?P<function_end></function>)
-    | <parameter=(?P<parameter>[^<>\n=]+)>
-    | <parameter=(?P<inline>[^<>\n=]+)=(?P<value>[^<]*)</parameter>
-    | (?P<parameter_like><parameter(?:\s[^<>]*)?(?<!/)>)
-    | (?P<parameter_end></parameter>)
-    | (?P<drifted></parameter(?:[\w-]{1,24}>|(?=\n)))
-    """,
+    r"""<(?:
+      (?P<call>tool_call>)
+    | (?P<call_end>/tool_call>)
+    | function=(?P<function>[^<>\n]+)>
+    | (?P<function_like>function(?:\s[^<>]*)?>)
+    | (?P<function_end>/function>)
+    | parameter=(?P<parameter>[^<>\n=]+)>
+    | parameter=(?P<inline>[^<>\n=]+)=(?P<value>[^<]*)</parameter>
+    | (?P<parameter_like>parameter(?:\s[^<>]*)?(?<!/)>)
+    | (?P<parameter_end>/parameter>)
+    | (?P<drifted>/parameter(?:[\w-]{1,24}>|(?=\n)))
+    )""",
     re.VERBOSE,
 )
 _LOOK_ALIKE: dict[str, Kind] = {"function_like": "function", "parameter_like": "parameter"}

@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.agent.aliases import ALIASES, rename_fields, resolve_tool
+from workflows.agent.loose_json import LooseObject, parse_loosely
 from workflows.types import ToolCall
+
+__all__ = ["ALIASES", "MalformedCall", "ParsedCall", "Schema", "Value", "is_json_object", "parse_call"]
 
 LONGEST_ARGUMENTS = 2_000_000
 
@@ -38,31 +42,40 @@ class MalformedCall:
 
 
 def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | MalformedCall:
-    """Check one call against the offered tools (OpenAI's ``{"type": "function", "function": {…}}`` form)."""
+    """Check one call against the offered tools (OpenAI's ``{"type": "function", "function": {…}}`` form).
+
+    A tool or field under a name that other agents use (aliases.py) is run under ours, with a note that says so;
+    ``ParsedCall.call`` has our name then. Arguments that were cut off, or lack a value, are never run.
+    """
     offered = {schema["function"]["name"]: schema["function"]["parameters"] for schema in schemas}
-    if call.name not in offered:
+    read = _read(call.arguments)
+    name = resolve_tool(call.name, read.value, offered)
+    if name is None:
         return MalformedCall(call, f"There is no tool `{call.name[:80]}`. The tools are: {', '.join(offered)}.")
-    properties: dict[str, Any] = offered[call.name]["properties"]
-    required: list[str] = offered[call.name]["required"]
-    raw = _parse_object(call.arguments)
-    if raw is None:
-        return MalformedCall(call, _teach(call.name, properties, required, "the arguments are not a JSON object"))
+    properties: dict[str, Any] = offered[name]["properties"]
+    required: list[str] = offered[name]["required"]
+    if read.fault not in ("", "comma"):
+        return MalformedCall(call, _teach(name, properties, required, _FAULTS[read.fault]))
+    raw, renamed = rename_fields(read.value, properties)
+    if name != call.name and "command" not in properties:
+        raw.pop("command", None)  # it chose among the tools of the three in one
     arguments: dict[str, Value] = {}
     for field, value in raw.items():
         if field in properties and value is not None:
             typed = _typed(value, properties[field]["type"])
             if typed is None:
                 fault = f"`{field}` must be {_ARTICLE[properties[field]['type']]}, not {_kind(value)}"
-                return MalformedCall(call, _teach(call.name, properties, required, fault))
+                return MalformedCall(call, _teach(name, properties, required, fault))
             arguments[field] = typed
     missing = [field for field in required if field not in arguments]
     if missing:
         got = f" (got {', '.join(f'`{field[:40]}`' for field in raw)})" if raw else ""
         fault = f"`{missing[0]}` is missing{got}"
-        return MalformedCall(call, _teach(call.name, properties, required, fault))
-    unknown = [field[:40] for field in raw if field not in properties]
-    note = f"(`{call.name}` has no field `{unknown[0]}`: it was passed over.)" if unknown else ""
-    return ParsedCall(call, arguments, note)
+        return MalformedCall(call, _teach(name, properties, required, fault))
+    own = call if name == call.name else call.model_copy(update={"name": name})
+    return ParsedCall(
+        own, arguments, _note(call.name, name, renamed, [field for field in raw if field not in properties])
+    )
 
 
 def is_json_object(text: str) -> bool:
@@ -73,16 +86,20 @@ def is_json_object(text: str) -> bool:
         return False
 
 
-def _parse_object(text: str) -> dict[str, Any] | None:
-    if len(text) > LONGEST_ARGUMENTS:
-        return None
-    try:
-        value = json.loads(text or "{}", strict=False)
-        if isinstance(value, str):  # encoded twice
-            value = json.loads(value, strict=False)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+def _read(text: str) -> LooseObject:
+    return parse_loosely(text) if len(text) <= LONGEST_ARGUMENTS else LooseObject({}, "not_json")
+
+
+def _note(theirs: str, ours: str, renamed: Mapping[str, str], unknown: Sequence[str]) -> str:
+    """What the model should know about how its call was understood; empty when nothing."""
+    notes = []
+    if theirs != ours:
+        notes.append(f"There is no tool `{theirs[:80]}`: `{ours}` was run, use that name.")
+    for old, new in renamed.items():
+        notes.append(f"`{old}` was read as `{new}`, which is the field's name in `{ours}`.")
+    if unknown:
+        notes.append(f"`{ours}` has no field `{unknown[0][:40]}`: it was passed over.")
+    return f"({' '.join(notes)})" if notes else ""
 
 
 def _typed(value: Any, kind: str) -> Value | None:
@@ -112,4 +129,10 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
+_FAULTS = {
+    "missing_value": "the arguments are not a JSON object: a field has no value",
+    "unclosed": "the arguments are not a JSON object: they end before it is closed, so they may have been cut off",
+    "not_an_object": "the arguments are not a JSON object",
+    "not_json": "the arguments are not a JSON object",
+}
 _ARTICLE = {"string": "a string", "integer": "a whole number", "boolean": "true or false"}
