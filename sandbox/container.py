@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal, Protocol
 
 WORKSPACE = "/workspace"
@@ -57,7 +58,10 @@ class SandboxSpec:
 
 @dataclass(frozen=True)
 class ExecResult:
-    """What a command did. ``exit_code`` is None when it was ended by its deadline."""
+    """What a command did. ``exit_code`` is None when it was ended by its deadline or by its caller (``cancelled``).
+
+    ``output_file`` is the path in the container of the whole of an output that was cut; see :meth:`Sandbox.execute`.
+    """
 
     exit_code: int | None
     output: str
@@ -65,6 +69,8 @@ class ExecResult:
     timed_out: bool
     out_of_memory: bool
     seconds: float
+    cancelled: bool = False
+    output_file: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -102,6 +108,10 @@ class Sandbox(Protocol):
     def id(self) -> str:
         """The container's id."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people should be told of this container, a sentence each; empty when all is as it should be."""
+
     def execute(
         self,
         command: str,
@@ -110,11 +120,19 @@ class Sandbox(Protocol):
         environment: Mapping[str, str] | None = None,
         carry: bool = False,
         output_limit: int = 30_000,
+        on_output: Callable[[str], None] | None = None,
+        cancelled: Event | None = None,
     ) -> ExecResult:
         """Run one bash command in the workspace; its process group is ended at ``timeout`` seconds.
 
+        It has no input. Some commands and tools run at the same time; more than a dozen wait for each other.
+
         ``carry``: start in the folder and with the exported variables that the last carried command left.
+        Of a carried command whose output is cut, the first 8 MB and the end are kept in a file below /tmp; the text
+        names it, and so does ``output_file``.
         ``output_limit``: characters kept of standard output and error together, half from the head, half from the tail.
+        ``on_output``: called in this thread with the output as it comes; of a flood some is skipped, and said to be.
+        ``cancelled``: when it is set the process group is ended within a second.
         """
 
     def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import compileall
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 from typing import Any
 
 import docker
@@ -27,6 +29,7 @@ from sandbox.container import (
 )
 from sandbox.stream import RequestRefused, ToolStream
 from sandbox.toolbox.frames import LARGEST
+from sandbox.toolbox.serve import MOST_COMMANDS, MOST_OTHERS
 
 USER = "10001:10001"
 HOME = "/home/agent"
@@ -37,7 +40,9 @@ _EGRESS_TARGET = "/run/egress"
 # The system's own python3 before any that a set-up command could have put on the image's PATH.
 _START = """
 export FORGEHAND_PATH="$PATH" PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
-exec python3 -I -S -B -c "import sys; sys.path[:0] = ['/opt/forgehand']; from toolbox.serve import main; main()"
+exec python3 -I -S -B -W ignore -c "
+import sys; sys.path[:0] = ['/opt/forgehand']
+from toolbox.serve import main; main()"
 """
 _MEGABYTE = 1024 * 1024
 _OPEN_SECONDS = 600.0
@@ -126,6 +131,14 @@ class DockerSandbox:
         self._attached = attached
         self._stream = ToolStream(getattr(attached, "_sock", attached), self._diagnose)
         self._closed = False
+        # Those beyond what the toolbox has threads for wait here, where their deadlines have not begun.
+        self._commands = BoundedSemaphore(MOST_COMMANDS)
+        self._others = BoundedSemaphore(MOST_OTHERS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: this is the way it should be."""
+        return ()
 
     @property
     def id(self) -> str:
@@ -149,16 +162,24 @@ class DockerSandbox:
         environment: Mapping[str, str] | None = None,
         carry: bool = False,
         output_limit: int = 30_000,
+        on_output: Callable[[str], None] | None = None,
+        cancelled: Event | None = None,
     ) -> ExecResult:
         """Run one bash command in the workspace."""
+        if cancelled is not None and cancelled.is_set():
+            return ExecResult(None, "", False, False, False, 0.0, cancelled=True)
         arguments = {
             "command": command,
             "timeout": timeout,
             "environment": dict(environment or {}),
             "carry": carry,
             "output_limit": output_limit,
+            "stream": on_output is not None,
         }
-        answer, _ = self._call("execute", arguments, timeout=timeout + _LATE_SECONDS)
+        on_part = None if on_output is None else _decode_parts(on_output)
+        answer, _ = self._call(
+            "execute", arguments, timeout=timeout + _LATE_SECONDS, on_part=on_part, cancelled=cancelled
+        )
         return ExecResult(**answer)
 
     def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
@@ -214,10 +235,20 @@ class DockerSandbox:
         self.close()
 
     def _call(
-        self, operation: str, arguments: Mapping[str, Any], *, attachment: bytes = b"", timeout: float
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        attachment: bytes = b"",
+        timeout: float,
+        on_part: Callable[[dict[str, Any], bytes], None] | None = None,
+        cancelled: Event | None = None,
     ) -> tuple[dict[str, Any], bytes]:
         try:
-            return self._stream.call(operation, arguments, attachment=attachment, timeout=timeout)
+            with self._commands if operation == "execute" else self._others:
+                return self._stream.call(
+                    operation, arguments, attachment=attachment, timeout=timeout, on_part=on_part, cancelled=cancelled
+                )
         except RequestRefused as refused:
             raise SandboxUnavailable(f"The sandbox could not {operation.replace('_', ' ')}: {refused}") from None
 
@@ -238,6 +269,17 @@ class DockerSandbox:
         if not state.get("Running"):
             return f"its container ended with exit code {state.get('ExitCode')}."
         return "its container runs, but the toolbox in it does not answer."
+
+
+def _decode_parts(on_output: Callable[[str], None]) -> Callable[[dict[str, Any], bytes], None]:
+    """A listener for the parts of an output: whole characters, and a word for what was skipped in a flood."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def listen(message: dict[str, Any], content: bytes) -> None:
+        skipped = f"\n[... {message['part']} bytes not shown ...]\n" if message["part"] else ""
+        on_output(skipped + decode(content))
+
+    return listen
 
 
 def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None = None) -> dict[str, Any]:
@@ -265,6 +307,9 @@ def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None 
         "AttachStdout": True,
         "AttachStderr": True,
         "Tty": False,
+        # Not NetworkMode alone: with that the engine starts a program of its own in the namespace, twice the time. The
+        # runtime still makes a namespace, with loopback up; the names that the engine would have given are in `hosts`.
+        "NetworkDisabled": True,
         "Healthcheck": {"Test": ["NONE"]},
         "Volumes": {},
         "ExposedPorts": {},
@@ -311,7 +356,7 @@ def _tmpfs(limits: Limits, *, writable_root: bool) -> dict[str, str]:
 
 
 def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
-    sources = {_TOOLBOX_TARGET: _TOOLBOX}
+    sources = {_TOOLBOX_TARGET: _TOOLBOX, "/etc/hosts": _TOOLBOX / "hosts"}
     if spec.mirror is not None:
         sources["/mirror"] = spec.mirror
     if spec.network == "egress":

@@ -14,20 +14,43 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from sandbox.container import SandboxUnavailable
-from sandbox.toolbox.frames import ANSWER, HEADER, KEY_BYTES, REQUEST, BadFrame, Message, pack, parse_body, parse_header
+from sandbox.toolbox.frames import ANSWER, HEADER, KEY_BYTES, REQUEST, BadFrame, pack, parse_body, parse_header
+
+if TYPE_CHECKING:
+    from sandbox.toolbox.frames import Message
 
 _DOCKER_HEADER = struct.Struct(">BxxxL")
 _STDOUT = 1
 _SILENCE_SECONDS = 5.0
 _PATIENCE_SECONDS = 15.0
 _COMPLAINT_BYTES = 4000
+_CANCEL_SECONDS = 0.1
+_PARTS = 200
 
 
 class RequestRefused(Exception):
     """The toolbox could not do what was asked; the stream is fine. The message is the toolbox's own."""
+
+
+@dataclass
+class _Call:
+    """One request under way: its answer when it is there, and the parts that came before it."""
+
+    answer: tuple[Message, bytes] | None = None
+    parts: list[tuple[Message, bytes]] = field(default_factory=list)
+    cancelled: threading.Event | None = None
+
+    def take_parts(self) -> list[tuple[Message, bytes]]:
+        parts, self.parts = self.parts, []
+        return parts
+
+    @property
+    def news(self) -> bool:
+        return self.answer is not None or bool(self.parts) or (self.cancelled is not None and self.cancelled.is_set())
 
 
 class ToolStream:
@@ -41,7 +64,7 @@ class ToolStream:
         self._sending = threading.Lock()
         self._state = threading.Condition()
         self._reading = False
-        self._answers: dict[int, tuple[Message, bytes] | None] = {}
+        self._calls: dict[int, _Call] = {}
         self._broken: str | None = None
         self._raw = bytearray()
         self._frames = bytearray()
@@ -54,18 +77,34 @@ class ToolStream:
         self._send(self._key)
 
     def call(
-        self, operation: str, arguments: Mapping[str, Any], *, attachment: bytes = b"", timeout: float
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        *,
+        attachment: bytes = b"",
+        timeout: float,
+        on_part: Callable[[Message, bytes], None] | None = None,
+        cancelled: threading.Event | None = None,
     ) -> tuple[Message, bytes]:
-        """The answer to one request. Raises RequestRefused; SandboxUnavailable after ``timeout`` seconds at most."""
+        """The answer to one request. Raises RequestRefused; SandboxUnavailable after ``timeout`` seconds at most.
+
+        ``on_part`` is called in this thread with what is sent before the answer. Once ``cancelled`` is set the toolbox
+        is asked to end the request, which it then answers; when ``on_part`` raises, it is asked so, too.
+        """
         number = next(self._numbers)
+        call = _Call(cancelled=cancelled)
         with self._state:
-            self._answers[number] = None
+            self._calls[number] = call
         try:
             self._request(number, operation, arguments, attachment)
-            message, content = self._wait(number, time.monotonic() + timeout)
+            message, content = self._wait(number, call, time.monotonic() + timeout, on_part)
+        except BaseException:
+            with contextlib.suppress(SandboxUnavailable):
+                self._request(0, "cancel", {"target": number})
+            raise
         finally:
             with self._state:
-                self._answers.pop(number, None)
+                self._calls.pop(number, None)
         if "error" in message:
             raise RequestRefused(str(message["error"]))
         return message["result"], content
@@ -90,33 +129,46 @@ class ToolStream:
             except OSError:
                 raise self._break() from None
 
-    def _wait(self, number: int, deadline: float) -> tuple[Message, bytes]:
+    def _wait(
+        self, number: int, call: _Call, deadline: float, on_part: Callable[[Message, bytes], None] | None
+    ) -> tuple[Message, bytes]:
         while True:
             with self._state:
-                while self._reading and self._answers[number] is None and not self._broken:
-                    if not self._state.wait(max(deadline - time.monotonic(), 0)):
+                while self._reading and not call.news and not self._broken:
+                    left = max(deadline - time.monotonic(), 0)
+                    if not self._state.wait(min(left, _CANCEL_SECONDS) if call.cancelled else left) and not left:
                         break
-                answer = self._answers[number]
-                if answer is not None:
-                    return answer
+                parts = call.take_parts()
+                if not parts and call.answer is not None:
+                    return call.answer
                 if self._broken:
                     raise SandboxUnavailable(self._broken)
                 if time.monotonic() > deadline:
                     break
-                self._reading = True
+                reads = not parts and not self._reading
+                self._reading = self._reading or reads
             try:
-                self._read_until(number, deadline)
+                if call.cancelled is not None and call.cancelled.is_set():
+                    call.cancelled = None
+                    self._request(0, "cancel", {"target": number})
+                if reads:
+                    self._read_until(call, deadline)
             finally:
-                with self._state:
-                    self._reading = False
-                    self._state.notify_all()
+                if reads:
+                    with self._state:
+                        self._reading = False
+                        self._state.notify_all()
+            for message, content in parts:
+                if on_part is not None:
+                    on_part(message, content)
         raise self._break("The sandbox did not answer within its deadline")
 
-    def _read_until(self, number: int, deadline: float) -> None:
-        """Read frames for every caller, until ours is among them or the deadline has passed."""
+    def _read_until(self, call: _Call, deadline: float) -> None:
+        """Read frames for every caller, until there is news for ours or the deadline has passed."""
         pinged = False
         self._heard = time.monotonic()
-        while self._answers[number] is None:
+        patience = _SILENCE_SECONDS if call.cancelled is None else _CANCEL_SECONDS
+        while not call.news:
             now = time.monotonic()
             silent = now - self._heard
             if now > deadline:
@@ -128,7 +180,7 @@ class ToolStream:
             elif not pinged:
                 self._request(0, "ping", {})
                 pinged = True
-            self._receive(min(_SILENCE_SECONDS, deadline - now) + 0.001)
+            self._receive(min(patience, _SILENCE_SECONDS, deadline - now) + 0.001)
 
     def _receive(self, timeout: float) -> None:
         # Not by the socket's own timeout: that belongs to the thread which may be sending at this moment.
@@ -175,9 +227,15 @@ class ToolStream:
             answer = parse_body(self._key, ANSWER, header, bytes(memoryview(self._frames)[HEADER.size : end]))
             del self._frames[:end]
             with self._state:
-                if answer[0]["id"] in self._answers:
-                    self._answers[answer[0]["id"]] = answer
-                    self._state.notify_all()
+                call = self._calls.get(answer[0]["id"])
+                if call is None:
+                    continue
+                if "part" in answer[0]:
+                    call.parts.append(answer)
+                    del call.parts[:-_PARTS]  # whoever listens slower than it is written misses some of it
+                else:
+                    call.answer = answer
+                self._state.notify_all()
 
     def _break(self, what: str = "The sandbox ended") -> SandboxUnavailable:
         """Nothing can be trusted on this stream from now on; the reason is worked out once and kept."""

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -83,6 +84,10 @@ class FolderSandbox:
     def id(self) -> str:
         return self.folder.name
 
+    @property
+    def notes(self) -> Sequence[str]:
+        return ()
+
     def execute(
         self,
         command: str,
@@ -91,6 +96,8 @@ class FolderSandbox:
         environment: Mapping[str, str] | None = None,
         carry: bool = False,
         output_limit: int = 30_000,
+        on_output: Callable[[str], None] | None = None,
+        cancelled: Event | None = None,
     ) -> ExecResult:
         self._count_down()
         self.commands.append(command)

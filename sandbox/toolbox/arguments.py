@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
-class Argument(NamedTuple):
+class Argument:
     """One argument of a tool: its type, and whether the call makes sense without it."""
 
-    kind: type
-    required: bool = True
+    def __init__(self, kind: type, required: bool = True) -> None:
+        self.kind = kind
+        self.required = required
 
 
 class BadArguments(Exception):

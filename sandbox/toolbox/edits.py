@@ -7,9 +7,10 @@ lines shifted by one uniform indent. Nothing is matched by similarity, and no li
 from __future__ import annotations
 
 import bisect
-import difflib
-from collections.abc import Sequence
-from typing import Callable, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _ASCII = {
     **dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-"),
@@ -18,39 +19,54 @@ _ASCII = {
     **dict.fromkeys([0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "),
 }
 _NEAREST_LINES = 5_000
+_BYTE_ORDER_MARK = "\ufeff"
 
 
-class Span(NamedTuple):
-    """Characters ``start`` to ``end`` of a text, and what takes their place."""
+class Span:
+    """Characters ``start`` to ``end`` of a text, and the ``text`` that takes their place."""
 
-    start: int
-    end: int
-    text: str
+    def __init__(self, start: int, end: int, text: str) -> None:
+        self.start = start
+        self.end = end
+        self.text = text
 
 
-class Edited(NamedTuple):
+class Edited:
     """``content`` is None when nothing was changed; ``error`` then names why, in one word, and ``explanation`` in full.
 
     ``lines`` are the first 1-based lines where a change starts, or where the candidates are; ``places`` says how
-    many were changed.
+    many were changed, ``spans`` which characters of the old content were replaced, as (start, end): no other was.
     """
 
-    content: str | None
-    error: str = ""
-    explanation: str = ""
-    lines: tuple[int, ...] = ()
-    places: int = 0
+    def __init__(
+        self,
+        content: str | None,
+        error: str = "",
+        explanation: str = "",
+        lines: Sequence[int] = (),
+        *,
+        places: int = 0,
+        spans: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        self.content = content
+        self.error = error
+        self.explanation = explanation
+        self.lines = tuple(lines)
+        self.places = places
+        self.spans = tuple(spans)
 
 
 def replace_text(content: str, old: str, new: str, *, replace_all: bool = False) -> Edited:
     """``content`` with ``old`` replaced by ``new``, keeping BOM, line endings and the end of the file as they are."""
-    old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    old, new = _bare(old), _bare(new)
     if not old:
         return Edited(
             None, "empty_old", "old_string is empty. Give the text to replace, or use write_file to create a file."
         )
     if old == new:
         return Edited(None, "no_change", "old_string and new_string are the same, so there is nothing to change.")
+    mark = content[: content.startswith(_BYTE_ORDER_MARK)]
+    content = content[len(mark) :]
     text = content.replace("\r\n", "\n")
     for find in (_exact, _punctuation, _trimmed, _shifted):
         spans = find(text, old, new)
@@ -65,11 +81,17 @@ def replace_text(content: str, old: str, new: str, *, replace_all: bool = False)
             )
         if spans:
             chosen = _without_overlap(spans)
-            changed = _splice(content, text, chosen)
+            changed, places = _splice(content, text, chosen)
             if changed == content:
                 return Edited(None, "no_change", "The file already reads like that, so nothing was changed.")
-            return Edited(changed, lines=_lines_of(text, chosen), places=len(chosen))
+            spans_before = [(start + len(mark), end + len(mark)) for start, end in places]
+            return Edited(mark + changed, lines=_lines_of(text, chosen), places=len(chosen), spans=spans_before)
     return _not_found(text, old, new)
+
+
+def _bare(text: str) -> str:
+    """Line endings as they are compared, and no byte order mark: the file's own stays in its place."""
+    return text.replace("\r\n", "\n")[text.startswith(_BYTE_ORDER_MARK) :]
 
 
 def _exact(text: str, old: str, new: str) -> list[Span]:
@@ -89,7 +111,7 @@ def _substrings(text: str, searched: str, old: str, new: str) -> list[Span]:
         at = searched.find(old, at + len(old))
     if len(places) == 1 and searched.find(old, places[0] + 1) >= 0:
         places.append(searched.find(old, places[0] + 1))  # overlapping, so it is not unique either
-    spans = [_whole_line_deletion(text, Span(at, at + len(old), new)) for at in places]
+    spans = [_whole_lines(text, Span(at, at + len(old), new)) for at in places]
     # The file ends without a newline where old_string has one: both lose it.
     if not spans and old.endswith("\n") and len(old) > 1 and searched.endswith(old[:-1]):
         start = len(text) - len(old) + 1
@@ -102,8 +124,10 @@ def _plain(text: str) -> str:
     return text if text.isascii() else text.translate(_ASCII)
 
 
-def _whole_line_deletion(text: str, span: Span) -> Span:
-    """A deleted line takes its newline with it."""
+def _whole_lines(text: str, span: Span) -> Span:
+    """A deleted line takes its newline with it, and the last line of a file keeps its own."""
+    if span.text and span.end == len(text) and text.endswith("\n") and not span.text.endswith("\n"):
+        return Span(span.start, span.end, span.text + "\n")
     starts_line = span.start == 0 or text[span.start - 1] == "\n"
     if (
         span.text
@@ -193,7 +217,7 @@ def _line_windows(text: str, old: str, same: Callable[[Sequence[str], Sequence[s
             end += 1
         elif ends_line and replacement.endswith("\n"):
             replacement = replacement[:-1]
-        spans.append(_whole_line_deletion(text, Span(starts[first], end, replacement)))
+        spans.append(_whole_lines(text, Span(starts[first], end, replacement)))
     return spans
 
 
@@ -205,8 +229,11 @@ def _without_overlap(spans: Sequence[Span]) -> list[Span]:
     return kept
 
 
-def _splice(content: str, text: str, spans: Sequence[Span]) -> str:
-    """The spans of ``text`` (newlines only) replaced in ``content``, whose untouched lines keep their own endings."""
+def _splice(content: str, text: str, spans: Sequence[Span]) -> tuple[str, list[tuple[int, int]]]:
+    """The spans of ``text`` (newlines only) replaced in ``content``, whose untouched lines keep their own endings.
+
+    Also where they are in ``content``.
+    """
     newlines = content.count("\n")
     returns: list[int] = []  # places in ``text`` of the newlines that are CRLF in ``content``
     at = content.find("\r\n")
@@ -214,13 +241,14 @@ def _splice(content: str, text: str, spans: Sequence[Span]) -> str:
         returns.append(at - len(returns))
         at = content.find("\r\n", at + 2)
     crlf = len(returns) * 2 > newlines
-    parts, done = [], 0
+    parts, places, done = [], [], 0
     for span in spans:
         start = span.start + bisect.bisect_left(returns, span.start)
         end = span.end + bisect.bisect_left(returns, span.end)
         parts += [content[done:start], span.text.replace("\n", "\r\n") if crlf else span.text]
+        places.append((start, end))
         done = end
-    return "".join([*parts, content[done:]])
+    return "".join([*parts, content[done:]]), places
 
 
 def _not_found(text: str, old: str, new: str) -> Edited:
@@ -234,6 +262,8 @@ def _not_found(text: str, old: str, new: str) -> Edited:
         )
     near = _nearest(text, old)
     explanation = "old_string is not in the file. Read the file again and copy the text exactly, blanks included."
+    if any(line.strip() in ("...", "…") for line in old.split("\n")):
+        explanation += " Nothing may be left out: a line '...' stands for itself alone."
     if near:
         explanation += " The nearest lines are:\n" + "\n".join(f"{n:6}\t{line[:300]}" for n, line in near)
     return Edited(None, "not_found", explanation, tuple(number for number, _ in near))
@@ -246,6 +276,8 @@ def _nearest(text: str, old: str) -> list[tuple[int, str]]:
     same = [(number, line) for number, line in enumerate(lines, 1) if probe and line.strip() == probe]
     if same or not probe:
         return same[:3]
+    import difflib  # for the rare edit that fails: it is slow to load
+
     candidates = {line.strip() for line in lines[:_NEAREST_LINES] if line.strip()}
     close = difflib.get_close_matches(probe[:300], [line[:300] for line in candidates], n=3, cutoff=0.6)
     return [(number, line) for number, line in enumerate(lines, 1) if line.strip()[:300] in close][:3]

@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from typing import Any
+import errno
 
 from .edits import replace_text
 from .frames import fingerprint
-from .paths import Paths
+from .store import NotRegular, TooBig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .paths import Paths
+    from .store import LocalStore
+    from .syntax import SyntaxChecker
+
+    Answer = tuple[bool, str, dict[str, Any]]
 
 _READ_LINES = 2_000
 _READ_CHARACTERS = 40_000
 _LINE_CHARACTERS = 2_000
 _LARGEST = 10_000_000
 _SNIPPET = 4
-_IMAGES = {
+_FORMATS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
     b"\x7fELF": "a compiled program",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-
-Answer = tuple[bool, str, dict[str, Any]]
+_ADVICE = {
+    errno.ENOSPC: "Make room with bash: du -xsh /workspace /tmp, then rm what nobody needs",
+    errno.EACCES: "Look at its mode with bash: ls -l",
+    errno.EPERM: "Look at its mode with bash: ls -l",
+    errno.ELOOP: "It is a symbolic link that leads back to itself; look at it with bash: ls -l",
+    errno.ENAMETOOLONG: "Take a shorter name",
+    errno.EROFS: "Write below /workspace or /tmp",
+    errno.ENOTDIR: "A part of the path is a file, not a folder",
+}
 
 
 class Files:
     """The file tools of one container: an edit needs a file that was read here and has not changed since."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, store: LocalStore, checker: SyntaxChecker | None = None) -> None:
         self._paths = paths
+        self._store = store
+        self._checker = checker
         self._read: dict[str, str] = {}
 
     def read_file(self, path: str, offset: int = 1, limit: int = _READ_LINES) -> Answer:
         """Numbered lines from the 1-based ``offset``. Raises BadPath and OSError."""
         real = self._paths.resolve(path)
-        content, refusal = _read_text(real, path)
+        content, refusal = self._read_text(real, path)
         if content is None:
             return False, refusal, {"error": "not_text"}
-        lines = content.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+        text = content.decode("utf-8-sig", "replace")
+        lines = text.replace("\r\n", "\n").split("\n")
         if lines[-1] == "":
             lines.pop()
         self._read[real] = fingerprint(content)
-        data = {"path": self._paths.show(real), "lines": len(lines)}
+        data: dict[str, Any] = {"path": self._paths.show(real), "lines": len(lines)}
         if not lines:
             return True, "(the file is empty)", data
         offset = offset or 1
@@ -57,16 +76,17 @@ class Files:
             return False, f"offset {offset} is beyond the last line: {path} has {len(lines)} lines.", data
         shown = _number(lines, offset, min(limit, _READ_LINES))
         last = offset + len(shown) - 1
-        text = "\n".join(shown)
         if last < len(lines):
-            text += f"\n(lines {offset} to {last} of {len(lines)}; read on with offset {last + 1})"
-        return True, text, {**data, "first": offset, "last": last}
+            shown.append(f"(lines {offset} to {last} of {len(lines)}; read on with offset {last + 1})")
+        if "\ufffd" in text and not _is_utf8(content):
+            shown.append("(not UTF-8: each \ufffd stands for a byte that is none; edit keeps such bytes as they are)")
+        return True, "\n".join(shown), {**data, "first": offset, "last": last}
 
     def edit(self, path: str, old_string: str, new_string: str, replace_all: bool = False) -> Answer:
         """Replace text in a file; see edits.replace_text. Raises BadPath and OSError."""
         real = self._paths.resolve(path)
         shown = self._paths.show(real)
-        raw, refusal = _read_text(real, path)
+        raw, refusal = self._read_text(real, path)
         if raw is None:
             return False, refusal, {"error": "not_text"}
         known = self._read.get(real)
@@ -80,83 +100,101 @@ class Files:
             text = f"{shown}: {edited.explanation}"
             return False, text, {"error": edited.error, "path": shown, "lines": list(edited.lines)}
         content = edited.content.encode("utf-8", "surrogateescape")
-        _write_atomically(real, content)
+        self._store.write(real, content)
         self._read[real] = fingerprint(content)
         places = "1 place" if edited.places == 1 else f"{edited.places} places"
-        snippet = _snippet(content, edited.lines[0], new_string.count("\n") + 1)
+        height = new_string.count("\n") + 1
+        text = f"Edited {shown} in {places}:\n{_snippet(content, edited.lines[0], height)}"
         data = {"path": shown, "line": edited.lines[0], "replacements": edited.places}
-        return True, f"Edited {shown} in {places}:\n{snippet}", data
+        return self._with_warning(
+            real, raw, content, (edited.lines[0], edited.lines[-1] + height), text=text, data=data
+        )
 
     def write_file(self, path: str, content: str) -> Answer:
         """Create or overwrite a file, parents included; the mode is kept. Raises BadPath and OSError."""
         real = self._paths.resolve(path)
-        if os.path.isdir(real):
+        if self._store.is_folder(real):
             return False, f"{path} is a folder. Name a file in it.", {"error": "is_folder"}
-        existed = os.path.exists(real)
         raw = content.encode("utf-8")
-        os.makedirs(os.path.dirname(real), exist_ok=True)
-        _write_atomically(real, raw)
+        created = self._store.write(real, raw)
         self._read[real] = fingerprint(raw)
         lines = content.count("\n") + (0 if content.endswith("\n") or not content else 1)
         shown = self._paths.show(real)
-        text = f"{'Overwrote' if existed else 'Created'} {shown}: {lines} lines, {len(raw)} bytes."
-        return True, text, {"path": shown, "created": not existed, "lines": lines}
+        text = f"{'Created' if created else 'Overwrote'} {shown}: {lines} lines, {len(raw)} bytes."
+        data = {"path": shown, "created": created, "lines": lines}
+        return self._with_warning(real, None, raw, (1, max(lines, 1)), text=text, data=data)
 
     def read_bytes(self, path: str, limit: int) -> bytes | None:
         """A regular file's bytes, or None when it is absent, not a file, or larger than ``limit``. Raises BadPath."""
-        real = self._paths.resolve(path)
         try:
-            with open(real, "rb", opener=_open_regular) as file:
-                content = file.read(limit + 1)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, _NotRegular):
+            return self._store.read(self._paths.resolve(path), limit)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotRegular, TooBig):
             return None
-        return content if len(content) <= limit else None
+
+    def _with_warning(
+        self,
+        real: str,
+        before: bytes | None,
+        after: bytes,
+        changed: tuple[int, int],
+        *,
+        text: str,
+        data: dict[str, Any],
+    ) -> Answer:
+        warning = "" if self._checker is None else self._checker.find_new_problem(real, before, after, changed)
+        if warning:
+            return True, f"{text}\n{warning}", {**data, "syntax_error": warning}
+        return True, text, data
+
+    def _read_text(self, real: str, path: str) -> tuple[bytes | None, str]:
+        """The bytes of a text file, or None and the reason why it is not shown as text."""
+        if self._store.is_folder(real):
+            return None, f"{path} is a folder. List it with glob (pattern '*') or bash."
+        try:
+            content = self._store.read(real, _LARGEST)
+        except FileNotFoundError:
+            return None, f"There is no file {path}. Find it with glob."
+        except NotRegular:
+            return None, f"{path} is not a regular file."
+        except TooBig:
+            return None, f"{path} is larger than {_LARGEST // 1_000_000} MB. Use grep, or bash with head, tail or sed."
+        for magic, name in _FORMATS.items():
+            if content.startswith(magic) and (b"\0" in content or len(magic) > 2):
+                advice = " Convert it with bash: iconv -f UTF-16 -t UTF-8." if name.startswith("UTF-16") else ""
+                return None, f"{path} is {name}, not plain text; it cannot be shown or edited here.{advice}"
+        if b"\0" in content[:65536]:
+            return (
+                None,
+                f"{path} is a binary file of {len(content)} bytes, not text; it cannot be shown or edited here.",
+            )
+        return content, ""
 
 
-class _NotRegular(OSError):
-    pass
+def explain_error(tool: str, error: OSError) -> str:
+    """What went wrong with a file, and what to do about it."""
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{tool} failed: {error}." + (f" {advice}." if advice else "")
 
 
-def _open_regular(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a FIFO. Raises _NotRegular for anything but a file."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _NotRegular(0, "not a regular file", path)
-    return descriptor
-
-
-def _read_text(real: str, path: str) -> tuple[bytes | None, str]:
-    """The bytes of a text file, or None and the reason why it is not shown as text."""
-    if os.path.isdir(real):
-        return None, f"{path} is a folder. List it with glob (pattern '*') or bash."
+def _is_utf8(content: bytes) -> bool:
     try:
-        with open(real, "rb", opener=_open_regular) as file:
-            content = file.read(_LARGEST + 1)
-    except FileNotFoundError:
-        return None, f"There is no file {path}. Find it with glob."
-    except _NotRegular:
-        return None, f"{path} is not a regular file."
-    if len(content) > _LARGEST:
-        return None, f"{path} is larger than {_LARGEST // 1_000_000} MB. Use grep, or bash with head or sed."
-    for magic, name in _IMAGES.items():
-        if content.startswith(magic) and (b"\0" in content or len(magic) > 2):
-            return None, f"{path} is {name}, not text; it cannot be shown or edited here."
-    if b"\0" in content[:65536]:
-        return None, f"{path} is a binary file of {len(content)} bytes, not text; it cannot be shown or edited here."
-    return content, ""
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _number(lines: list[str], offset: int, limit: int) -> list[str]:
     """Numbered lines, cut so that the page stays below the characters of one answer."""
     shown: list[str] = []
-    characters = 0
+    left = _READ_CHARACTERS
     for number, line in enumerate(lines[offset - 1 : offset - 1 + limit], offset):
-        numbered = f"{number:6}\t{line[:_LINE_CHARACTERS]}"
+        numbered = f"{number:6}\t{line}"
         if len(line) > _LINE_CHARACTERS:
-            numbered += f" [... {len(line) - _LINE_CHARACTERS} characters left out ...]"
-        characters += len(numbered) + 1
-        if characters > _READ_CHARACTERS and shown:
+            cut = len(line) - _LINE_CHARACTERS
+            numbered = f"{number:6}\t{line[:_LINE_CHARACTERS]} [... {cut} characters left out ...]"
+        left -= len(numbered) + 1
+        if left < 0 and shown:
             break
         shown.append(numbered)
     return shown
@@ -167,21 +205,3 @@ def _snippet(content: bytes, line: int, height: int) -> str:
     first = max(1, line - _SNIPPET)
     last = min(len(lines) - (lines[-1] == ""), line + min(height, 40) - 1 + _SNIPPET)
     return "\n".join(f"{number:6}\t{lines[number - 1][:300]}" for number in range(first, last + 1))
-
-
-def _write_atomically(real: str, content: bytes) -> None:
-    """Write beside the file, then rename over it, with the mode it had. On OSError the file is as it was."""
-    try:
-        mode = stat.S_IMODE(os.stat(real).st_mode)
-    except FileNotFoundError:
-        mode = 0o644
-    temporary = os.path.join(os.path.dirname(real), ".forgehand-" + os.urandom(8).hex())
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-        os.replace(temporary, real)
-    except OSError:
-        os.unlink(temporary)
-        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import struct
 from _operator import _compare_digest as compare_digest
-from typing import Any
 
 try:
     # hashlib would load OpenSSL: 4 MiB in each of two hundred containers.
@@ -16,14 +15,18 @@ try:
 except ImportError:  # a Python built without it
     from hashlib import blake2b
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = dict[str, Any]
+
 KEY_BYTES = 32
 REQUEST = b"fh-request"
 ANSWER = b"fh-answer"
 # The lengths, their own digest, and the digest of what follows.
 HEADER = struct.Struct(">II16s16s")
 LARGEST = 32 * 1024 * 1024
-
-Message = dict[str, Any]
 
 
 class BadFrame(Exception):

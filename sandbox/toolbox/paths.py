@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class BadPath(Exception):
@@ -15,6 +18,7 @@ class Paths:
 
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = tuple(roots)
+        self._prefix = self.follow_links(roots[0]) + "/"
 
     @property
     def workspace(self) -> str:
@@ -35,16 +39,20 @@ class Paths:
         full = os.path.normpath(os.path.join(self.workspace, path))
         if not self._inside(full):
             raise BadPath(f"The path {path!r} is outside the workspace. {allowed}")
-        real = os.path.realpath(full)
+        real = self.follow_links(full)
         if not self._inside(real):
             raise BadPath(
                 f"The path {path!r} leads through a symbolic link to {real}, outside the workspace. {allowed}"
             )
         return real
 
+    def follow_links(self, path: str) -> str:
+        """The path behind all symbolic links."""
+        return os.path.realpath(path)
+
     def show(self, real: str) -> str:
         """A resolved path as a caller would write it: relative when it is in the workspace, "" for the workspace."""
-        prefix = os.path.realpath(self.workspace) + "/"
+        prefix = self._prefix
         if real + "/" == prefix:
             return ""
         return real[len(prefix) :] if real.startswith(prefix) else real

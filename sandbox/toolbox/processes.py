@@ -6,7 +6,10 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PATIENCE = 2.0
 _OOM_COUNTERS = (
@@ -36,9 +39,9 @@ class OomCounter:
         return 0
 
 
-def start_tick(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 when it is gone."""
-    return _stat(pid)[1]
+def tick_now() -> int:
+    """This moment, in the clock ticks since boot in which the kernel says when a process started."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def running() -> frozenset[int]:

@@ -1,34 +1,48 @@
-"""The tools that find: grep over contents and glob over names, by ripgrep; sorted, bounded, without ignored files."""
+"""The tools that find: grep over contents and glob over names; sorted, bounded, without ignored files."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
+import sys
 import time
-from collections.abc import Iterator
-from typing import Any, Callable
 
+from .globs import compile_glob
 from .paths import Paths
-from .shell import Shell
+from .shell import Shell, find_program, wait_readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Answer = tuple[bool, str, dict[str, Any]]
 
 _GREP_LINES = 100
 _MOST_LINES = 1_000
 _GREP_CHARACTERS = 30_000
 _LINE_CHARACTERS = 300
+# Longer than what is shown, so that ripgrep's own note on a cut line is always cut away.
+_LINE_BYTES = 2_000
 _GLOB_NAMES = 200
 _SECONDS = 20.0
 _NAMES_BYTES = 64 * 1024 * 1024
-
-Answer = tuple[bool, str, dict[str, Any]]
+_PACKAGE = __name__.rpartition(".")[0]
+_SEEK = f"import sys; sys.path[:0] = [sys.argv[1]]; from {_PACKAGE}.seek import main; sys.exit(main(sys.argv[2:]))"
+_RIPGREP = ("--no-config", "--hidden", "--glob=!.git", "--color=never")
+_GREP = ("--line-number", "--with-filename", "--no-heading", "--sort=path", "--max-columns-preview", "--crlf")
 
 
 class Search:
-    """The search tools of one container."""
+    """The search tools of one container: by ripgrep where it is on ``program_path``, else by our own stand-in.
 
-    def __init__(self, paths: Paths, shell: Shell) -> None:
+    ``program_path``: where programs are looked for; by default on the toolbox's own PATH.
+    """
+
+    def __init__(self, paths: Paths, shell: Shell, program_path: str | None = None) -> None:
         self._paths = paths
         self._shell = shell
+        self._program_path = os.environ.get("PATH", os.defpath) if program_path is None else program_path
 
     def grep(self, pattern: str, path: str = ".", glob: str = "", limit: int = _GREP_LINES) -> Answer:
         """Lines that match a regular expression (ripgrep's syntax), as path:line:text. Raises BadPath and OSError."""
@@ -37,32 +51,21 @@ class Search:
             return False, f"limit counts lines from 1, but it was {limit}.", {"error": "bad_limit"}
         if not os.path.lexists(real):
             return False, f"There is no {path} to search.", {"error": "not_found"}
-        program = shutil.which("rg")
-        if program is None:
-            text = "This image has no ripgrep, so grep cannot search. Use bash: grep -rnE 'pattern' path | head -n 100"
-            return False, text, {"error": "no_ripgrep"}
-        argv = [
-            program,
-            "--line-number",
-            "--with-filename",
-            "--no-heading",
-            "--color=never",
-            "--no-config",
-            "--sort=path",
-        ]
-        argv += ["--hidden", "--glob=!.git", f"--max-columns={_LINE_CHARACTERS}", "--max-columns-preview"]
-        argv += ["--glob=" + glob] if glob else []
-        argv += ["--regexp=" + pattern, "--", os.path.relpath(real, self._paths.workspace)]
         limit = min(limit, _MOST_LINES)
         output, code, ended = self._run(
-            argv, lambda seen: seen.count(b"\n") > limit or len(seen) > _GREP_CHARACTERS * 4
+            self._grep_command(pattern, glob, os.path.relpath(real, self._paths.workspace)),
+            lambda seen: seen.count(b"\n") > limit or len(seen) > _GREP_CHARACTERS * 4,
         )
-        lines = [_without_dot(line) for line in output.decode("utf-8", "replace").splitlines()]
-        if code == 2 and not ended:
-            return False, "ripgrep could not search: " + "\n".join(lines[:20]), {"error": "ripgrep"}
+        lines = output.decode("utf-8", "replace").split("\n")
+        if not lines[-1]:
+            lines.pop()
+        if code == 2 and not ended and not (lines and re.match(r".+:\d+:", lines[0])):
+            text = "The pattern or glob is not valid for grep (regex syntax as in ripgrep):\n" + "\n".join(lines[:20])
+            return False, text, {"error": "bad_pattern"}
         if not lines:
-            return True, "No matches.", {"matches": 0, "truncated": False}
-        kept = _page(lines, limit)
+            text = "No matches in the time there was; narrow the path or the glob." if ended else "No matches."
+            return True, text, {"matches": 0, "truncated": ended}
+        kept = _page([_cut(line) for line in lines], limit)
         text = "\n".join(kept)
         if ended or len(kept) < len(lines):
             text += f"\n(only the first {len(kept)} lines are shown; narrow the pattern, the path or the glob)"
@@ -77,32 +80,39 @@ class Search:
             return False, "The pattern may not hold '..'; give a folder in path instead.", {"error": "bad_pattern"}
         pattern = pattern[len(real) + 1 :] if pattern.startswith(real + "/") else pattern
         try:
-            matches = _compile_glob(pattern)
+            matches = compile_glob(pattern)
         except re.error as error:
-            return (
-                False,
-                f"The pattern {pattern!r} is not a glob ({error}). Example: src/**/*.py",
-                {"error": "bad_pattern"},
-            )
-        found = sorted(name for name in self._names(real) if matches(name))
-        if not found:
-            return True, "No files match.", {"matches": 0, "truncated": False}
-        prefix = self._paths.show(real)
-        text = "\n".join(os.path.join(prefix, name) for name in found[:_GLOB_NAMES])
-        if len(found) > _GLOB_NAMES:
-            text += f"\n(only the first {_GLOB_NAMES} of {len(found)} are shown; narrow the pattern)"
-        return True, text, {"matches": len(found), "truncated": len(found) > _GLOB_NAMES}
+            text = f"The pattern {pattern!r} is not a glob ({error}). Example: src/**/*.py"
+            return False, text, {"error": "bad_pattern"}
+        return render_names([name for name in self._names(real) if matches(name)], self._paths.show(real))
+
+    def _grep_command(self, pattern: str, glob: str, path: str) -> list[str]:
+        program = find_program("rg", self._program_path)
+        if program is None:
+            return [*self._stand_in(), "lines", pattern, glob, path]
+        chosen = ["--glob=" + glob] if glob else []
+        if glob and "/" not in glob and not glob.startswith("!"):
+            # As a file type, for ripgrep takes a --glob as a wish to see ignored files, too.
+            chosen = ["--type-add=wanted:" + glob, "--type=wanted"]
+        columns = f"--max-columns={_LINE_BYTES}"
+        return [program, *_RIPGREP, *_GREP, columns, *chosen, "--regexp=" + pattern, "--", path]
 
     def _names(self, folder: str) -> Iterator[str]:
-        program = shutil.which("rg")
+        program = find_program("rg", self._program_path)
         if program is None:
-            yield from _walk(folder)
-            return
-        argv = [program, "--files", "--null", "--hidden", "--no-config", "--no-messages", "--glob=!.git", "--", folder]
+            argv = [*self._stand_in(), "names", folder]
+        else:
+            argv = [program, *_RIPGREP, "--files", "--null", "--no-messages", "--", folder]
         output, _, _ = self._run(argv, lambda seen: len(seen) > _NAMES_BYTES)
         for raw in output.split(b"\0"):
             if raw:
                 yield raw.decode("utf-8", "replace")[len(folder.rstrip("/")) + 1 :]
+
+    def _stand_in(self) -> list[str]:
+        above = os.path.dirname(os.path.abspath(__file__))
+        for _ in _PACKAGE.split("."):
+            above = os.path.dirname(above)
+        return [sys.executable, "-I", "-S", "-B", "-c", _SEEK, above]
 
     def _run(self, argv: list[str], enough: Callable[[bytearray], bool]) -> tuple[bytes, int, bool]:
         """The output so far, the exit code, and whether it was cut short by ``enough`` or by time."""
@@ -112,17 +122,30 @@ class Search:
         ended = False
         deadline = time.monotonic() + _SECONDS
         try:
-            for chunk in iter(lambda: os.read(process.stdout.fileno(), 1 << 16), b""):  # type: ignore[union-attr]
-                seen += chunk
-                if enough(seen) or time.monotonic() > deadline:
-                    ended = True
+            while not ended and wait_readable(process.stdout.fileno(), deadline - time.monotonic()):
+                chunk = os.read(process.stdout.fileno(), 1 << 16)
+                if not chunk:
                     break
+                seen += chunk
+                ended = enough(seen)
+            ended = ended or time.monotonic() >= deadline
         finally:
             process.kill()
             process.stdout.close()
             code = process.wait()
             self._shell.forget(process)
         return bytes(seen), code, ended
+
+
+def render_names(names: list[str], prefix: str) -> Answer:
+    """The answer of glob: ``names`` are relative to ``prefix``, which is relative to the workspace."""
+    if not names:
+        return True, "No files match.", {"matches": 0, "truncated": False}
+    found = sorted(names)
+    text = "\n".join(os.path.join(prefix, name) for name in found[:_GLOB_NAMES])
+    if len(found) > _GLOB_NAMES:
+        text += f"\n(only the first {_GLOB_NAMES} of {len(found)} are shown; narrow the pattern)"
+    return True, text, {"matches": len(found), "truncated": len(found) > _GLOB_NAMES}
 
 
 def _page(lines: list[str], limit: int) -> list[str]:
@@ -136,44 +159,10 @@ def _page(lines: list[str], limit: int) -> list[str]:
     return kept
 
 
-def _without_dot(line: str) -> str:
-    return line[2:] if line.startswith("./") else line
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in (".git", "node_modules", "__pycache__")]
-        for name in names:
-            yield os.path.relpath(os.path.join(parent, name), folder)
-
-
-def _compile_glob(pattern: str) -> Callable[[str], bool]:
-    """A test for relative paths: * and ? stay in one folder, ** crosses folders, {a,b} and [abc] choose."""
-    pattern = pattern[2:] if pattern.startswith("./") else pattern
-    if "/" not in pattern:
-        pattern = "**/" + pattern
-    expression, at, depth = "", 0, 0
-    while at < len(pattern):
-        char = pattern[at]
-        if pattern.startswith("**/", at):
-            expression, at = expression + "(?:[^/]+/)*", at + 3
-            continue
-        if pattern.startswith("**", at):
-            expression, at = expression + ".*", at + 2
-            continue
-        closing = pattern.find("]", at + 2) if char == "[" else -1
-        if closing > 0:
-            inside = pattern[at + 1 : closing].replace("\\", "\\\\")
-            expression += "[" + ("^" + inside[1:] if inside[0] in "!^" else inside) + "]"
-            at = closing + 1
-            continue
-        if char == "{":
-            expression, depth = expression + "(?:", depth + 1
-        elif char == "}" and depth:
-            expression, depth = expression + ")", depth - 1
-        elif char == "," and depth:
-            expression += "|"
-        else:
-            expression += {"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char))
-        at += 1
-    return re.compile("(?s:" + expression + r")\Z").match  # type: ignore[return-value]
+def _cut(line: str) -> str:
+    """A line without what ripgrep and our stand-in may write differently: its dot, its return, its length."""
+    line = (line[2:] if line.startswith("./") else line).rstrip("\r")
+    path, number, text = [*line.split(":", 2), "", ""][:3]
+    if len(text) <= _LINE_CHARACTERS:
+        return line
+    return f"{path}:{number}:{text[:_LINE_CHARACTERS]} [... the rest of the line is left out ...]"

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import os
-import queue
-import shutil
 import signal
 import sys
 import threading
-import traceback
-from typing import Any, Callable
 
 from .arguments import TOOLS, BadArguments, parse_arguments
 from .confine import confine
-from .files import Files
-from .forward import start_forwarding
-from .frames import ANSWER, HEADER, KEY_BYTES, REQUEST, Message, pack, parse_body, parse_header
+from .files import Files, explain_error
+from .frames import ANSWER, HEADER, KEY_BYTES, REQUEST, pack, parse_body, parse_header
 from .paths import BadPath, Paths
 from .search import Search
-from .shell import Shell
+from .shell import Cancel, Shell, find_program
+from .store import LocalStore
+from .syntax import SyntaxChecker
 from .workspace import TooLarge, Workspace, WorkspaceError, git_environment
 
-_THREADS = 8
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .frames import Message
+
+    Reply = tuple[Message, bytes]
+
+# One more than the requests that a host has under way at a time, so that there is always one to hear a cancellation.
+MOST_COMMANDS = 12
+MOST_OTHERS = 4
+_THREADS = MOST_COMMANDS + MOST_OTHERS + 1
 _WORKSPACE = "/workspace"
 _MIRROR = "/mirror"
-
-Reply = tuple[Message, bytes]
 
 
 class Closed(Exception):
@@ -35,11 +42,14 @@ class Closed(Exception):
 class Toolbox:
     """The operations of the protocol: each takes a message and its attachment, and gives the same."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], stream: Stream) -> None:
         self._environment = environment
+        self._stream = stream
+        self._cancels: dict[int, Cancel] = {}
+        self._cancelling = threading.Lock()
         paths = Paths([_WORKSPACE, "/tmp"])
         self._shell = Shell(_WORKSPACE, environment)
-        self._files = Files(paths)
+        self._files = Files(paths, LocalStore(), SyntaxChecker(environment))
         self._search = Search(paths, self._shell)
         self._workspace = Workspace(_WORKSPACE, _MIRROR, git_environment(environment))
         self._tools: dict[str, Callable[..., tuple[bool, str, dict[str, Any]]]] = {
@@ -50,19 +60,63 @@ class Toolbox:
             "glob": self._search.glob,
         }
 
+    def admit(self, message: Message) -> None:
+        """Note a request before the next one is read: the next may cancel it."""
+        if message["op"] == "execute":
+            with self._cancelling:
+                self._cancels[message["id"]] = Cancel()
+
     def open(self, message: Message, _: bytes) -> Reply:
         """Fill the workspace and start the forwarder."""
         if message["egress"]:
+            from .forward import start_forwarding  # for the set-up phase alone: socket is slow to load
+
             start_forwarding(message["egress"]["port"], message["egress"]["socket"])
         for program in ("bash", "git"):
-            if shutil.which(program, path=self._environment["PATH"]) is None:
+            if find_program(program, self._environment["PATH"]) is None:
                 raise WorkspaceError(f"The image has no {program}. Use an image with bash, git and python3.")
         self._workspace.fill(message["commit"])
         return {}, b""
 
+    def ping(self, _: Message, __: bytes) -> Reply:
+        """Nothing: the answer says that there is one."""
+        return {}, b""
+
+    def cancel(self, message: Message, _: bytes) -> Reply:
+        """End the command of another request; it answers then. One that has ended already is not touched."""
+        with self._cancelling:
+            cancel = self._cancels.get(message["target"])
+            if cancel is not None:
+                cancel.set()
+        return {}, b""
+
     def execute(self, message: Message, _: bytes) -> Reply:
-        """Run a command."""
-        return self._shell.execute(**message), b""
+        """Run a command; with ``stream`` its output is sent as it comes, in parts that carry the request's id."""
+        number, live = message["id"], None
+        if message["stream"]:
+
+            def live(dropped: int, chunk: bytes) -> None:
+                self._stream.send({"id": number, "part": dropped}, chunk)
+
+        try:
+            answer = self._shell.execute(
+                message["command"],
+                timeout=message["timeout"],
+                environment=message["environment"],
+                carry=message["carry"],
+                output_limit=message["output_limit"],
+                live=live,
+                cancel=self._cancels[number],
+            )
+        finally:
+            with self._cancelling:
+                self._cancels.pop(number).close()
+        return answer, b""
+
+    def after(self, operation: str) -> None:
+        """What can wait until an answer is out."""
+        if operation == "execute":
+            self._shell.prepare()
 
     def tool(self, message: Message, _: bytes) -> Reply:
         """Run a file tool with the model's arguments; whatever is wrong with them is an answer."""
@@ -77,7 +131,7 @@ class Toolbox:
         except BadPath as error:
             ok, text, data = False, str(error), {"error": "bad_path"}
         except OSError as error:
-            ok, text, data = False, f"{name} failed: {error}", {"error": "system"}
+            ok, text, data = False, explain_error(name, error), {"error": "system"}
         # A file's name need not be UTF-8; what leaves here is.
         return {"ok": ok, "text": text.encode("utf-8", "replace").decode("utf-8"), "data": data}, b""
 
@@ -114,16 +168,23 @@ class Stream:
         os.close(nothing)
         self._key = b""
         self._sending = threading.Lock()
+        self._receiving = threading.Lock()
 
     def read_key(self) -> None:
         """Take the key of the frames: the first bytes of all, before any command has run. Raises Closed."""
         self._key = self._read(KEY_BYTES)
 
-    def receive(self) -> Reply:
-        """The next request. Raises Closed, and BadFrame when the host did not write it."""
-        header = self._read(HEADER.size)
-        length, attached = parse_header(self._key, REQUEST, header)
-        return parse_body(self._key, REQUEST, header, self._read(length + attached))
+    def receive(self, admit: Callable[[Message], None]) -> Reply:
+        """The next request, admitted before another thread can read the one after it.
+
+        Raises Closed, and BadFrame when the host did not write it.
+        """
+        with self._receiving:
+            header = self._read(HEADER.size)
+            length, attached = parse_header(self._key, REQUEST, header)
+            request = parse_body(self._key, REQUEST, header, self._read(length + attached))
+            admit(request[0])
+        return request
 
     def send(self, message: Message, attachment: bytes = b"") -> None:
         """Write an answer whole."""
@@ -146,6 +207,7 @@ class Stream:
 def main() -> None:
     """Serve until the host closes the stream; then end, and the container with it."""
     threading.excepthook = _die
+    sys.excepthook = lambda *error: _die(threading.ExceptHookArgs((*error, None)))
     # A handler, not SIG_IGN: children would inherit that. So `pkill python` in a command does not end the toolbox.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
@@ -154,41 +216,45 @@ def main() -> None:
     for name in ("HOSTNAME", "PWD", "OLDPWD", "SHLVL", "_"):
         environment.pop(name, None)
     stream = Stream()
-    stream.read_key()
-    first, _ = stream.receive()
-    toolbox = Toolbox({**environment, **first.pop("environment")})
+    try:
+        stream.read_key()
+        first, _ = stream.receive(lambda _: None)
+    except Closed:
+        return
+    toolbox = Toolbox({**environment, **first["environment"]}, stream)
     confine()
-    work: queue.SimpleQueue[Reply] = queue.SimpleQueue()
     # All threads at once: when commands have used up the process limit, no new one could start.
     for _ in range(_THREADS):
-        threading.Thread(target=_work, args=(toolbox, stream, work), daemon=True).start()
-    work.put((first, b""))
-    try:
-        while True:
-            message, attachment = stream.receive()
-            if message["op"] == "ping":
-                stream.send({"id": message["id"], "result": {}})
-            else:
-                work.put((message, attachment))
-    except Closed:
-        os._exit(0)
+        threading.Thread(target=_serve, args=(toolbox, stream), daemon=True).start()
+    _answer(toolbox, stream, (first, b""))
+    threading.Event().wait()
 
 
-def _work(toolbox: Toolbox, stream: Stream, work: queue.SimpleQueue[Reply]) -> None:
+def _serve(toolbox: Toolbox, stream: Stream) -> None:
+    """Read a request and answer it, in turns with the other threads: none is handed from one to another."""
     while True:
-        message, attachment = work.get()
-        number = message.pop("id")
-        operation: Callable[[Message, bytes], Reply] = getattr(toolbox, message.pop("op"))
         try:
-            result, content = operation(message, attachment)
-        except (WorkspaceError, OSError) as error:
-            stream.send({"id": number, "error": str(error)})
-        else:
-            stream.send({"id": number, "result": result}, content)
+            request = stream.receive(toolbox.admit)
+        except Closed:
+            os._exit(0)
+        _answer(toolbox, stream, request)
+
+
+def _answer(toolbox: Toolbox, stream: Stream, request: Reply) -> None:
+    message, attachment = request
+    number, name = message["id"], message["op"]
+    operation: Callable[[Message, bytes], Reply] = getattr(toolbox, name)
+    try:
+        result, content = operation(message, attachment)
+    except (WorkspaceError, OSError) as error:
+        stream.send({"id": number, "error": str(error)})
+    else:
+        stream.send({"id": number, "result": result}, content)
+    toolbox.after(name)
 
 
 def _die(arguments: threading.ExceptHookArgs) -> None:
     """A bug ends the toolbox with its traceback on standard error, which the host reports; it never hangs a caller."""
-    traceback.print_exception(arguments.exc_type, arguments.exc_value, arguments.exc_traceback, file=sys.stderr)
+    sys.__excepthook__(arguments.exc_type, arguments.exc_value or arguments.exc_type(), arguments.exc_traceback)
     sys.stderr.flush()
     os._exit(70)

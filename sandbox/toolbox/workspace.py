@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    Entry = dict[str, Any]
 
 _SECONDS = 300
 _SNAPSHOT = "/opt/snapshot"
 _SCRATCH_ROOTS = ("/tmp", "/home/agent", "/workspace/.git")
 _REGULAR = {"100644": 0o644, "100755": 0o755}
 _ESCAPED = str.maketrans({char: "\\" + char for char in "\\*?[!# "})
-
-Entry = dict[str, Any]
 
 
 class WorkspaceError(Exception):
@@ -99,7 +101,7 @@ class Workspace:
                 "The mirror is not readable in the container: give others read access to it (chmod -R o+rX)."
             )
         if os.path.isdir(git):
-            shutil.rmtree(git)
+            remove_tree(git)
         _make_git_folder(git, self._mirror)
         here = {**self._environment, "GIT_DIR": git, "GIT_WORK_TREE": self._folder}
         found = subprocess.run(
@@ -115,7 +117,7 @@ class Workspace:
         with open(os.path.join(git, "refs/heads/work"), "w", encoding="ascii") as reference:
             reference.write(self._base + "\n")
         _run(["git", "reset", "--quiet", "--hard"], here, self._folder)
-        shutil.rmtree(os.path.join(git, "logs"), ignore_errors=True)
+        remove_tree(os.path.join(git, "logs"))
         index = os.path.join(git, "index")
         with open(index, "rb") as file:
             self._index = (file.read(), os.stat(index).st_mtime_ns)
@@ -157,7 +159,7 @@ class Workspace:
             os.utime(index, ns=(self._index[1], self._index[1]))
             yield {**self._environment, "GIT_DIR": folder, "GIT_WORK_TREE": self._folder, "GIT_INDEX_FILE": index}
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def _check_sizes(self, git: Mapping[str, str], max_files: int, max_bytes: int) -> list[bytes]:
         """Refuse by count and size what git would otherwise read whole; the nested repositories that were found."""
@@ -213,6 +215,20 @@ class Workspace:
 
     def _git(self, git: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
         return _run(["git", *arguments], git, self._folder, stdin)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder and all in it, without following links; what cannot be removed stays."""
+    for parent, folders, names in os.walk(folder, topdown=False):
+        for name in (*names, *folders):
+            full = os.path.join(parent, name)
+            with contextlib.suppress(OSError):
+                if os.path.isdir(full) and not os.path.islink(full):
+                    os.rmdir(full)
+                else:
+                    os.unlink(full)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 _CONFIG = """[core]
@@ -286,7 +302,7 @@ def _remove(root: str, path: str) -> None:
     if not os.path.lexists(path):
         return
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         os.unlink(path)
     parent = os.path.dirname(path)
@@ -305,7 +321,7 @@ def _write(root: str, path: str, mode: str, content: bytes) -> None:
     os.makedirs(parent, exist_ok=True)
     if os.path.lexists(path):
         if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+            remove_tree(path)
         else:
             os.unlink(path)
     if mode == "120000":
