@@ -270,11 +270,12 @@ class Turn(Noun):
 
 
 class Finish(Noun):
-    """The agent's own closing words: not evidence."""
+    """The agent's own closing words: not evidence. ``unproven`` are the harness's sentences on what they leave open."""
 
     summary: str
     verification: str = ""
     no_change_needed: bool = False
+    unproven: tuple[str, ...] = ()
 
 
 class TestCase(Noun):

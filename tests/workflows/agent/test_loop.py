@@ -208,15 +208,32 @@ def test_other_budgets_run_out(stage: Callable[..., Stage], budget: Budget, stop
     assert result.usage.estimated
 
 
-def test_finish_is_doubted_once(stage: Callable[..., Stage]) -> None:
-    """Unrun tests and an unchanged tree are named the first time; the second time the model's word is taken."""
-    set_up = stage([says(FINISH), says(FINISH)])
+def test_finish_is_doubted_twice_at_most(stage: Callable[..., Stage]) -> None:
+    """Unrun tests and an unchanged tree are named; a claim that is only repeated is sent back once more and then taken
+    with what it leaves open.
+    """
+    set_up = stage([says(FINISH)] * 3)
     result = set_up.play()
     assert result.stop == "finished"
-    first = result.turns[0].results[0]
+    assert len(result.turns) == 3
+    first, second = (turn.results[0] for turn in result.turns[:2])
     assert first.failed
     assert "no file was changed" in first.content
     assert "never run" in first.content
+    assert second.failed
+    assert "no file was changed" not in second.content
+    assert result.finish is not None
+    assert result.finish.unproven == ("The tests were not run while the change was made.",)
+
+
+def test_an_honest_reason_ends_the_doubts(stage: Callable[..., Stage]) -> None:
+    """What cannot be proven is said in full, and stands in the closing words as unproven."""
+    honest = {"summary": "add adds.", "verification": "There is no test runner in this sandbox, so it is untested."}
+    result = stage([says(FIX), says(FINISH), says({"name": "finish", "arguments": honest})]).play()
+    assert result.stop == "finished"
+    assert len(result.turns) == 3
+    assert result.finish is not None
+    assert result.finish.unproven == ("The tests were not run while the change was made.",)
 
 
 def test_failing_tests_are_named_at_finish(stage: Callable[..., Stage]) -> None:
@@ -260,7 +277,7 @@ def test_without_a_test_command_none_is_asked_for(stage: Callable[..., Stage]) -
 def test_a_reverted_change_is_no_change(stage: Callable[..., Stage]) -> None:
     """The last stored patch is the empty one, and the result says that nothing changed."""
     back = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a + b", "new_string": "a - b"}}
-    result = stage([says(FIX), says(back), says(FINISH), says(FINISH)]).play()
+    result = stage([says(FIX), says(back), *[says(FINISH)] * 3]).play()
     assert not any(turn.patch for turn in result.turns), "a change stands in memory once"
     assert result.patch is None
 
