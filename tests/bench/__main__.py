@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 
-BENCHES = ("tests.bench.bench_toolbox", "tests.bench.bench_webhook")
+BENCHES = ("tests.bench.bench_repo_map", "tests.bench.bench_toolbox", "tests.bench.bench_webhook")
 
 for bench in BENCHES:
     print(f"\n== {bench} ==", flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from workflows.repomap.graph import Graph, encode_graph, parse_graph
 from workflows.repomap.languages import grammar_versions
-from workflows.repomap.symbols import FileSymbols, parse_stored, words_of
+from workflows.repomap.symbols import FileSymbols, encode_symbols, parse_stored, words_of
 
 FORMAT = 1
 BUSY_SECONDS = 10.0
@@ -67,16 +67,16 @@ class Cache:
                     raise SpoiledRow(key)
                 yield key, symbols
 
-    def save_symbols(self, stored: Mapping[str, bytes]) -> None:
-        """Keep symbols in their stored form (empty: lost) by key, and the words of their definitions' names."""
+    def save_symbols(self, symbols: Mapping[str, FileSymbols | None]) -> None:
+        """Keep symbols by key (None: the file broke the parser), and the words of their definitions' names."""
+        bodies = [(key, encode_symbols(one) if one else b"") for key, one in symbols.items()]
         words = []
-        for key, body in stored.items():
-            symbols = parse_stored(body) or FileSymbols()
-            names = {definition.name for definition in symbols.definitions}
+        for key, one in symbols.items():
+            names = {definition.name for definition in one.definitions} if one else set()
             words += [(word, key) for word in sorted(set().union(*map(words_of, names)))]
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?)", stored.items())
+            self._database.executemany("INSERT OR REPLACE INTO blob VALUES (?, ?)", bodies)
             self._database.executemany("INSERT OR IGNORE INTO word VALUES (?, ?)", words)
 
     def keys_of(self, word: str, *, limit: int) -> list[str]:

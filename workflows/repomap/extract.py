@@ -31,17 +31,15 @@ def extract_symbols(language: str, content: bytes) -> FileSymbols:
     """
     if _is_not_source(content):
         return FileSymbols()
-    parser, query = _tools(language)
-    tree = parser.parse(content)
-    uses: Counter[bytes] = Counter()
+    parser, definitions, names = _tools(language)
+    root = parser.parse(content).root_node
     found: dict[int, tuple[Node, Node, str]] = {}  # by the byte where the name stands: two patterns may find one name
-    for _, captures in QueryCursor(query).matches(tree.root_node):
-        for node in captures.get("reference", ()):
-            uses[content[node.start_byte : node.end_byte]] += 1
-        for kind in _KINDS:
-            if kind in captures:
-                name = captures["name"][0]
-                found.setdefault(name.start_byte, (captures[kind][0], name, kind))
+    for _, captures in QueryCursor(definitions).matches(root):
+        name = captures["name"][0]
+        kind = next(kind for kind in _KINDS if kind in captures)
+        found.setdefault(name.start_byte, (captures[kind][0], name, kind))
+    used = QueryCursor(names).captures(root).get("name", [])
+    uses = Counter(content[node.start_byte : node.end_byte] for node in used)
     uses.subtract(content[name.start_byte : name.end_byte] for _, name, _ in found.values())
     return FileSymbols(tuple(_definitions(content, list(found.values()))), tuple(_references(uses)))
 
@@ -96,7 +94,8 @@ def _is_not_source(content: bytes) -> bool:
 
 
 @cache
-def _tools(language: str) -> tuple[Parser, Query]:
+def _tools(language: str) -> tuple[Parser, Query, Query]:
     entry = LANGUAGES[language]
     grammar = Grammar(getattr(importlib.import_module(entry.package), entry.loader)())
-    return Parser(grammar), Query(grammar, entry.query)
+    names = f"[{' '.join(f'({kind})' for kind in entry.names)}] @name"
+    return Parser(grammar), Query(grammar, entry.definitions), Query(grammar, names)

@@ -1,4 +1,4 @@
-"""The languages a map can read: their file endings, their grammars, and what in them is a definition or a reference."""
+"""The languages a map can read: their file endings, their grammars, and what in them is a definition or a use."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import importlib.metadata
 from dataclasses import dataclass
 from functools import cache
 
-# Captures: @name is a definition's name; @type, @function and @value are the whole of it; @reference is any use.
+# Captures: @name is a definition's name; @type, @function and @value are the whole of it.
 _PYTHON = """
 (class_definition name: (identifier) @name) @type
 (function_definition name: (identifier) @name) @function
 (type_alias_statement left: (type (identifier) @name)) @type
 (module (expression_statement (assignment left: (identifier) @name) @value))
-(identifier) @reference
 """
 _JAVASCRIPT = """
 (class_declaration name: (_) @name) @type
@@ -23,7 +22,6 @@ _JAVASCRIPT = """
 (field_definition property: (property_identifier) @name value: (arrow_function)) @function
 (program (lexical_declaration (variable_declarator name: (identifier) @name) @value))
 (program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @value)))
-[(identifier) (property_identifier) (shorthand_property_identifier)] @reference
 """
 _TYPESCRIPT = """
 (class_declaration name: (type_identifier) @name) @type
@@ -42,7 +40,6 @@ _TYPESCRIPT = """
 (public_field_definition name: (property_identifier) @name value: (arrow_function)) @function
 (program (lexical_declaration (variable_declarator name: (identifier) @name) @value))
 (program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name) @value)))
-[(identifier) (property_identifier) (type_identifier) (shorthand_property_identifier)] @reference
 """
 _GO = """
 (type_spec name: (type_identifier) @name) @type
@@ -52,7 +49,6 @@ _GO = """
 (method_elem name: (field_identifier) @name) @function
 (source_file (const_declaration (const_spec name: (identifier) @name) @value))
 (source_file (var_declaration (var_spec name: (identifier) @name) @value))
-[(identifier) (field_identifier) (type_identifier)] @reference
 """
 _RUST = """
 [(struct_item name: (type_identifier) @name) (enum_item name: (type_identifier) @name)
@@ -65,7 +61,6 @@ _RUST = """
 (macro_definition name: (identifier) @name) @function
 (const_item name: (identifier) @name) @value
 (static_item name: (identifier) @name) @value
-[(identifier) (field_identifier) (type_identifier)] @reference
 """
 _JAVA = """
 [(class_declaration name: (identifier) @name) (interface_declaration name: (identifier) @name)
@@ -73,7 +68,6 @@ _JAVA = """
  (annotation_type_declaration name: (identifier) @name)] @type
 (method_declaration name: (identifier) @name) @function
 (constructor_declaration name: (identifier) @name) @function
-[(identifier) (type_identifier)] @reference
 """
 _C = """
 [(struct_specifier name: (type_identifier) @name body: (_)) (union_specifier name: (type_identifier) @name body: (_))
@@ -87,7 +81,6 @@ _C = """
   declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name))) @function
 (preproc_function_def name: (identifier) @name) @function
 (preproc_def name: (identifier) @name) @value
-[(identifier) (field_identifier) (type_identifier)] @reference
 """
 _CPP = (
     _C
@@ -103,7 +96,6 @@ _CPP = (
 (function_definition
   declarator: (reference_declarator (function_declarator declarator: (_) @name))) @function
 (field_declaration declarator: (function_declarator declarator: (field_identifier) @name)) @function
-(namespace_identifier) @reference
 """
 )
 _RUBY = """
@@ -114,7 +106,6 @@ _RUBY = """
 (method name: (_) @name) @function
 (singleton_method name: (_) @name) @function
 (assignment left: (constant) @name) @value
-[(identifier) (constant)] @reference
 """
 _PHP = """
 [(class_declaration name: (name) @name) (interface_declaration name: (name) @name)
@@ -122,7 +113,6 @@ _PHP = """
 (function_definition name: (name) @name) @function
 (method_declaration name: (name) @name) @function
 (const_declaration (const_element (name) @name)) @value
-(name) @reference
 """
 _C_SHARP = """
 [(class_declaration name: (identifier) @name) (interface_declaration name: (identifier) @name)
@@ -131,37 +121,62 @@ _C_SHARP = """
 (method_declaration name: (identifier) @name) @function
 (constructor_declaration name: (identifier) @name) @function
 (property_declaration name: (identifier) @name) @value
-(identifier) @reference
 """
 
 
 @dataclass(frozen=True)
 class Language:
-    """One grammar. Names are shared within a ``family``; ``loader`` is the function in ``package`` that gives it."""
+    """One grammar. Names are shared within a ``family``; a node of one of the kinds ``names`` is a use of its text.
+
+    ``definitions`` is a query; ``loader`` is the function of ``package`` that gives the grammar.
+    """
 
     family: str
     package: str
-    query: str
+    definitions: str
+    names: tuple[str, ...]
     endings: tuple[str, ...]
     loader: str = "language"
 
 
+_FIELDS = ("identifier", "field_identifier", "type_identifier")
+_PROPERTIES = ("identifier", "property_identifier", "shorthand_property_identifier")
 LANGUAGES = {
-    "python": Language("python", "tree_sitter_python", _PYTHON, ("py", "pyi")),
-    "javascript": Language("javascript", "tree_sitter_javascript", _JAVASCRIPT, ("js", "mjs", "cjs", "jsx")),
-    "typescript": Language(
-        "javascript", "tree_sitter_typescript", _TYPESCRIPT, ("ts", "mts", "cts"), "language_typescript"
+    "python": Language("python", "tree_sitter_python", _PYTHON, ("identifier",), ("py", "pyi")),
+    "javascript": Language(
+        "javascript", "tree_sitter_javascript", _JAVASCRIPT, _PROPERTIES, ("js", "mjs", "cjs", "jsx")
     ),
-    "tsx": Language("javascript", "tree_sitter_typescript", _TYPESCRIPT, ("tsx",), "language_tsx"),
-    "go": Language("go", "tree_sitter_go", _GO, ("go",)),
-    "rust": Language("rust", "tree_sitter_rust", _RUST, ("rs",)),
-    "java": Language("java", "tree_sitter_java", _JAVA, ("java",)),
-    "c": Language("c", "tree_sitter_c", _C, ("c",)),
+    "typescript": Language(
+        "javascript",
+        "tree_sitter_typescript",
+        _TYPESCRIPT,
+        (*_PROPERTIES, "type_identifier"),
+        ("ts", "mts", "cts"),
+        "language_typescript",
+    ),
+    "tsx": Language(
+        "javascript",
+        "tree_sitter_typescript",
+        _TYPESCRIPT,
+        (*_PROPERTIES, "type_identifier"),
+        ("tsx",),
+        "language_tsx",
+    ),
+    "go": Language("go", "tree_sitter_go", _GO, _FIELDS, ("go",)),
+    "rust": Language("rust", "tree_sitter_rust", _RUST, _FIELDS, ("rs",)),
+    "java": Language("java", "tree_sitter_java", _JAVA, ("identifier", "type_identifier"), ("java",)),
+    "c": Language("c", "tree_sitter_c", _C, _FIELDS, ("c",)),
     # Headers of C are nearly all C++ too; headers of C++ are not C.
-    "cpp": Language("c", "tree_sitter_cpp", _CPP, ("cc", "cpp", "cxx", "h", "hh", "hpp", "hxx")),
-    "ruby": Language("ruby", "tree_sitter_ruby", _RUBY, ("rb", "rake")),
-    "php": Language("php", "tree_sitter_php", _PHP, ("php",), "language_php"),
-    "c_sharp": Language("c_sharp", "tree_sitter_c_sharp", _C_SHARP, ("cs",)),
+    "cpp": Language(
+        "c",
+        "tree_sitter_cpp",
+        _CPP,
+        (*_FIELDS, "namespace_identifier"),
+        ("cc", "cpp", "cxx", "h", "hh", "hpp", "hxx"),
+    ),
+    "ruby": Language("ruby", "tree_sitter_ruby", _RUBY, ("identifier", "constant"), ("rb", "rake")),
+    "php": Language("php", "tree_sitter_php", _PHP, ("name",), ("php",), "language_php"),
+    "c_sharp": Language("c_sharp", "tree_sitter_c_sharp", _C_SHARP, ("identifier",), ("cs",)),
 }
 _BY_ENDING = {ending: name for name, language in LANGUAGES.items() for ending in language.endings}
 

@@ -17,7 +17,7 @@ from workflows.repomap.languages import language_of
 from workflows.repomap.paths import weight_of
 from workflows.repomap.relevance import MOST_HOLDERS, query_names, rank_files
 from workflows.repomap.render import Candidate, render_folders, render_symbols
-from workflows.repomap.symbols import FileSymbols, encode_symbols, words_of
+from workflows.repomap.symbols import FileSymbols, words_of
 from workflows.repomap.workers import Source, Workers
 
 BUILD_SECONDS = 60.0
@@ -166,7 +166,7 @@ class RepoMap:
                 left.difference_update(parsed)
                 if len(parsed) < len(sources):
                     return len(left)
-        cache.save_symbols(dict.fromkeys(left, encode_symbols(FileSymbols())))  # too large: known to have none
+        cache.save_symbols(dict.fromkeys(left, FileSymbols()))  # too large: known to have none
         return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jiter
 
 SHORTEST_WORD = 3
+MOST_COUNTED = 1 << 31
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 
 
@@ -41,16 +42,16 @@ def parse_stored(stored: bytes) -> FileSymbols | None:
     """The symbols of a stored form; None when it is not one. Safe on any bytes: they come from a worker or a disk."""
     try:
         value: Any = jiter.from_json(stored)
-        definitions, references = value
-        return FileSymbols(
-            tuple(
-                Definition(_text(name), _count(line), _count(depth), _text(say))
-                for name, line, depth, say in definitions
-            ),
-            tuple((_text(name), _count(times)) for name, times in references),
-        )
-    except (ValueError, TypeError):
+    except ValueError:
         return None
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    definitions, references = value
+    if not _are_rows(definitions, [str, int, int, str]) or not _are_rows(references, [str, int]):
+        return None
+    return FileSymbols(
+        tuple(Definition(*row) for row in definitions), tuple((name, times) for name, times in references)
+    )
 
 
 def words_of(name: str) -> set[str]:
@@ -59,13 +60,7 @@ def words_of(name: str) -> set[str]:
     return {part for part in parts if len(part) >= SHORTEST_WORD}
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise TypeError
-    return value
+def _are_rows(rows: object, types: list[type]) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and [*map(type, row)] == types and 0 <= row[1] <= MOST_COUNTED for row in rows
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from workflows.repomap.frames import LENGTH, REQUEST_HEAD
-from workflows.repomap.symbols import parse_stored
+from workflows.repomap.symbols import FileSymbols, parse_stored
 from workflows.services import BrokenWorld
 
 WORKERS = 2
@@ -43,13 +43,13 @@ class Workers:
         """How many processes were started so far."""
         return sum(lane.starts for lane in self._lanes)
 
-    def parse(self, sources: Iterable[Source], *, deadline: float) -> dict[str, bytes]:
-        """The stored symbols by key; empty bytes for a file whose parsing crashed or took over five seconds.
+    def parse(self, sources: Iterable[Source], *, deadline: float) -> dict[str, FileSymbols | None]:
+        """The symbols by key; None for a file whose parsing crashed or took over five seconds.
 
         What is not begun before ``deadline`` (time.monotonic) is absent. Raises BrokenWorld when no worker starts.
         """
         waiting = deque(sources)
-        done: dict[str, bytes] = {}
+        done: dict[str, FileSymbols | None] = {}
 
         def drain(lane: _Lane) -> None:
             while waiting and time.monotonic() < deadline:
@@ -82,15 +82,15 @@ class _Lane:
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
 
-    def parse(self, source: Source) -> bytes:
+    def parse(self, source: Source) -> FileSymbols | None:
         process = self._process or self._start()
         name = source.language.encode()
         request = REQUEST_HEAD.pack(len(name), len(source.content)) + name + source.content
         answer = _exchange(process, request, time.monotonic() + FILE_SECONDS)
-        if answer is None or parse_stored(answer) is None:
+        symbols = None if answer is None else parse_stored(answer)
+        if symbols is None:
             self.end()
-            return b""
-        return answer
+        return symbols
 
     def end(self) -> None:
         if self._process is not None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from workflows.repomap import workers as module
 from workflows.repomap.languages import LANGUAGES
-from workflows.repomap.symbols import encode_symbols, parse_stored
+from workflows.repomap.symbols import Definition, FileSymbols, encode_symbols, parse_stored
 from workflows.repomap.workers import Source, Workers
 
 GOOD = Source("good", "python", b"def fine(): pass\n")
+FINE = FileSymbols((Definition("fine", 1, 0, "def fine()"),))
 HOSTILE = {
     "a line of 2 MB": b"var a=[" + b"f(x),g.y;" * 220_000,
     "binary": bytes(range(256)) * 400,
@@ -42,8 +43,7 @@ def test_hostile_files_cost_no_other(what: str) -> None:
         answers = workers.parse([*sources, GOOD], deadline=far())
         again = workers.parse([GOOD], deadline=far())
     assert set(answers) == {"python", "javascript", "cpp", "ruby", "good"}
-    assert parse_stored(answers["good"]) == parse_stored(again["good"])
-    assert b"fine" in answers["good"]
+    assert answers["good"] == again["good"] == FINE
 
 
 def test_a_crash_costs_one_file() -> None:
@@ -51,8 +51,8 @@ def test_a_crash_costs_one_file() -> None:
     crash = Source("crash", "a language that is not there", b"x")
     with Workers() as workers:
         answers = workers.parse([crash], deadline=far())
-        assert answers == {"crash": b""}
-        assert b"fine" in workers.parse([GOOD], deadline=far())["good"]
+        assert answers == {"crash": None}
+        assert workers.parse([GOOD], deadline=far()) == {"good": FINE}
         assert workers.starts == 2
 
 
@@ -62,9 +62,9 @@ def test_a_slow_file_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with Workers() as workers:
         workers.parse([GOOD], deadline=far())
         monkeypatch.setattr(module, "FILE_SECONDS", 0.1)
-        assert workers.parse([slow], deadline=far()) == {"slow": b""}
+        assert workers.parse([slow], deadline=far()) == {"slow": None}
         monkeypatch.undo()
-        assert b"fine" in workers.parse([GOOD], deadline=far())["good"]
+        assert workers.parse([GOOD], deadline=far()) == {"good": FINE}
 
 
 def test_two_processes_at_most() -> None:
@@ -110,7 +110,7 @@ def pair() -> Iterator[Workers]:
 def test_random_bytes(pair: Workers, content: bytes, language: str) -> None:
     """Random bytes in any language have symbols that survive being stored."""
     source = Source("k", language, b"class Store:\n" + content)
-    symbols = parse_stored(pair.parse([source], deadline=far())["k"])
+    symbols = pair.parse([source], deadline=far())["k"]
     assert symbols is not None
     assert parse_stored(encode_symbols(symbols)) == symbols
 
