@@ -33,7 +33,8 @@ BARE_COMPACTIONS = 10
 COMPACTIONS = 3
 IDLE_TURNS = 40
 SAME_FAILURES = 10
-STEP_WINDOW = 20
+EVENT_WINDOW = 20
+STEP_WINDOW = 10
 TURN_WINDOW = 60
 SHOWN = 160
 
@@ -67,7 +68,7 @@ def find_repetition(steps: Sequence[Step], *, errors: int = SAME_ERRORS, message
     ``errors``: how often the same error is one too many; ``messages``: how many replies without a call are, None when
     another counts them.
     """
-    steps = steps[-STEP_WINDOW:]
+    steps = steps[-EVENT_WINDOW:]
     if not steps:
         return None
     if messages and len(steps) >= messages and not any(_acts(step) or step.compactions for step in steps[-messages:]):
