@@ -12,6 +12,9 @@ from typing import Any
 from workflows.agent.argument_types import type_argument
 from workflows.agent.tags import Tag, TagList
 
+_INDENT = 16  # characters
+_LONGEST_LINE = 4_000
+
 
 @dataclass(frozen=True)
 class XmlCall:
@@ -37,6 +40,8 @@ class _Inside:
     parameters: list[bool] = field(default_factory=list)
     functions: int = 0
     calls: int = 0
+    closed: bool = False
+    """Whether a closing tag of a parameter was met: then the value was hardly left open."""
 
 
 class XmlReading:
@@ -90,28 +95,30 @@ class XmlReading:
             if tag.kind == "parameter_end" and not inside.parameters and self._closes(index, properties, seen):
                 return _Stop(self._last_close(index))
             if second is None:
-                second = self._second_choice(index, inside, properties, seen)
+                second = self._second_choice(opening, index, inside, properties, seen)
             _balance(inside, tag, marked=self._is_marked(index))
         return second
 
     def _second_choice(
-        self, index: int, inside: _Inside, properties: Mapping[str, Any], seen: set[str]
+        self, opening: int, index: int, inside: _Inside, properties: Mapping[str, Any], seen: set[str]
     ) -> _Stop | None:
         tag = self._tags[index]
         match tag.kind:
             case "parameter" | "inline":
                 own = not inside.parameters and not inside.functions and self._is_next(tag, properties, seen)
-                return _Stop(index, opens=True) if own else None
+                return _Stop(index, opens=True) if own and self._begins_line(opening, tag) else None
             case "function_end":
-                return _Stop(index, opens=True) if not inside.functions and self._ends_call(index) else None
+                alone = not inside.closed and not inside.functions
+                return _Stop(index, opens=True) if alone and self._ends_call(index) else None
             case "call_end":
-                return _Stop(index, opens=True) if not inside.calls and self._ends_block(index) else None
+                alone = not inside.closed and not inside.calls
+                return _Stop(index, opens=True) if alone and self._ends_block(index) else None
             case "drifted":
                 return _Stop(index) if not inside.parameters and self._closes(index, properties, seen) else None
             case "parameter_end" if not inside.parameters:  # the next field has a name that the tool does not know
                 follower = self._list.after(index)
                 return _Stop(index) if follower and follower.kind in ("parameter", "inline") and follower.name else None
-            case "parameter_end" if inside.parameters == [False]:  # it may have been mentioned, and not opened
+            case "parameter_end" if not any(inside.parameters):  # those may have been mentioned, and not opened
                 return _Stop(index) if self._closes(index, properties, seen) and self._ends_soon(index) else None
         return None
 
@@ -131,6 +138,14 @@ class XmlReading:
             return False
         name = unquoted(tag.name, properties)
         return name not in seen and (not properties or name in properties)
+
+    def _begins_line(self, opening: int, tag: Tag) -> bool:
+        """Whether a field begins on a line of its own, or on the very line of the value that was left open."""
+        start = self._tags[opening].end
+        line = self._list.text[max(start, tag.start - _INDENT) : tag.start].rpartition("\n")
+        if line[1] and not line[2].strip():
+            return True
+        return "\n" not in self._list.text[start : min(tag.start, start + _LONGEST_LINE)].removeprefix("\n")
 
     def _is_marked(self, index: int) -> bool:
         previous = self._list.before(index)
@@ -184,6 +199,7 @@ def unquoted(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _balance(inside: _Inside, tag: Tag, *, marked: bool) -> None:
+    inside.closed = inside.closed or tag.kind == "parameter_end"
     match tag.kind:
         case "parameter":
             inside.parameters.append(marked)

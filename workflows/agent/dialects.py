@@ -88,7 +88,8 @@ class _Pass:
             if hidden is not None:
                 passed = hidden
             elif self.text[max(0, tag.start - 1) : tag.start] == "`":
-                continue
+                follower = tags.after(index)
+                passed = follower.end if follower and follower.kind == "function" else tag.end
             elif tag.kind == "call" and is_hermes(self.text, tag.end):
                 self._take_hermes(tag)
             elif tag.kind == "call":
