@@ -44,6 +44,12 @@ def extract_symbols(language: str, content: bytes) -> FileSymbols:
     return FileSymbols(tuple(_definitions(content, list(found.values()))), tuple(_references(uses)))
 
 
+def load_grammars() -> None:
+    """Load every grammar now, so that no file need be opened later."""
+    for language in LANGUAGES:
+        _tools(language)
+
+
 def _definitions(content: bytes, found: list[tuple[Node, Node, str]]) -> list[Definition]:
     newlines = [match.start() for match in re.finditer(rb"\n", content)]
     around: list[tuple[int, str]] = []  # where the definitions around this one end, and their kinds

@@ -107,7 +107,7 @@ def parse_graph(stored: bytes) -> Graph | None:
         )
         if not size == len(targets) == len(shares) == len(ranks) == len(worths):
             return None
-        return graph if all(0 <= target < size for row in targets for target in row) else None
+        return graph if all(not row or 0 <= min(row) <= max(row) < size for row in targets) else None
     except (ValueError, TypeError):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -83,19 +84,25 @@ def test_nothing_begins_after_the_deadline() -> None:
         assert workers.parse([GOOD], deadline=time.monotonic() - 1) == {}
 
 
-@pytest.mark.parametrize(
-    ("attempt", "refusal"),
-    [
-        ("bytearray(2 << 30)", "MemoryError"),
-        ("open('/tmp/forgehand-must-not-be-written', 'w').write('x' * 100_000)", "OSError"),
-    ],
-)
-def test_the_worker_limits_itself(attempt: str, refusal: str) -> None:
-    """A worker that is taken over has little memory and writes no files."""
-    code = f"import signal; from workflows.repomap.worker import limit_this_process as limit; limit(); {attempt}"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.returncode
-    assert refusal in ended.stderr
+def run_without_rights(statement: str) -> str:
+    """What a statement prints in a process that has given up its rights, or "refused"."""
+    code = (
+        "import os, socket; from workflows.repomap.worker import give_up_rights; give_up_rights()\n"
+        f"try: {statement}\nexcept (OSError, MemoryError): print('refused')"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("attempt", ["bytearray(2 << 30)", "open('/etc/hostname')", "socket.socket()", "os.fork()"])
+def test_a_taken_over_worker_can_do_little(attempt: str) -> None:
+    """In a worker's process there is little memory, and nothing can be opened, reached or started."""
+    assert run_without_rights(attempt) == "refused"
+
+
+def test_a_worker_is_not_root() -> None:
+    """A worker is nobody when its parent is root, and its parent's user otherwise."""
+    users = run_without_rights("print(*os.getresuid())").split()
+    assert users == [str(os.getuid() or 65534)] * 3
 
 
 @pytest.fixture(scope="module")
