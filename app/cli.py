@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,13 @@ import typer
 
 from app.settings import Settings, SettingsError, read_settings
 from app.trajectory import trajectory_app
+
+
+class Topic(StrEnum):
+    """What the doctor looks at closely."""
+
+    model = "model"
+
 
 app = typer.Typer(
     name="forgehand",
@@ -109,14 +117,28 @@ def fix(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    topic: Annotated[Topic | None, typer.Argument(help="`model`: look at the model's endpoint closely.")] = None,
+) -> None:
     """Check settings, database, Docker engine, GitHub and model, and say what to mend. Exit code 1 when something is.
 
-    Example: forgehand doctor
+    With `model`, the endpoint is tried out: tool calls and their dialect, streaming, context, usage and cache, and
+    what Forgehand makes of it. That costs a few thousand tokens.
+
+    Examples:
+
+      forgehand doctor
+
+      forgehand doctor model
     """
+    settings = _settings()
+    if topic is Topic.model:
+        from app.doctor_model import examine_model
+
+        _exit(examine_model(settings))
     from app.doctor import examine
 
-    _exit(examine(_settings()))
+    _exit(examine(settings))
 
 
 @app.command()

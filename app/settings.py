@@ -26,7 +26,7 @@ PresetName = Literal[
     "auto", "dashscope", "openrouter", "together", "vllm", "sglang", "ollama", "llamacpp", "lmstudio", "generic"
 ]
 Ids = Annotated[tuple[PositiveInt, ...], NoDecode]
-JsonObject = Annotated[dict[str, Any], NoDecode]
+JsonObject = Annotated[dict[str, Any] | None, NoDecode]
 SecretCommas = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         default="auto",
         description="What the endpoint is, so that it is asked in its own way. `auto`: by its host or port.",
     )
-    model_sampling: JsonObject | None = Field(
+    model_sampling: JsonObject = Field(
         default=None,
         description='Sampling as a JSON object, such as `{"temperature": 0.2}`, sent as it is. Empty: that of '
         "Qwen3-Coder's model card, and the endpoint's own for other models. `{}`: the endpoint's own for all.",

@@ -123,3 +123,64 @@ def test_recorded_sessions_are_whole(path: Path) -> None:
     agent = [entry for entry in entries if "match" not in entry]
     assert [call["name"] for call in agent[-1]["tool_calls"]] == ["finish"]
     assert [entry for entry in entries if "match" in entry]
+
+
+def stream(server: ScriptedModel, **more: Any) -> list[str]:
+    body = {"model": "m", "messages": [USER], "stream": True, **more}
+    answer = httpx2.post(f"{server.url}/chat/completions", json=body)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    return [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+
+
+def test_it_streams_as_openai_does() -> None:
+    """A role, pieces, calls in fragments, a finish reason, the usage when it was asked for, and a mark at the end."""
+    call = {"name": "ls", "arguments": {"path": "a" * 20}}
+    with ScriptedModel([{"content": "x" * 30, "reasoning": "hm", "tool_calls": [call]}]) as server:
+        *events, done = stream(server, stream_options={"include_usage": True})
+        without = stream(server)
+    chunks = [json.loads(event) for event in events]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert done == "[DONE]"
+    assert deltas[0] == {"role": "assistant", "content": ""}
+    assert "".join(delta.get("content", "") for delta in deltas) == "x" * 30
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "hm"
+    fragments = [item for delta in deltas for item in delta.get("tool_calls", ())]
+    assert (fragments[0]["id"], fragments[0]["function"]["name"]) == ("call_0", "ls")
+    assert json.loads("".join(item["function"]["arguments"] for item in fragments)) == call["arguments"]
+    assert chunks[-2]["choices"][0]["finish_reason"] == "tool_calls"
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]["prompt_tokens"] > 0) == ([], True)
+    assert len(without) == len(events)
+
+
+def test_streams_go_wrong_on_demand() -> None:
+    """Cut, ended too early, interrupted by an error or by junk, kept alive by comments."""
+    faults = [
+        {"cut_events": 2},
+        {"cut_events": 2, "politely": True},
+        {"error_event": 1},
+        {"junk_event": 0},
+    ]
+    with ScriptedModel([{"content": "one", "faults": faults}, {"content": "two", "comments": True}]) as server:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            stream(server)
+        assert len(stream(server)) == 2
+        assert [event for event in stream(server) if '"error"' in event]
+        assert stream(server)[0] == "{half of"
+        assert stream(server)[-1] == "[DONE]"
+        later = stream(server, messages=[USER, {"role": "assistant", "content": "one"}])
+    assert later[0] == ": KEEP ALIVE"
+
+
+def test_it_can_be_another_kind_of_server() -> None:
+    """One that passes over `stream`, refuses it, or refuses fields; with a model list of its own, and more pages."""
+    listed = [{"id": "m", "context_length": 9}]
+    with ScriptedModel([{"content": "one"}], streams=False, models=listed, pages={"/api/ps": {"models": []}}) as server:
+        body = {"messages": [USER], "stream": True}
+        assert httpx2.post(f"{server.url}/chat/completions", json=body).json()["choices"]
+        assert httpx2.get(f"{server.url}/models").json() == listed
+        assert httpx2.get(server.url.replace("/v1", "/api/ps")).json() == {"models": []}
+    with ScriptedModel([{"content": "one"}], streams="refused", refuses=["top_k"]) as server:
+        refused = httpx2.post(f"{server.url}/chat/completions", json={"messages": [USER], "stream": True})
+        assert (refused.status_code, "Streaming is not supported" in refused.text) == (400, True)
+        unknown = httpx2.post(f"{server.url}/chat/completions", json={"messages": [USER], "top_k": 1})
+        assert (unknown.status_code, "top_k" in unknown.text) == (400, True)
