@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from workflows.detect import Detected, Runner, detect, runner_for
-from workflows.git import Mirror, TreeEntry
+from workflows.git import REGULAR, Mirror, TreeEntry
+from workflows.guidance import nested_guidance, read_guidance, root_guidance
 from workflows.plain_text import UNFIT, fit_to_parse
 from workflows.policy import Policy
 from workflows.pull_request import find_template
 from workflows.setup_steps import Setup, choose_setup
 from workflows.types import Noun
 
-GUIDANCE = ("AGENTS.md", "QWEN.md", "CLAUDE.md", ".github/copilot-instructions.md", "CONTRIBUTING.md")
-LONGEST_GUIDANCE = 32_000
 LONGEST_FILE = 1_000_000
 
 
 class Survey(Noun):
-    """What we know before the work begins. ``notes`` are sentences for the pull request: what was detected and why."""
+    """What we know before the work begins. ``notes`` are sentences for the pull request: what was detected and why.
+
+    ``guidance`` maps the paths of the guidance for the whole repository to its text; ``nested_guidance`` are the paths
+    of that for single folders.
+    """
 
     base: str
     branch: str
@@ -30,6 +33,7 @@ class Survey(Noun):
     template: str | None
     subjects: tuple[str, ...]
     notes: tuple[str, ...]
+    nested_guidance: tuple[str, ...] = ()
 
 
 def survey_repository(mirror: Mirror, *, base: str, branch: str, policy: Policy) -> Survey:
@@ -46,14 +50,8 @@ def survey_repository(mirror: Mirror, *, base: str, branch: str, policy: Policy)
             return None
         return None if content is None else content.decode("utf-8", "replace")
 
-    def words(path: str) -> str | None:
-        # Not parsed, only shown: prose may have long lines.
-        content = mirror.read_file(base, path, limit=LONGEST_FILE)
-        return None if content is None else content.decode("utf-8", "replace")
-
     detected = detect(names, read)
     setup = choose_setup(policy, detected, read)
-    guidance = {path: text[:LONGEST_GUIDANCE] for path in GUIDANCE if path in names and (text := words(path))}
     template = find_template(names)
     return Survey(
         base=base,
@@ -62,11 +60,22 @@ def survey_repository(mirror: Mirror, *, base: str, branch: str, policy: Policy)
         runner=runner_for(policy.test, read) if policy.test else detected.runner,
         setup=setup,
         lock_files=_blob_ids(entries, detected.lock_files),
-        guidance=guidance,
+        guidance=_read_guidance(mirror, base, names),
         template=read(template) if template else None,
         subjects=mirror.subjects(base),
         notes=(*_notes(policy, detected, setup), *_not_read(unfit)),
+        nested_guidance=nested_guidance(entry.path for entry in entries if entry.mode in REGULAR),
     )
+
+
+def _read_guidance(mirror: Mirror, base: str, names: Sequence[str]) -> dict[str, str]:
+    """The texts by path; of files that say the same, as copies for several agents do, the first."""
+    texts: dict[str, str] = {}
+    for path in root_guidance(set(names)):
+        text = read_guidance(mirror, base, path)
+        if text is not None and text not in texts.values():
+            texts[path] = text
+    return texts
 
 
 def _blob_ids(entries: Sequence[TreeEntry], paths: Sequence[str]) -> dict[str, str]:
