@@ -42,6 +42,8 @@ class _Inside:
     calls: int = 0
     closed: bool = False
     """Whether a closing tag of a parameter was met: then the value was hardly left open."""
+    doubtful: bool = False
+    """Whether the next field followed such a tag, with text between: it cannot be told whose text that is."""
 
 
 class XmlReading:
@@ -94,7 +96,7 @@ class XmlReading:
             tag = self._tags[index]
             if tag.kind == "parameter_end" and not inside.parameters and self._closes(index, properties, seen):
                 return _Stop(self._last_close(index))
-            if second is None:
+            if second is None and not inside.doubtful:
                 second = self._second_choice(opening, index, inside, properties, seen)
             _balance(inside, tag, marked=self._is_marked(index))
         return second
@@ -105,8 +107,10 @@ class XmlReading:
         tag = self._tags[index]
         match tag.kind:
             case "parameter" | "inline":
-                own = not inside.parameters and not inside.functions and self._is_next(tag, properties, seen)
-                return _Stop(index, opens=True) if own and self._begins_line(opening, tag) else None
+                alone = not inside.parameters and not inside.functions
+                own = alone and self._is_next(tag, properties, seen) and self._begins_line(opening, tag)
+                inside.doubtful = own and inside.closed
+                return _Stop(index, opens=True) if own and not inside.closed else None
             case "function_end":
                 alone = not inside.closed and not inside.functions
                 return _Stop(index, opens=True) if alone and self._ends_call(index) else None

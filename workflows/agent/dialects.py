@@ -20,6 +20,10 @@ from workflows.types import ToolCall
 MOST_SENTENCES = 10
 
 _THINK, _THOUGHT = "<think>", "</think>"
+_ENDING = re.compile(
+    r"(?:<\|(?:im_end|endoftext)\|>\s*)+\Z"
+)  # the model's own end of text, which some servers let through
+_ENDING_ROOM = 64  # characters
 _CLOSING_LINE = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
 _NO_NAME = re.compile(r"[{}()\[\]$%\\|;]|\A\W*\Z")
 _UNREADABLE = "A <tool_call> block holds neither a <function=NAME> nor a JSON object, so it was left as text."
@@ -50,6 +54,7 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     alone, since the model may forget to close it before it acts.
     """
     offered = _offered(tools)
+    text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
     said = _without_thinking(text)
     if said is None:
         found = _Pass(text, offered, strangers=False).read()
@@ -102,6 +107,8 @@ class _Pass:
                 inner = wrapped and before is not None and before.kind in ("call", "function_end")
                 self._take_xml(reading, tags, index, wrapped=inner)
         self.content.append(self.text[self.at :])
+        if not (self.calls or self.incomplete or self.malformed) and self.text.rstrip().endswith("</tool_call>"):
+            self._note("A </tool_call> has no readable <tool_call> before it, so the text was left as it is.")
         calls = tuple(
             ToolCall(id=f"call_{number}", name=name, arguments=arguments)
             for number, (name, arguments) in enumerate(self.calls, start=1)

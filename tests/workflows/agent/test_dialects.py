@@ -191,6 +191,9 @@ def test_what_looked_like_a_call_is_said_and_kept() -> None:
     found = read_calls(broken, TOOLS)
     assert (found.content, found.calls, len(found.malformed)) == (broken, (), 1)
     assert len(read_calls(broken * 50, TOOLS).malformed) == 10
+    headless = '{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
+    found = read_calls(headless, TOOLS)
+    assert (found.content, found.calls, len(found.malformed)) == (headless, (), 1)
 
 
 @LIMITED
@@ -220,6 +223,22 @@ def test_a_rendered_call_is_read_back(path: str, content: str) -> None:
         assert read(xml("write_file", meant)) == [("write_file", meant)]
     hermes = json.dumps({"name": "write_file", "arguments": meant})
     assert read(f"<tool_call>\n{hermes}\n</tool_call>") == [("write_file", meant)]
+
+
+def test_the_models_end_of_text_is_no_text() -> None:
+    """Some servers let the token through; a call that it ends is as whole as one that the text ends."""
+    whole = xml("bash", {"command": "ls"})
+    for text in (whole, whole.removesuffix("\n</function>\n</tool_call>")):
+        assert read_calls(text + "<|im_end|>\n", TOOLS).calls == read_calls(whole, TOOLS).calls
+    assert read_calls("Done.<|im_end|>", TOOLS).content == "Done."
+
+
+@pytest.mark.parametrize("junk", [",", "\nso", " </parameter> x"])
+def test_text_after_a_value_is_not_made_part_of_it(junk: str) -> None:
+    """Between a closing tag and the next field nothing may stand: it could be either's."""
+    text = xml("read_file", {"path": "a", "limit": "3"}).replace("</parameter>", "</parameter>" + junk, 1)
+    found = read_calls(text, TOOLS)
+    assert (found.calls, found.incomplete) == ((), ("read_file",))
 
 
 @pytest.mark.parametrize("value", ["<function=f><parameter=zz>", "<tool_call>\n<function=f>\n<parameter=zz>\nx"])
