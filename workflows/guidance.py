@@ -36,7 +36,7 @@ def nested_guidance(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def nearest_guidance(paths: Sequence[str], touched: str) -> str | None:
-    """The one of ``paths`` in the folder of ``touched``, or in the nearest folder above it; AGENTS.md before the others.
+    """The one of ``paths`` in the folder of ``touched``, or in the nearest one above it; AGENTS.md before the others.
 
     ``touched`` is a file or folder as the tools take it: relative to the repository's root, or below /workspace.
     """
