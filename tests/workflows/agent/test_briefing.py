@@ -60,7 +60,7 @@ def test_the_task_is_bounded() -> None:
 def test_guidance_is_bounded_in_all() -> None:
     """The first files have the first claim, each has a limit of its own, and what is left out is said."""
     names = ("AGENTS.md", "QWEN.md", "CLAUDE.md", "copilot-instructions.md", "CONTRIBUTING.md")
-    task = brief_agent(issue(), guidance={name: "g" * 10_000 for name in names}, facts=[], test_command=None)
+    task = brief_agent(issue(), guidance=dict.fromkeys(names, "g" * 10_000), facts=[], test_command=None)
     places = [task.prompt.find(f" {name}>") for name in names]
     assert places[:4] == sorted(places[:4])
     assert places[0] > 0
