@@ -6,10 +6,10 @@ import codecs
 import compileall
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Event
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 import requests
@@ -27,6 +27,7 @@ from sandbox.container import (
     SandboxUnavailable,
     ToolAnswer,
 )
+from sandbox.plain import PlainSandbox
 from sandbox.stream import RequestRefused, ToolStream
 from sandbox.toolbox.frames import LARGEST
 from sandbox.toolbox.serve import MOST_COMMANDS, MOST_OTHERS
@@ -40,15 +41,27 @@ _EGRESS_TARGET = "/run/egress"
 # The system's own python3 before any that a set-up command could have put on the image's PATH.
 _START = """
 export FORGEHAND_PATH="$PATH" PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+command -v python3 >/dev/null || exit 97
 exec python3 -I -S -B -W ignore -c "
-import sys; sys.path[:0] = ['/opt/forgehand']
+import sys; sys.path[:0] = ['/opt/forgehand']; sys.version_info < (3, 8) and sys.exit(97)
 from toolbox.serve import main; main()"
 """
+_NO_PYTHON = 97
+_NO_SHELL = 127
+# Without a toolbox the container has nothing to do but to end when its controller does.
+_WAIT = "while read -r _; do :; done"
 _MEGABYTE = 1024 * 1024
 _OPEN_SECONDS = 600.0
 _TOOL_SECONDS = 60.0
 _CHANGES_SECONDS = 300.0
 _LATE_SECONDS = 20.0
+
+
+Opened = TypeVar("Opened", "DockerSandbox", PlainSandbox)
+
+
+class _NoPython(Exception):
+    """The image has no Python that could run the toolbox."""
 
 
 class DockerSandboxes:
@@ -62,12 +75,26 @@ class DockerSandboxes:
         self._owner = owner
         self._runtime = runtime
         self._unremoved: set[str] = set()
+        self._without_python: set[str] = set()
         # A container cannot write the compiled files itself: without them each start compiles the toolbox anew.
         compileall.compile_dir(_TOOLBOX, quiet=2)
 
-    def open(self, spec: SandboxSpec) -> DockerSandbox:
-        """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then."""
+    def open(self, spec: SandboxSpec) -> DockerSandbox | PlainSandbox:
+        """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then.
+
+        An image without Python gives a slower one, which says so in its notes.
+        """
+        if spec.image not in self._without_python:
+            try:
+                return self._open(spec, DockerSandbox)
+            except _NoPython:
+                self._without_python.add(spec.image)
+        return self._open(spec, PlainSandbox)
+
+    def _open(self, spec: SandboxSpec, kind: type[Opened]) -> Opened:
         request = render_create_request(spec, owner=self._owner, runtime=self._runtime)
+        if kind is PlainSandbox:
+            request["Entrypoint"][-1] = _WAIT
         with _engine("create a container", image=spec.image):
             created = self._client.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
         container = str(created["Id"])
@@ -77,12 +104,25 @@ class DockerSandboxes:
             with _engine("start the container", image=spec.image):
                 streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
                 attached = self._client.api.attach_socket(container, streams)
-                sandbox = DockerSandbox(self._client, container, attached, remove=self._remove)
+                sandbox = kind(self._client, container, attached, remove=self._remove)
                 undo.callback(sandbox.close)
                 self._client.api.start(container)
-            sandbox.fill(spec)
+            try:
+                sandbox.fill(spec)
+            except SandboxUnavailable:
+                self._explain_end(container, spec.image)
+                raise
             undo.pop_all()
         return sandbox
+
+    def _explain_end(self, container: str, image: str) -> None:
+        """Raise what is known of a container that ended before it served; else nothing."""
+        with suppress(DockerException, requests.RequestException):
+            code = _settled_state(self._client, container).get("ExitCode")
+            if code == _NO_PYTHON:
+                raise _NoPython
+            if code == _NO_SHELL:
+                raise SandboxUnavailable(f"The image {image} has no /bin/sh. Use an image with bash, git and python3.")
 
     def remove_leftovers(self, job_id: str | None = None) -> int:
         """Remove this owner's containers, of one job or of all. Raises SandboxUnavailable when the engine is down."""

@@ -91,7 +91,7 @@ def ensure_custom_image(
     """The tag of ``name`` made fit for a sandbox: pulled when this engine does not have it, never pulled again.
 
     It keeps all it has and gets one thin layer: three folders of the agent's and the private authorities. An image
-    made from ours is used as it is. It must hold bash, git and python3. Pulls are anonymous: the host's credentials
+    made from ours is used as it is. It must hold bash and git; without python3 every call is an exec. Pulls are anonymous: the host's credentials
     are not for whoever writes a policy. Raises ImageUnavailable.
     """
     reference = _read_name(name)

@@ -40,6 +40,7 @@ _ADVICE = {
     errno.EACCES: "Look at its mode with bash: ls -l",
     errno.EPERM: "Look at its mode with bash: ls -l",
     errno.ELOOP: "It is a symbolic link that leads back to itself; look at it with bash: ls -l",
+    errno.EEXIST: "Something of that name is in the way; look at it with bash: ls -l",
     errno.ENAMETOOLONG: "Take a shorter name",
     errno.EROFS: "Write below /workspace or /tmp",
     errno.ENOTDIR: "A part of the path is a file, not a folder",

@@ -65,11 +65,7 @@ class Search:
         if not lines:
             text = "No matches in the time there was; narrow the path or the glob." if ended else "No matches."
             return True, text, {"matches": 0, "truncated": ended}
-        kept = _page([_cut(line) for line in lines], limit)
-        text = "\n".join(kept)
-        if ended or len(kept) < len(lines):
-            text += f"\n(only the first {len(kept)} lines are shown; narrow the pattern, the path or the glob)"
-        return True, text, {"matches": len(kept), "truncated": ended or len(kept) < len(lines)}
+        return render_lines(lines, limit, cut=ended)
 
     def glob(self, pattern: str, path: str = ".") -> Answer:
         """Names that match, in order; a pattern without a slash matches at any depth. Raises BadPath and OSError."""
@@ -135,6 +131,15 @@ class Search:
             code = process.wait()
             self._shell.forget(process)
         return bytes(seen), code, ended
+
+
+def render_lines(lines: list[str], limit: int, *, cut: bool) -> Answer:
+    """The answer of grep: ``lines`` are path:line:text, ``cut`` says that there may be more."""
+    kept = _page([_cut(line) for line in lines], limit)
+    text = "\n".join(kept)
+    if cut or len(kept) < len(lines):
+        text += f"\n(only the first {len(kept)} lines are shown; narrow the pattern, the path or the glob)"
+    return True, text, {"matches": len(kept), "truncated": cut or len(kept) < len(lines)}
 
 
 def render_names(names: list[str], prefix: str) -> Answer:

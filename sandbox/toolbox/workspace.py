@@ -66,7 +66,7 @@ class Workspace:
             excluded = [":(top,exclude,literal)" + os.fsdecode(path) for path in nested]
             self._git(git, "add", "--all", "--ignore-errors", "--", ".", *excluded)
             raw = self._git(git, "diff-index", "--cached", "--raw", "-z", "--no-renames", "--full-index", self._base)
-            changes = _parse_raw(raw)
+            changes = parse_raw(raw)
             if len(changes) + len(nested) > max_files:
                 raise TooLarge(f"{len(changes) + len(nested)} files are changed, more than the limit of {max_files}")
             return self._contents(git, changes, nested, max_bytes)
@@ -76,23 +76,12 @@ class Workspace:
         root = os.path.realpath(self._folder)
         for entry in entries:
             if entry["mode"] is None:
-                _remove(root, self._inside(root, entry["path"]))
+                _remove(root, os.path.join(root, *split_path(entry["path"])))
         at = 0
         for entry in entries:
             content, at = contents[at : at + entry["size"]], at + entry["size"]
             if entry["mode"] is not None:
-                _write(root, self._inside(root, entry["path"]), entry["mode"], content)
-
-    def _inside(self, root: str, path: str) -> str:
-        parts = path.split("/")
-        if (
-            not path
-            or "\0" in path
-            or path.startswith("/")
-            or {"", ".", "..", ".git"} & {part.lower() for part in parts}
-        ):
-            raise WorkspaceError(f"The patch names the path {path!r}, which cannot be in a repository.")
-        return os.path.join(root, *parts)
+                _write(root, os.path.join(root, *split_path(entry["path"])), entry["mode"], content)
 
     def _check_out(self, commit: str) -> None:
         git = os.path.join(self._folder, ".git")
@@ -163,7 +152,7 @@ class Workspace:
 
     def _check_sizes(self, git: Mapping[str, str], max_files: int, max_bytes: int) -> list[bytes]:
         """Refuse by count and size what git would otherwise read whole; the nested repositories that were found."""
-        raw = self._git(git, *_STATUS)
+        raw = self._git(git, *STATUS)
         self._keep_index(git["GIT_INDEX_FILE"])
         names: set[bytes] = {entry[3:] for entry in raw.split(b"\0") if entry}
         if len(names) > max_files:
@@ -201,7 +190,7 @@ class Workspace:
         if sum(sizes) > max_bytes:
             raise TooLarge(f"the changed files hold {sum(sizes)} bytes, more than the limit of {max_bytes}")
         batch = self._git(git, "cat-file", "--batch", stdin=stream) if wanted else b""
-        entries: list[Entry] = [_entry(path, "160000", 0) for path in nested]
+        entries: list[Entry] = [make_entry(path, "160000", 0) for path in nested]
         contents, at, taken = [], 0, 0
         for path, mode, _ in changes:
             size = 0
@@ -210,7 +199,7 @@ class Workspace:
                 size = sizes[taken]
                 contents.append(batch[start : start + size])
                 at, taken = start + size + 1, taken + 1
-            entries.append(_entry(path, None if mode == "000000" else mode, size))
+            entries.append(make_entry(path, None if mode == "000000" else mode, size))
         return entries, b"".join(contents)
 
     def _git(self, git: Mapping[str, str], *arguments: str, stdin: bytes = b"") -> bytes:
@@ -240,7 +229,7 @@ _CONFIG = """[core]
 [gc]
 \tauto = 0
 """
-_STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
+STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
 _SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 
@@ -280,7 +269,15 @@ def _run(argv: Sequence[str], environment: Mapping[str, str], cwd: str = "/", st
     return done.stdout
 
 
-def _parse_raw(raw: bytes) -> list[tuple[bytes, str, str]]:
+def split_path(path: str) -> list[str]:
+    """The parts of a path in a repository. Raises WorkspaceError for one that no repository can hold."""
+    parts = path.split("/")
+    if "\0" in path or {"", ".", "..", ".git"} & {part.lower() for part in parts}:
+        raise WorkspaceError(f"The patch names the path {path!r}, which cannot be in a repository.")
+    return parts
+
+
+def parse_raw(raw: bytes) -> list[tuple[bytes, str, str]]:
     """(path, new mode, new blob) of each change of git's raw format; a deletion has mode 000000."""
     fields = raw.split(b"\0")
     changes = []
@@ -290,7 +287,8 @@ def _parse_raw(raw: bytes) -> list[tuple[bytes, str, str]]:
     return changes
 
 
-def _entry(path: bytes, mode: str | None, size: int) -> Entry:
+def make_entry(path: bytes, mode: str | None, size: int) -> Entry:
+    """One path of a change, as it is sent."""
     try:
         return {"path": path.decode("utf-8"), "mode": mode, "size": size}
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sandbox.toolbox.edits import replace_text
 from sandbox.toolbox.output import HeadAndTail
 from tests.sandbox.conftest import Mirror
 
+BOTH_WAYS = (Path(__file__).parent / "cases" / "both_ways.py").read_text()
 EDITS = json.loads((Path(__file__).parent / "cases" / "edits.json").read_text())
 TOOLBOX = sorted((Path(__file__).parents[2] / "sandbox" / "toolbox").glob("*.py"))
 MEGABYTE = 1024 * 1024
@@ -167,6 +169,11 @@ def test_a_gigabyte_of_output_is_bounded(box: DockerSandbox) -> None:
     assert len(result.output) < 31_000
     assert result.output.endswith("Aend\n")
     assert "[... 1073711828 characters left out ...]" in result.output
+    kept = box.execute("head -c 200M /dev/zero | tr '\\0' A; echo end >&2", timeout=60, carry=True)
+    assert f"; the first 8 MB and the end are in {kept.output_file}, use" in kept.output
+    shape = run(box, f"head -c 9 {kept.output_file}; tail -c 5 {kept.output_file}; stat -c %s {kept.output_file}")
+    assert shape.startswith("AAAAAAAAAAend\n")
+    assert int(shape.split()[1]) < 10 * MEGABYTE
     peak = run(box, "grep VmHWM /proc/$(pgrep -x forgehand)/status")
     assert int(peak.split()[1]) < 50 * 1024
 
@@ -206,14 +213,90 @@ def test_a_background_process_does_not_hang_the_reader(box: DockerSandbox) -> No
     assert run(box, "sleep 0.5; kill $(cat /tmp/ticker) && echo lives") == "lives\n"
 
 
-def test_tools_answer_while_a_command_runs(box: DockerSandbox) -> None:
-    """A long command does not block a read."""
-    runner = threading.Thread(target=box.execute, args=("sleep 2",), kwargs={"timeout": 10})
-    runner.start()
+def test_requests_run_at_the_same_time_and_are_cancelled_one_by_one(box: DockerSandbox) -> None:
+    """Two long commands and a read at once: each gets its own answer, and a cancelled one ends within a second."""
+    cancelled = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        stubborn = "trap '' TERM; echo one; (trap '' TERM; exec -a kin sleep 305) & while :; do sleep 1; done"
+        first = pool.submit(box.execute, stubborn, timeout=60, cancelled=cancelled)
+        second = pool.submit(box.execute, "echo two; sleep 1.5; echo end", timeout=60, cancelled=threading.Event())
+        assert box.tool("read_file", {"path": "README.md"}).ok
+        while run(box, "pgrep -f '^kin 305'") == "":
+            pass
+        assert not first.done()
+        began = time.monotonic()
+        cancelled.set()
+        ended = first.result()
+        assert time.monotonic() - began < 1.5
+        assert (ended.exit_code, ended.cancelled, ended.timed_out, ended.output) == (None, True, False, "one\n")
+        assert run(box, "pgrep -f '^kin 305'") == ""
+        assert second.result().output == "two\nend\n"
+    assert box.execute("touch /tmp/never", timeout=5, cancelled=cancelled).cancelled
+    assert run(box, "ls /tmp/never") != "/tmp/never\n", "what is not wanted any more is not begun"
+
+
+def test_more_commands_than_threads_wait_their_turn(box: DockerSandbox) -> None:
+    """Thirty commands at once are all answered, and cancelling works in the middle of them."""
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda n: box.execute(f"sleep 0.1; echo {n}", timeout=2).output, range(30)))
+    assert answers == [f"{n}\n" for n in range(30)]
+
+
+def test_output_is_seen_while_it_comes(box: DockerSandbox) -> None:
+    """Pieces arrive before the command ends, whole characters only; of a flood some is skipped, and said to be."""
+    seen: list[tuple[float, str]] = []
     began = time.monotonic()
-    assert box.tool("read_file", {"path": "README.md"}).ok
-    assert time.monotonic() - began < 1.5
-    runner.join()
+    done = box.execute(
+        "printf 'a\\303'; sleep 0.4; printf '\\251b'; sleep 0.4; echo c",
+        timeout=10,
+        on_output=lambda text: seen.append((time.monotonic() - began, text)),
+    )
+    assert "".join(text for _, text in seen) == done.output == "aéb" + "c\n"
+    assert seen[0][0] < 0.35
+    assert len(seen) == 3
+    flood: list[str] = []
+    assert box.execute("head -c 300M /dev/zero | tr '\\0' A", timeout=60, on_output=flood.append).ok
+    assert "bytes not shown" in "".join(flood)
+    assert sum(map(len, flood)) < 60 * MEGABYTE
+
+
+def test_a_listener_that_fails_ends_the_command(box: DockerSandbox) -> None:
+    """An error in the caller's own listener reaches the caller, and the command does not run on without it."""
+
+    def fail(_: str) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        box.execute("echo x; exec -a orphan sleep 306", timeout=60, on_output=fail)
+    while run(box, "pgrep -f '^orphan 306'"):
+        pass
+
+
+def test_a_long_output_is_kept_in_a_file(box: DockerSandbox) -> None:
+    """The preview names the file; the file is whole up to some megabytes, and only the last ten are kept."""
+    done = box.execute("seq 1 200000", timeout=20, carry=True, output_limit=1000)
+    assert done.truncated
+    assert done.output_file is not None
+    assert f"the whole output is in {done.output_file}, use grep or read_file on it ...]" in done.output
+    assert run(box, f"seq 1 200000 | cmp - {done.output_file} && echo same") == "same\n"
+    assert box.tool("grep", {"pattern": "^123456$", "path": done.output_file}).data["matches"] == 1
+    little = box.execute("seq 1 1000", timeout=20, carry=True, output_limit=1000)
+    assert run(box, f"seq 1 1000 | cmp - {little.output_file} && echo same") == "same\n"
+    assert box.execute("seq 1 10", timeout=20, carry=True, output_limit=1000).output_file is None
+    for _ in range(10):
+        box.execute("seq 1 1000", timeout=20, carry=True, output_limit=1000)
+    assert run(box, "ls /tmp/command-output-*.txt | wc -l; ls /tmp/command-output-1.txt").startswith("10\n")
+    assert not box.execute(f"ls {done.output_file}", timeout=5).ok
+
+
+def test_a_bash_that_waits_is_as_good_as_a_new_one(box: DockerSandbox) -> None:
+    """Killed or out of its folder while it waited, it is replaced; its clock starts with the command."""
+    run(box, "true")
+    others = "for pid in $(pgrep -x bash); do [ $pid = $$ ] || kill -KILL $pid; done"
+    assert run(box, f"sleep 0.2; {others}; echo killed") == "killed\n"
+    assert run(box, "echo $SECONDS; echo $0 $#; echo $LINENO") == "0\nbash 0\n1\n"
+    assert run(box, "return 3; caller") == "bash: line 1: return: can only `return' from a function or sourced script\n"
+    assert run(box, "ls /proc/$$/fd | wc -l") == "3\n", "standard input and both outputs"
 
 
 def test_out_of_memory_is_read_from_the_kernel(small: DockerSandbox) -> None:
@@ -379,7 +462,86 @@ def test_glob_finds_names(box: DockerSandbox, pattern: str, path: str | None, ex
     assert box.tool("glob", {"pattern": pattern, "path": path}).text.splitlines() == expected
 
 
+def test_search_is_the_same_without_ripgrep(box: DockerSandbox) -> None:
+    """The stand-in gives ripgrep's answers: order, ignored files, odd names, line ends, cut lines, bad patterns."""
+    box.tool("write_file", {"path": "/tmp/both_ways.py", "content": BOTH_WAYS})
+    assert run(box, "/usr/bin/python3 -I -B /tmp/both_ways.py", timeout=60) == "[]\n"
+
+
+# Bad input
+
+
+def test_a_huge_file_is_refused_at_once(box: DockerSandbox) -> None:
+    """Two gigabytes are neither read nor searched to their end, and the answer says what to use."""
+    run(box, "truncate -s 2G /tmp/huge.txt; (echo needle; cat /dev/zero) | head -c 30M > /tmp/zeros.txt")
+    began = time.monotonic()
+    for name, more in (("read_file", {}), ("edit", {"old_string": "a", "new_string": "b"})):
+        answer = box.tool(name, {"path": "/tmp/huge.txt", **more})
+        assert not answer.ok
+        assert "larger than 10 MB. Use grep, or bash with head, tail or sed." in answer.text
+    assert box.read_bytes("/tmp/huge.txt", limit=MEGABYTE) is None
+    assert box.tool("grep", {"pattern": "needle", "path": "/tmp/huge.txt"}).ok
+    assert time.monotonic() - began < 10
+    run(box, "rm /tmp/huge.txt /tmp/zeros.txt")
+
+
+def test_a_loop_of_links_ends(box: DockerSandbox) -> None:
+    """A folder that links to itself and links that lead nowhere but to each other are walked once, and named."""
+    run(box, "mkdir -p /tmp/ring/in; cd /tmp/ring; ln -s .. in/up; ln -s b a; ln -s a b; echo here > in/file")
+    assert box.tool("glob", {"pattern": "*", "path": "/tmp/ring"}).text == "/tmp/ring/in/file"
+    assert box.tool("grep", {"pattern": "here", "path": "/tmp/ring"}).data["matches"] == 1
+    assert box.tool("read_file", {"path": "/tmp/ring/in/up/in/up/in/file"}).text == "     1\there"
+    for name, more, words in (
+        ("read_file", {}, "symbolic link that leads back to itself"),
+        ("write_file", {"content": "x"}, "Something of that name is in the way"),
+    ):
+        answer = box.tool(name, {"path": "/tmp/ring/a/x", **more})
+        assert not answer.ok
+        assert words in answer.text
+
+
+def test_bytes_that_are_no_utf_8_survive(box: DockerSandbox) -> None:
+    """They are shown as replacement characters, which is said, and an edit beside them keeps them."""
+    run(
+        box,
+        "printf 'caf\\351 = 1\\r\\nnext = 2\\r\\n' > /tmp/latin.py; iconv -t UTF-16 /tmp/latin.py -f l1 > /tmp/wide",
+    )
+    shown = box.tool("read_file", {"path": "/tmp/latin.py"})
+    assert shown.text.startswith("     1\tcaf\ufffd = 1\n     2\tnext = 2\n(not UTF-8: each \ufffd stands for a byte")
+    assert box.tool("edit", {"path": "/tmp/latin.py", "old_string": "next = 2", "new_string": "next = 3\nmore = 4"}).ok
+    assert box.read_bytes("/tmp/latin.py", limit=100) == b"caf\xe9 = 1\r\nnext = 3\r\nmore = 4\r\n"
+    wide = box.tool("read_file", {"path": "/tmp/wide"})
+    assert not wide.ok
+    assert "is UTF-16 text" in wide.text
+    assert "iconv -f UTF-16 -t UTF-8" in wide.text
+
+
 # Changing
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "old", "new", "words"),
+    [
+        ("a.py", "def f():\n    return 1\n", "return 1", "return (1", "line 2: '(' was never closed (as Python 3"),
+        ("b.py", "x = (\ny = 1\n", "y = 1", "y = 2", ""),
+        ("c.py", "x = 1\n", "1", "2", ""),
+        ("d.json", '{"a": 1}\n', "1", "1,", "line 1: "),
+        ("tsconfig.json", "{}\n", "{}", "{ // why\n}", ""),
+        ("e.toml", "a = 1\n", "1", "", "line 1"),
+        ("f.sh", "if true; then\n  echo\nfi\n", "fi\n", "", "syntax error: unexpected end of file"),
+        ("g.js", "const a = 1;\n", "1;", "{;", "line 1: Unexpected token ';'"),
+        ("h.txt", "(\n", "(", "((", ""),
+    ],
+)
+def test_a_new_syntax_error_is_told(box: DockerSandbox, name: str, before: str, old: str, new: str, words: str) -> None:
+    """A file that was sound and is not any more is written and warned of; one that was broken before is not."""
+    path = f"/tmp/syntax/{name}"
+    assert "syntax error" not in box.tool("write_file", {"path": path, "content": before}).text or name == "b.py"
+    answer = box.tool("edit", {"path": path, "old_string": old, "new_string": new})
+    assert answer.ok
+    assert ("Warning: this introduced a syntax error" in answer.text) is bool(words)
+    assert words in answer.text
+    assert new in str(box.read_bytes(path, limit=1000), "utf-8"), "nothing is reverted"
 
 
 @pytest.mark.parametrize("case", EDITS, ids=lambda case: case["id"])
@@ -508,6 +670,20 @@ echo noise > some.log
 git rm --quiet --cached windows.txt
 """
 
+CHANGED = {
+    "README.md": (None, None),
+    "README.md/index": ("100644", b"inside\n"),
+    "data.bin": ("100644", b"x\0y"),
+    "gone/only.txt": (None, None),
+    "link": ("120000", b"windows.txt"),
+    "new-windows.txt": ("100644", b"a\r\nb\r\n"),
+    "pointer": ("120000", b"src/app.py"),
+    'sp ace é "q".txt': ("100644", b""),
+    "src/app.py": ("100644", b"def answer():\n    return 42\n"),
+    "src/deep/er/util.py": ("100755", b"VALUE = 1\n"),
+    "tool": ("100755", b"#!/bin/sh\n"),
+}
+
 
 def test_changes_go_out_and_in_again(
     fresh: DockerSandbox, sandboxes: DockerSandboxes, sandbox_image: str, mirror: Mirror
@@ -516,19 +692,7 @@ def test_changes_go_out_and_in_again(
     made = fresh.execute(CHANGE, timeout=20)
     assert made.ok, made.output
     changes = fresh.export_changes(max_files=50, max_bytes=10_000)
-    assert {change.path: (change.mode, change.content) for change in changes} == {
-        "README.md": (None, None),
-        "README.md/index": ("100644", b"inside\n"),
-        "data.bin": ("100644", b"x\0y"),
-        "gone/only.txt": (None, None),
-        "link": ("120000", b"windows.txt"),
-        "new-windows.txt": ("100644", b"a\r\nb\r\n"),
-        "pointer": ("120000", b"src/app.py"),
-        'sp ace é "q".txt': ("100644", b""),
-        "src/app.py": ("100644", b"def answer():\n    return 42\n"),
-        "src/deep/er/util.py": ("100755", b"VALUE = 1\n"),
-        "tool": ("100755", b"#!/bin/sh\n"),
-    }
+    assert {change.path: (change.mode, change.content) for change in changes} == CHANGED
     with sandboxes.open(SandboxSpec(sandbox_image, "again", mirror=mirror.path, commit=mirror.commit)) as other:
         other.apply_changes(changes)
         assert other.export_changes(max_files=50, max_bytes=10_000) == changes

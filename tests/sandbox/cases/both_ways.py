@@ -74,7 +74,8 @@ def main():
             os.system(f"cd {root} && git init -q && git add -f kept.log a.py && rm -f gone")
         shell = Shell(root, dict(os.environ))
         ours, theirs = (Search(Paths([root]), shell, path) for path in ("", None))
-        for name, queries in (("grep", GREPS), ("glob", GLOBS)):
+        fewer = 4 if root.endswith("plain") else None  # each costs a start of Python
+        for name, queries in (("grep", GREPS[:fewer]), ("glob", GLOBS[:fewer])):
             for query in queries:
                 answers = [getattr(search, name)(**query) for search in (ours, theirs)]
                 if answers[0] != answers[1]:

@@ -1,0 +1,172 @@
+"""A container of an image without Python: slower, and otherwise as good as one with a toolbox."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+
+from sandbox.container import ChangeTooLarge, Limits, SandboxSpec, SandboxUnavailable
+from sandbox.docker import DockerSandboxes
+from sandbox.plain import PlainSandbox
+from tests.sandbox.conftest import Mirror
+from tests.sandbox.test_toolbox import CHANGE, CHANGED
+
+NO_PYTHON = "RUN rm -rf /opt/venv /usr/bin/python3* /usr/local/bin/python*"
+NO_BASH = "RUN rm -rf /usr/bin/git /bin/bash /usr/bin/bash /usr/bin/rg"
+
+
+def build(engine: docker.DockerClient, first: str, *steps: str) -> str:
+    recipe = "\n".join([f"FROM {first}", "USER root", *steps, "USER 10001:10001"])
+    image, _ = engine.images.build(fileobj=io.BytesIO(recipe.encode()), rm=True, forcerm=True)
+    return str(image.id)
+
+
+@pytest.fixture(scope="module")
+def pythonless(engine: docker.DockerClient, sandbox_image: str) -> Iterator[str]:
+    """The id of an image with bash and git, but no Python."""
+    image = build(engine, sandbox_image, NO_PYTHON)
+    yield image
+    engine.images.remove(image, force=True)
+
+
+@pytest.fixture(scope="module")
+def plain(sandboxes: DockerSandboxes, pythonless: str, mirror: Mirror) -> Iterator[PlainSandbox]:
+    """One container of it, with the mirror's commit."""
+    limits = Limits(memory_mb=256, tmp_mb=64)
+    spec = SandboxSpec(pythonless, "plain", mirror=mirror.path, commit=mirror.commit, limits=limits)
+    with sandboxes.open(spec) as sandbox:
+        assert isinstance(sandbox, PlainSandbox)
+        yield sandbox
+
+
+def run(sandbox: PlainSandbox, command: str, **options: Any) -> str:
+    return sandbox.execute(command, **{"timeout": 20, **options}).output
+
+
+def test_it_says_that_it_is_slower(plain: PlainSandbox) -> None:
+    """Whoever opened it can tell people why, and what would help."""
+    assert "no python3" in plain.notes[0]
+    assert "slower" in plain.notes[0]
+    assert "Add python3" in plain.notes[0]
+
+
+def test_commands(plain: PlainSandbox) -> None:
+    """Output, exit codes, no input, state on request, long commands and bounded output are as with a toolbox."""
+    done = plain.execute("echo out; echo err >&2; exit 3", timeout=10, environment={"A": "b"})
+    assert (done.exit_code, done.output, done.truncated, done.timed_out) == (3, "out\nerr\n", False, False)
+    assert run(plain, "read line; echo $?; kill -SEGV $$") == "1\nSegmentation fault\n"
+    assert plain.execute("cd src; export KEPT='a b'; exit 7", timeout=9, carry=True).exit_code == 7
+    assert run(plain, 'pwd; echo "$KEPT$A"; cd /workspace', carry=True, environment={"A": "!"}) == (
+        "/workspace/src\na b!\n"
+    )
+    assert run(plain, "cat <<'END' | wc -c\n" + "x" * 300_000 + "\nEND") == "300001\n"
+    cut = plain.execute("seq 1 300000", timeout=20, output_limit=1000)
+    assert cut.truncated
+    assert len(cut.output) < 1100
+    seen: list[str] = []
+    assert run(plain, "echo one; sleep 0.3; echo two", on_output=seen.append) == "one\ntwo\n" == "".join(seen)
+    assert len(seen) == 2
+
+
+def test_a_command_is_ended(plain: PlainSandbox) -> None:
+    """At its deadline and on a cancellation the process group is gone; a daemon holds nobody up."""
+    assert plain.execute("trap '' TERM; echo a; while :; do sleep 1; done", timeout=0.5).timed_out
+    cancelled = threading.Event()
+    timer = threading.Timer(0.3, cancelled.set)
+    timer.start()
+    began = time.monotonic()
+    done = plain.execute("exec -a wanted sleep 307", timeout=60, cancelled=cancelled)
+    assert (done.cancelled, done.timed_out, done.exit_code) == (True, False, None)
+    assert time.monotonic() - began < 4
+    assert run(plain, "pgrep -f '^wanted 307'") == ""
+    began = time.monotonic()
+    assert run(plain, "sleep 308 & echo started") == "started\n"
+    assert time.monotonic() - began < 4
+
+
+def test_out_of_memory_is_read_from_the_kernel(plain: PlainSandbox) -> None:
+    """As with a toolbox: from the cgroup, not from the exit code."""
+    hungry = "head -c 2G /dev/zero | tail"
+    assert plain.execute(hungry, timeout=60).out_of_memory
+    guess = plain.execute("kill -KILL $$", timeout=10)
+    assert (guess.exit_code, guess.out_of_memory) == (137, False)
+
+
+def test_file_tools(plain: PlainSandbox) -> None:
+    """The same words as with a toolbox: numbering, refusals, edits that need a read, modes and line ends kept."""
+    assert plain.tool("read_file", {"path": "src/app.py"}).text == "     1\tdef answer():\n     2\t    return 41"
+    for path, words in (
+        ("picture.png", "PNG image"),
+        ("src", "is a folder"),
+        ("none", "no file none"),
+        ("../x", "'..'"),
+        ("/etc/passwd", "outside the workspace"),
+    ):
+        answer = plain.tool("read_file", {"path": path})
+        assert not answer.ok
+        assert words in answer.text
+    run(plain, "ln -sfn /etc /tmp/out; truncate -s 2G /tmp/huge")
+    assert "symbolic link to /etc/passwd" in plain.tool("read_file", {"path": "/tmp/out/passwd"}).text
+    assert "larger than 10 MB" in plain.tool("read_file", {"path": "/tmp/huge"}).text
+    change = {"path": "windows.txt", "old_string": "two\n", "new_string": "2\n"}
+    assert "Read windows.txt" in plain.tool("edit", change).text
+    plain.tool("read_file", {"path": "windows.txt"})
+    assert plain.tool("edit", change).ok
+    assert plain.read_bytes("windows.txt", limit=99) == b"one\r\n2\r\nthree\r\n"
+    assert plain.read_bytes("windows.txt", limit=3) is None
+    plain.tool("read_file", {"path": "run.sh"})
+    assert plain.tool("edit", {"path": "run.sh", "old_string": "run", "new_string": "go"}).ok
+    assert run(plain, "stat -c %a run.sh; ./run.sh; git checkout -q windows.txt run.sh") == "755\ngo\n"
+    assert plain.tool("write_file", {"path": "/tmp/new/a.txt", "content": "x\ny"}).text.startswith("Created /tmp/new/a")
+    assert plain.tool("grep", {"pattern": "answer", "glob": "*.py"}).text == "src/app.py:1:def answer():"
+    assert plain.tool("glob", {"pattern": "**/*.py"}).text == "src/app.py\nsrc/deep/er/util.py"
+    assert "grep -E could not" in plain.tool("grep", {"pattern": "("}).text
+    assert "whole number" in plain.tool("read_file", {"path": "a", "limit": "x"}).text
+
+
+def test_changes_go_out_and_in_again(
+    plain: PlainSandbox, sandboxes: DockerSandboxes, pythonless: str, mirror: Mirror
+) -> None:
+    """The same change as from a container with a toolbox, put into another one and out again; caps are kept."""
+    assert plain.export_changes(max_files=0, max_bytes=0) == []
+    assert plain.execute(CHANGE, timeout=20).ok
+    changes = plain.export_changes(max_files=50, max_bytes=10_000)
+    assert {change.path: (change.mode, change.content) for change in changes} == CHANGED
+    with pytest.raises(ChangeTooLarge, match="files are changed, more than the limit of 3"):
+        plain.export_changes(max_files=3, max_bytes=10_000)
+    run(plain, "head -c 20000 /dev/zero > big.bin")
+    with pytest.raises(ChangeTooLarge, match="more than the limit of 10000 bytes"):
+        plain.export_changes(max_files=50, max_bytes=10_000)
+    with sandboxes.open(SandboxSpec(pythonless, "again", mirror=mirror.path, commit=mirror.commit)) as other:
+        other.apply_changes(changes)
+        assert other.export_changes(max_files=50, max_bytes=10_000) == changes
+
+
+def test_the_least_an_image_must_have(
+    sandboxes: DockerSandboxes, engine: docker.DockerClient, pythonless: str, mirror: Mirror
+) -> None:
+    """Without bash it is sh; without git a commit is refused, and without sh everything, each with what to do."""
+    least = build(engine, pythonless, NO_BASH)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("empty"))
+    engine.api.import_image_from_data(packed.getvalue(), repository="forgehand-test", tag="empty")
+    try:
+        with sandboxes.open(SandboxSpec(least, "least")) as sandbox:
+            assert run(sandbox, "echo $((1 + 1)) ${BASH_VERSION-sh}; export A=b", carry=True) == "2 sh\n"
+            assert run(sandbox, "echo $A", carry=True) == "b\n"
+        with pytest.raises(SandboxUnavailable, match=r"has no git\. Use an image with bash, git and python3"):
+            sandboxes.open(SandboxSpec(least, "least", mirror=mirror.path, commit=mirror.commit))
+        with pytest.raises(SandboxUnavailable, match=r"has no /bin/sh\. Use an image with bash, git and python3"):
+            sandboxes.open(SandboxSpec("forgehand-test:empty", "least"))
+        assert sandboxes.remove_leftovers("least") == 0
+    finally:
+        engine.images.remove(least, force=True)
+        engine.images.remove("forgehand-test:empty", force=True)
