@@ -15,6 +15,8 @@ from pathlib import Path
 
 from tests.workflows.test_git import git
 from workflows.git import Mirror, Mirrors
+from workflows.repomap.languages import grammar_versions
+from workflows.repomap.paths import weight_of
 from workflows.repomap.repo_map import open_repo_map
 
 WORDS = (
@@ -107,7 +109,9 @@ def measure(mirror: Mirror, folder: Path, files: int) -> None:
         return git(source, "rev-parse", "HEAD")
 
     def ask(commit: str, question: str) -> None:
-        """A map opened for one question, as a new session does."""
+        """A map opened for one question, as a new process does."""
+        weight_of.cache_clear()
+        grammar_versions.cache_clear()
         with open_repo_map(mirror, commit, cache=cache) as repo_map:
             repo_map.render(query=question)
 

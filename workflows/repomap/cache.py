@@ -97,7 +97,8 @@ class Cache:
     def save_graph(self, commit: str, graph: Graph, *, keys: Collection[str]) -> None:
         """Keep a commit's graph, and the youngest others; drop blobs outside ``keys`` when they have become many.
 
-        The symbols of all ``keys`` stand behind a kept graph: it is not kept when another process dropped some.
+        The symbols of all ``keys`` stand behind a kept graph: it is not kept when some are unread, or were dropped by
+        another process.
         """
         with self._database:
             self._database.execute("BEGIN IMMEDIATE")

@@ -74,15 +74,13 @@ def _definitions(content: bytes, found: list[tuple[Node, Node, str]]) -> list[De
 def _signature(content: bytes, begin: int, whole: Node, name: Node) -> str:
     # From the line of the name to the body, without comments before it; without a body, that line alone.
     begin = max(begin, name.start_byte - LONGEST_SIGNATURE)
-    end = content.find(b"\n", name.end_byte)
-    rest = whole.child_by_field_name("body")
-    while rest is not None and (rest.type.endswith("comment") or rest.start_byte >= name.end_byte):
-        if rest.start_byte < name.end_byte:
-            break
-        end = rest.start_byte
-        before = rest.prev_sibling
-        rest = before if before is not None and before.type.endswith("comment") else None
-    end = len(content) if end < 0 else end
+    line_end = content.find(b"\n", name.end_byte)
+    end = line_end if line_end >= 0 else len(content)
+    body = whole.child_by_field_name("body")
+    if body is not None and body.start_byte >= name.end_byte:
+        while (before := body.prev_sibling) is not None and before.type.endswith("comment"):
+            body = before
+        end = body.start_byte
     text = " ".join(content[begin : min(end, begin + 4 * LONGEST_SIGNATURE)].decode("utf-8", "replace").split())
     text = text.replace("( ", "(").replace(", )", ")").replace(" )", ")")
     return text.rstrip(" {:")[:LONGEST_SIGNATURE]

@@ -29,7 +29,7 @@ class Candidate:
 def render_symbols(candidates: Iterable[Candidate], *, head: str, files: int, max_tokens: int) -> str | None:
     """The map: ``head``, as many of the candidates (best first) as fit, and how many of ``files`` were left out.
 
-    None when none of them has a definition. No more candidates are taken than fit.
+    None when nothing can be shown. No more candidates are taken than fit.
     """
     room = max_tokens * BYTES_PER_TOKEN - _size(head) - TAIL_BYTES
     parts = [head]
@@ -38,14 +38,17 @@ def render_symbols(candidates: Iterable[Candidate], *, head: str, files: int, ma
     for candidate in candidates:
         if not candidate.definitions:
             continue
-        best_score = best_score or candidate.score
+        best_score = best_score or candidate.score or 1.0
         most = max(FEWEST_LINES, round(MOST_LINES * candidate.score / best_score))
         lines = [_clean(candidate.path), *map(_line, _best(candidate, most))]
         while len(lines) > 2 and sum(map(_size, lines)) > room:
             lines.pop()
-        room -= sum(map(_size, lines))
-        if room < 0 and shown:
-            break
+        cost = sum(map(_size, lines))
+        if cost > room:
+            if shown:
+                break
+            continue  # a path of several thousand bytes is no reason to show nothing
+        room -= cost
         parts += lines
         shown += 1
     if not shown:

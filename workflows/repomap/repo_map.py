@@ -57,15 +57,16 @@ class RepoMap:
         BrokenWorld when the parser is not installed.
         """
         max_tokens = max(FEWEST_TOKENS, min(max_tokens, MOST_TOKENS))
-        under = path.strip().removeprefix("./").strip("/")
+        under = path.strip().strip("/")
+        under = "" if under == "." else under.removeprefix("./")
         with self._lock:
             # The file, once more after it was spoiled or busy, and then memory, which has no reason to fail.
             for place in (self._path, self._path):
                 try:
-                    return self._render(self._open(place), query, focus, "" if under == "." else under, max_tokens)
+                    return self._render(self._open(place), query, focus, under, max_tokens)
                 except sqlite3.Error as error:
                     self._drop_cache(error)
-            return self._render(self._open(None), query, focus, "" if under == "." else under, max_tokens)
+            return self._render(self._open(None), query, focus, under, max_tokens)
 
     def close(self) -> None:
         """Let go of the cache's file."""
@@ -133,8 +134,7 @@ class RepoMap:
         symbols = dict(cache.symbols(keys))
         readable = {key: one for key, one in symbols.items() if one is not None}
         graph = build_graph(files, readable, unread=unread, lost=len(symbols) - len(readable))
-        if not unread:
-            cache.save_graph(self._commit, graph, keys=keys)
+        cache.save_graph(self._commit, graph, keys=keys)
         return graph
 
     def _source_files(self) -> list[MappedFile]:
