@@ -202,6 +202,7 @@ class ScriptedModel:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer on a kept connection waits 40 ms for an acknowledgement
 
             def do_GET(self) -> None:
                 self._serve(b"")

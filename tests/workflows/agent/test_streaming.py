@@ -74,7 +74,8 @@ def test_a_stream_may_be_cut_into_any_pieces(serve: Serve, connect: Connect, new
 
 def test_events_are_split_as_the_standard_says() -> None:
     """Any cut of the bytes gives the same events; comments, other fields and a byte order mark are passed over."""
-    body = "\ufeffdata: eins\n\n: note\r\n\r\nevent: x\rdata:zwei\rdata: drei ü\r\r\ndata: 4\r\n\r\ndata: 5\r\ndata: 6\r\n\r\nid: 7\n\ndata: cut"
+    body = "\ufeffdata: eins\n\n: note\r\n\r\nevent: x\rdata:zwei\rdata: drei ü\r\r\ndata: 4\r\n\r\n"
+    body += "data: 5\r\ndata: 6\r\n\r\nid: 7\n\ndata: cut"
     whole = ["eins", "zwei\ndrei ü", "4", "5\n6"]
     for size in range(1, 30):
         splitter = EventSplitter()
