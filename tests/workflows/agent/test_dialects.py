@@ -130,6 +130,15 @@ def test_a_call_is_never_run_when_it_was_cut_off(value: str) -> None:
         assert not begun or found.calls or found.incomplete == ("write_file",), whole[:end]
 
 
+def test_a_call_without_its_first_value_or_with_half_a_field_is_not_run() -> None:
+    """A tool that needs no value would do something else without it: run all tests instead of one."""
+    whole = xml("run_tests", {"targets": "a.py"})
+    assert all(read(whole[:end]) in ([], [("run_tests", {"targets": "a.py"})]) for end in range(len(whole)))
+    for half in ("<", "<par", "<parameter=pa", "<parameter=path>"):
+        text = xml("grep", {"pattern": "x"}).partition("</function>")[0] + half
+        assert read_calls(text, TOOLS).incomplete == ("grep",)
+
+
 def test_a_cut_hermes_call_is_reported_with_its_name() -> None:
     """The calls before it stand; markup in its half string is no call."""
     whole = json.dumps({"name": "write_file", "arguments": {"path": "a", "content": xml("bash", {"command": "rm"})}})
