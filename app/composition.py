@@ -32,9 +32,11 @@ from sandbox.snapshots import Snapshots
 from workflows import fix_issue
 from workflows.agent.fallbacks import FallbackModel
 from workflows.agent.llm import OpenAIModel
+from workflows.database import open_engine
 from workflows.git import Mirrors
 from workflows.queue import Queue, QueueUnavailable
 from workflows.services import BrokenWorld, GitHub, Run
+from workflows.trajectory.database import DatabaseTrajectories
 from workflows.types import Job, RepositoryRef
 from workflows.workshop import Workshop
 
@@ -156,6 +158,12 @@ class Composition:
         return models[0] if len(models) == 1 else FallbackModel(models)
 
     @cached_property
+    def trajectories(self) -> DatabaseTrajectories:
+        """The records of all sessions, in the database. Raises QueueUnavailable."""
+        _ = self.data_dir  # SQLite's file is in it
+        return DatabaseTrajectories(open_engine(self.settings.database, wait_seconds=30.0))
+
+    @cached_property
     def mirrors(self) -> Mirrors:
         """The bare mirrors, in the data folder."""
         return Mirrors(self.data_dir / "mirrors")
@@ -187,6 +195,11 @@ class Composition:
             default_label=self.settings.default_label,
             secrets=tuple(_secrets(self.settings)),
             hosts=("github.com", urlsplit(self.settings.github_web_url).netloc),
+            trajectories=self.trajectories,
+            long_turns=self.settings.budget_long_turns,
+            attempts=self.settings.attempts,
+            map_cache=self.data_dir / "maps",
+            context_cap=self.settings.context_cap,
         )
 
     def queue(self, *, worker: bool) -> Queue:
@@ -230,7 +243,7 @@ class Composition:
 
     def close(self) -> None:
         """Revoke tokens and close connections that were opened."""
-        for part in ("github", "engine"):
+        for part in ("github", "engine", "trajectories"):
             if part in self.__dict__:
                 self.__dict__[part].close()
 

@@ -22,6 +22,7 @@ from workflows.git import Mirror, Mirrors
 from workflows.policy import POLICY_PATH, Policy, effective_budget, parse_policy, render_policy_errors
 from workflows.publish import MOST_BRANCHES, commit_solution
 from workflows.pull_request import branch_name
+from workflows.queue import QueueUnavailable
 from workflows.run import InlineRun
 from workflows.services import BrokenWorld
 from workflows.solve import Assignment, Solution, solve
@@ -33,7 +34,7 @@ from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
 from workflows.untrusted import show_hidden
 
 _ISSUE_URL = re.compile(r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/issues/(?P<number>\d+)/?")
-_FAILURES = (BrokenWorld, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)
+_FAILURES = (BrokenWorld, QueueUnavailable, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)
 
 
 class TerminalProgress:
@@ -53,7 +54,9 @@ class TerminalProgress:
     def turn(self, turn: Turn) -> None:
         """Say what the agent did."""
         calls = ", ".join(call.name for call in turn.reply.tool_calls) or "(words)"
-        self._console.print(f"  turn {turn.number}: {_one_line(calls)}", style="dim", markup=False, highlight=False)
+        self._console.print(
+            f"  turn {turn.number}, {turn.stage}: {_one_line(calls)}", style="dim", markup=False, highlight=False
+        )
 
 
 def _one_line(text: str) -> str:
@@ -180,9 +183,15 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
         mirror=lambda: checkout.mirror,
         workshop=composition.find_workshop,
         model=composition.model,
-        budget=effective_budget(composition.settings.budget, checkout.policy),
+        budget=effective_budget(
+            composition.settings.budget, checkout.policy, long_turns=composition.settings.budget_long_turns
+        ),
         test_seconds=composition.settings.test_seconds,
         secrets=composition.fix_services.secrets,
+        log=lambda session: composition.trajectories.open(checkout.job.id, session),
+        attempts=min(composition.settings.attempts, checkout.policy.attempts),
+        map_cache=composition.data_dir / "maps",
+        context_cap=composition.settings.context_cap,
     )
     stages = Stages(run, progress)
     solution = solve(run, stages, progress, assignment)

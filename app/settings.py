@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sandbox.container import Limits
 from sandbox.egress import DEFAULT_ALLOWED_HOSTS
-from workflows.policy import BudgetLimits
+from workflows.types import Budget
 
 PREFIX = "FORGEHAND_"
 Commas = Annotated[tuple[str, ...], NoDecode]
@@ -152,9 +152,16 @@ class Settings(BaseSettings):
     price_output: float = Field(default=0.0, ge=0, description="US dollars per million output tokens.")
 
     budget_turns: int = Field(default=200, ge=1, description="Turns of the agent in one job, at most.")
+    budget_long_turns: int = Field(
+        default=500, ge=1, description="Turns of the agent in one job of a policy with `mode: long`, at most."
+    )
     budget_tokens: int = Field(default=6_000_000, ge=1_000, description="Tokens in one job, input and output, at most.")
     budget_seconds: int = Field(default=3_600, ge=10, description="Seconds of one job, at most.")
     budget_usd: float = Field(default=3.0, gt=0, description="US dollars of one job, at most (needs the prices above).")
+
+    attempts: int = Field(
+        default=4, ge=1, le=8, description="Sessions on one issue at the same time that a policy may ask for, at most."
+    )
 
     test_seconds: int = Field(
         default=1_200, ge=1, description="Seconds that one run of a repository's tests may take, at most."
@@ -349,9 +356,9 @@ class Settings(BaseSettings):
         )
 
     @property
-    def budget(self) -> BudgetLimits:
+    def budget(self) -> Budget:
         """The operator's maximum for one job."""
-        return BudgetLimits(
+        return Budget(
             turns=self.budget_turns, tokens=self.budget_tokens, seconds=self.budget_seconds, usd=self.budget_usd
         )
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from app.trajectory_reading import Trajectories
-    from workflows.trajectory.store import TrajectoryStore
 
 trajectory_app = typer.Typer(
     name="trajectory",
@@ -83,13 +82,6 @@ def export(
     _run(work, stderr=True)
 
 
-def open_store(settings: Settings) -> TrajectoryStore:
-    """The sessions of the settings' database."""
-    from app.trajectory_reading import NoSuchSession
-
-    raise NoSuchSession("This version stores no sessions yet.")
-
-
 def _run(work: Callable[[Trajectories, Console], int], *, stderr: bool) -> None:
     from rich.console import Console
 
@@ -101,7 +93,32 @@ def _run(work: Callable[[Trajectories, Console], int], *, stderr: bool) -> None:
     except SettingsError as error:
         typer.secho(str(error), err=True, fg="red")
         raise typer.Exit(2) from None
-    redact = Composition(settings, say=lambda line: None).redactor.redact
+    composition = Composition(settings, say=lambda line: None)
     console, complaints = Console(stderr=stderr), Console(stderr=True)
-    code = guarded(lambda: work(Trajectories(open_store(settings), redact), console), complaints)
+
+    def read() -> int:
+        return work(Trajectories(composition.trajectories, composition.redactor.redact), console)
+
+    try:
+        code = guarded(read, complaints)
+    finally:
+        composition.close()
     raise typer.Exit(code)
+
+
+def replay_job(
+    job: Annotated[str, typer.Argument(help="A job's id.")],
+    session: SessionOption = "agent",
+) -> None:
+    """Play a recorded session's replies against the tools again, in a fresh sandbox: each change must be the same.
+
+    Example: forgehand replay 3f2a8c
+    """
+    from app.replay import replay_session
+
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        typer.secho(str(error), err=True, fg="red")
+        raise typer.Exit(2) from None
+    raise typer.Exit(replay_session(settings, job, session))

@@ -91,8 +91,8 @@ def ensure_custom_image(
     """The tag of ``name`` made fit for a sandbox: pulled when this engine does not have it, never pulled again.
 
     It keeps all it has and gets one thin layer: three folders of the agent's and the private authorities. An image
-    made from ours is used as it is. It must hold bash and git; without python3 every call is an exec. Pulls are anonymous: the host's credentials
-    are not for whoever writes a policy. Raises ImageUnavailable.
+    made from ours is used as it is. It must hold bash and git; without python3 each call is an exec. Pulls are
+    anonymous: the host's credentials are not for whoever writes a policy. Raises ImageUnavailable.
     """
     reference = _read_name(name)
     name = reference.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -11,62 +10,39 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from sandbox.container import ChangeTooLarge, ExecResult, FileChange, Sandbox, SandboxUnavailable, ToolAnswer
-from workflows.services import BrokenWorld
+from workflows.trajectory.events import Entry
+from workflows.trajectory.log import MemoryLog
 from workflows.types import Patch, PatchFile, TestRun
-
-T = TypeVar("T")
 
 
 class Crash(BaseException):
     """The process dies here: nothing catches it."""
 
 
-class ReplayRun:
-    """A Run whose steps are stored as JSON: a second one with the first one's ``stored`` replays them.
+class CrashingLog(MemoryLog):
+    """A session's log that outlives its process, which dies at the ``crash_at``-th act of storing (from 1).
 
-    ``crash_in`` names a step that dies after its work and before it is stored.
+    ``stored`` says whether that act still reached the log.
     """
 
-    def __init__(self, stored: list[str] | None = None, *, crash_in: str | None = None) -> None:
-        self.stored = [] if stored is None else stored
-        self.ran: list[str] = []
-        self._crash_in = crash_in
-        self._place = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.acts = 0
+        self.crash_at: int | None = None
+        self.stored = True
 
-    @property
-    def job_id(self) -> str:
-        return "job-1"
-
-    def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
-        if self._place == len(self.stored):
-            self.ran.append(name)
-            kept = self._run(name, function, TypeAdapter(returns))
-            if name == self._crash_in:
-                raise Crash(name)
-            self.stored.append(kept)
-        record = json.loads(self.stored[self._place])
-        self._place += 1
-        assert record["name"] == name, f"step {self._place} was {record['name']} and is now {name}"
-        if "broken" in record:
-            raise BrokenWorld(*record["broken"])
-        return TypeAdapter(returns).validate_python(record["value"], strict=False)
-
-    def _run(self, name: str, function: Callable[[], T], adapter: TypeAdapter[T]) -> str:
-        try:
-            return json.dumps({"name": name, "value": adapter.dump_python(function(), mode="json")})
-        except BrokenWorld as error:
-            return json.dumps({"name": name, "broken": [error.kind, error.message]})
-
-    def now(self) -> datetime:
-        return self.step("now", lambda: datetime.now(UTC), datetime)
+    def append(self, entries: Sequence[Entry]) -> None:
+        self.acts += 1
+        if self.acts == self.crash_at and not self.stored:
+            raise Crash
+        super().append([Entry.model_validate_json(entry.model_dump_json()) for entry in entries])
+        if self.acts == self.crash_at:
+            raise Crash
 
 
 class FolderSandbox:

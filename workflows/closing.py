@@ -34,6 +34,8 @@ def choose(solution: Solution, *, clean: Clean = clean_words) -> Ending | None:
         reason = f"The change breaks the rules for changes: {solution.described.problems[0]}"
         listed = "\n".join(f"- {_line(problem, clean)}" for problem in solution.described.problems[:20])
         return Ending("rejected", reason, f"**No pull request:** the change breaks the rules for changes.\n\n{listed}")
+    if solution.stop == "asked":
+        return _with_question(solution, clean)
     if solution.described.patch.empty:
         return _without_change(solution, clean)
     if solution.verdict.status == "worse":
@@ -84,6 +86,17 @@ def render_patch(solution: Solution) -> str:
         names = "\n".join(f"- {code_span(file.path)}" for file in solution.described.patch.files[:50])
         return f"The change is too long to show here ({len(diff):,} characters). Its files:\n\n{names}"
     return f"<details><summary>The change as a patch</summary>\n\n{code_block(diff, 'diff')}\n\n</details>"
+
+
+def _with_question(solution: Solution, clean: Clean) -> Ending:
+    asked = clean(solution.question).strip()
+    text = (
+        f"**A question before this goes on.**\n\n{asked}\n\nAnswer in a comment (people with write access), then apply "
+        "the label again: the work goes on where it stopped."
+    )
+    if not solution.described.patch.empty:
+        text += f"\n\nThe change so far:\n\n{render_patch(solution)}"
+    return Ending("asked", "The model asked a question.", text)
 
 
 def _without_change(solution: Solution, clean: Clean) -> Ending:

@@ -63,14 +63,17 @@ def render_warnings(
     setup_failed: str = "",
     hidden: Mapping[str, int] | None = None,
     unfinished: str = "",
+    unproven: Sequence[str] = (),
 ) -> str:
     """What a reviewer must know first, as one alert; empty when there is nothing.
 
-    ``hidden`` counts the hidden things of the issue's text by kind; ``unfinished`` is why the model was stopped early.
+    ``hidden`` counts the hidden things of the issue's text by kind; ``unfinished`` is why the model was stopped early;
+    ``unproven`` are sentences on what its session left without proof.
     """
     said = [f"Tests were weakened: {clean_line(one)}" for one in verdict.weakened]
     if unfinished:
         said.append(f"Perhaps not finished: {clean_line(unfinished).rstrip('.')}.")
+    said += [clean_line(one) for one in unproven]
     if verdict.status != "verified":
         said.append(f"{_STATUS[verdict.status]}. {' '.join(' '.join(verdict.reasons).split())}".rstrip())
     if verdict.broken:

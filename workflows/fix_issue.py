@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -15,7 +17,7 @@ from workflows.outbound import clean_outbound, clean_words
 from workflows.outcome import Outcome
 from workflows.policy import (
     POLICY_PATH,
-    BudgetLimits,
+    WRITERS,
     Policy,
     PolicyError,
     decide,
@@ -30,7 +32,9 @@ from workflows.stages import Stages
 from workflows.survey import Survey, survey_repository
 from workflows.texts import compose_texts
 from workflows.tracking import Tracking, marker, render_start
-from workflows.types import Comment, Decision, Issue, Job, Noun, Repository, RepositoryRef
+from workflows.trajectory.log import SessionLog
+from workflows.types import Budget, Comment, Decision, Issue, Job, Noun, Repository, RepositoryRef
+from workflows.untrusted import clean_inbound, fence_untrusted
 from workflows.workshop import Workshop
 
 log = structlog.get_logger()
@@ -43,18 +47,25 @@ PERMISSIONS = {"contents": "write", "issues": "write", "pull_requests": "write",
 
 @dataclass(frozen=True)
 class FixServices:
-    """What the workflow works with. ``secrets`` are the values that must never leave, ``hosts``
-    those whose links stay alive."""
+    """What the workflow works with. ``secrets`` are the values that must never leave, ``hosts`` those whose links stay
+    alive. ``attempts`` is the most that a policy may ask for.
+    """
 
     github: Callable[[RepositoryRef], GitHub]
     model: Model
     mirrors: Mirrors
     workshop: Callable[[], Workshop]
-    budget: BudgetLimits
+    budget: Budget
     test_seconds: float
     default_label: str
     secrets: Collection[str]
     hosts: Collection[str]
+    trajectories: Trajectories
+    long_turns: int
+    attempts: int = 1
+    model_for: Callable[[int], Model] | None = None
+    map_cache: Path | None = None
+    context_cap: int | None = None
 
     def scrub(self, text: str) -> str:
         """``text`` fit to be sent to GitHub: no secret, no live mention, no image, no command."""
@@ -65,8 +76,21 @@ class FixServices:
         return clean_words(text, self.secrets, hosts=self.hosts)
 
 
+class Trajectories(Protocol):
+    """Where sessions are recorded, and which of them waits for an answer."""
+
+    def open(self, job_id: str, session: str = "agent") -> SessionLog:
+        """The log of one session of a job."""
+
+    def waiting(self, repository_id: int, number: int) -> tuple[str, datetime] | None:
+        """The job of this issue whose session ended with a question that is open, and when it was put."""
+
+
 class Asked(Noun):
-    """The request as it stood when the job began: read once, so that later edits change nothing."""
+    """The request as it stood when the job began: read once, so that later edits change nothing.
+
+    ``continues`` is the job whose session goes on with the people's ``answer`` (fenced) to its question, on ``base``.
+    """
 
     repository: Repository
     issue: Issue | None
@@ -74,6 +98,9 @@ class Asked(Noun):
     policy: Policy = Policy()
     policy_errors: tuple[PolicyError, ...] = ()
     decision: Decision
+    continues: str | None = None
+    answer: str = ""
+    base: str | None = None
 
 
 def fix_issue(run: Run, job: Job, services: FixServices) -> Outcome:
@@ -154,9 +181,17 @@ class _Attempt:
             mirror=lambda: self._mirror(survey.base),
             workshop=self.services.workshop,
             model=self.services.model,
-            budget=effective_budget(self.services.budget, self.asked.policy),
+            budget=effective_budget(self.services.budget, self.asked.policy, long_turns=self.services.long_turns),
             test_seconds=self.services.test_seconds,
             secrets=self.services.secrets,
+            log=lambda session: self.services.trajectories.open(self.asked.continues or self.job.id, session),
+            # A question is put by one session, and its answer goes on with that one.
+            attempts=1 if self.asked.continues else min(self.services.attempts, self.asked.policy.attempts),
+            model_for=self.services.model_for,
+            answer=self.asked.answer,
+            may_ask=True,
+            map_cache=self.services.map_cache,
+            context_cap=self.services.context_cap,
         )
         self.solution = solution = solve(self.run, stages, self.tracking, assignment)
         ending = closing.choose(solution, clean=self.services.clean)
@@ -212,7 +247,7 @@ class _Attempt:
         repository = self.asked.repository
         mirror = self.services.mirrors.at(repository.ref.id)
         self._fetch_into(mirror)
-        base = mirror.resolve(repository.default_branch)
+        base = self.asked.base or mirror.resolve(repository.default_branch)
         if base is None:
             raise BrokenWorld(
                 "git",
@@ -265,6 +300,7 @@ def _ask(github: GitHub, job: Job, services: FixServices) -> Asked:
     if errors and decision.allowed:
         decision = Decision(allowed=False, reasons=(render_policy_errors(errors),))
     comments = _told_before(github.fetch_comments(job.number), job.created_at) if decision.allowed else ()
+    continued = _continued(github, job, services, comments) if decision.allowed else {}
     return Asked(
         repository=repository,
         issue=issue,
@@ -272,7 +308,28 @@ def _ask(github: GitHub, job: Job, services: FixServices) -> Asked:
         policy=policy,
         policy_errors=errors,
         decision=decision,
+        **continued,
     )
+
+
+def _continued(github: GitHub, job: Job, services: FixServices, comments: Sequence[Comment]) -> dict[str, str]:
+    """The session that waits for an answer, when people with write access have said something since its question."""
+    waiting = services.trajectories.waiting(job.repository.id, job.number)
+    if waiting is None:
+        return {}
+    job_id, moment = waiting
+    writers: dict[str, bool] = {}
+    said = []
+    for comment in (comment for comment in comments if comment.created_at >= moment):
+        login = comment.author.login
+        if login not in writers:
+            writers[login] = github.fetch_permission(login) in WRITERS
+        if writers[login]:
+            said.append(fence_untrusted(f"answer by {login}", clean_inbound(comment.body).text))
+    opening = next((event for event in services.trajectories.open(job_id).events() if event.kind == "session"), None)
+    if not said or opening is None:
+        return {}
+    return {"continues": job_id, "answer": "\n\n".join(said), "base": str(opening.payload["base"])}
 
 
 def _told_before(comments: list[Comment], moment: datetime) -> tuple[Comment, ...]:

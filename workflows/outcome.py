@@ -12,7 +12,7 @@ from workflows.types import Noun
 
 T = TypeVar("T")
 
-Status = Literal["pull_request", "no_change", "worse", "rejected", "refused", "ignored", "failed", "cancelled"]
+Status = Literal["pull_request", "no_change", "asked", "worse", "rejected", "refused", "ignored", "failed", "cancelled"]
 
 
 class Timed(Noun, Generic[T]):

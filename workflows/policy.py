@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from workflows.services import Permission
-from workflows.types import Actor, Decision, Issue, Noun, Repository
+from workflows.types import Actor, Budget, Decision, Issue, Noun, Repository
 from workflows.yaml_lines import Path, parse_yaml
 
 POLICY_PATH = ".github/qwen.yml"
@@ -29,15 +29,6 @@ def _one_or_many(value: Any) -> Any:
 
 OneOrMany = BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])
 ChangelogStyle = Literal["auto", "keepachangelog", "towncrier", "changesets", "scriv", "fragments", "body", "none"]
-
-
-class BudgetLimits(Noun):
-    """What one job may use, at most."""
-
-    turns: int
-    tokens: int
-    seconds: float
-    usd: float
 
 
 class PolicyBudget(Noun):
@@ -70,6 +61,16 @@ class Policy(Noun):
     )
     budget: PolicyBudget = Field(
         default=PolicyBudget(), description="What one job may use. It can only lower the operator's."
+    )
+    attempts: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="Sessions that work on the same issue at once, of which the best change by its tests is taken. It "
+        "can only lower the operator's `FORGEHAND_ATTEMPTS`, and they share the budget's tokens and money.",
+    )
+    mode: Literal["normal", "long"] = Field(
+        default="normal", description="`long`: the operator's larger number of turns, for work that takes many steps."
     )
     protected: Annotated[tuple[Glob, ...], Field(max_length=200), OneOrMany] = Field(
         default=(), description="More paths that no change may touch. `!path` opens one that is protected by default."
@@ -145,11 +146,15 @@ def render_policy_errors(errors: Sequence[PolicyError], *, path: str = POLICY_PA
     return "\n".join(lines)
 
 
-def effective_budget(maximum: BudgetLimits, policy: Policy) -> BudgetLimits:
-    """What one job may use: the policy's wishes, none of them above the operator's ``maximum``."""
+def effective_budget(maximum: Budget, policy: Policy, *, long_turns: int) -> Budget:
+    """What one job may use: the policy's wishes, none of them above the operator's ``maximum``.
+
+    ``long_turns`` takes the place of the maximum's turns in the mode "long".
+    """
     wish = policy.budget
-    return BudgetLimits(
-        turns=min(maximum.turns, wish.turns or maximum.turns),
+    most = max(maximum.turns, long_turns) if policy.mode == "long" else maximum.turns
+    return Budget(
+        turns=min(most, wish.turns or most),
         tokens=min(maximum.tokens, wish.tokens or maximum.tokens),
         seconds=min(maximum.seconds, wish.minutes * 60 if wish.minutes else maximum.seconds),
         usd=min(maximum.usd, wish.usd or maximum.usd),

@@ -76,6 +76,7 @@ class PullRequestText:
     hidden: Mapping[str, int] = field(default_factory=dict)
     author: str = "model"
     unfinished: str = ""
+    unproven: Sequence[str] = ()
 
 
 def render_body(
@@ -95,6 +96,7 @@ def render_body(
         setup_failed=text.setup_failed,
         hidden=text.hidden,
         unfinished=text.unfinished,
+        unproven=text.unproven,
     )
     main = fit_template(template, sections, facts=_facts(text)) if template else render_sections(sections)
     footer = "\n\n" + clean_outbound(_footer(text), secrets, hosts=hosts)

@@ -36,6 +36,7 @@ from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
 from workflows.run import DurableRun, InlineRun, JobInterrupted
 from workflows.services import BrokenWorld, JobCancelled, Run
+from workflows.trajectory.database import delete_events
 from workflows.types import Job, Noun
 
 __all__ = [
@@ -238,7 +239,10 @@ class Queue:
             kept = self._client.list_workflows(name=WORKFLOW, status=unended, load_input=False, load_output=False)
             store.delete_deliveries(connection, before, keep_jobs=[status.workflow_id for status in kept])
         for start in range(0, len(old), 500):
-            self._client.delete_workflows([status.workflow_id for status in old[start : start + 500]])
+            gone = [status.workflow_id for status in old[start : start + 500]]
+            self._client.delete_workflows(gone)
+            with self._engine.begin() as connection:
+                delete_events(connection, gone)
         return len(old)
 
     def _open(self) -> None:

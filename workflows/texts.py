@@ -73,7 +73,7 @@ def _gather(
         files=description.files,
         verification=solution.finish.verification if solution.finish else "",
         changelog=described.changelog,
-        notes=survey.notes,
+        notes=(*survey.notes, *solution.notes),
         usage=solution.usage,
         turns=solution.turns,
         seconds=seconds,
@@ -84,4 +84,5 @@ def _gather(
         hidden=clean_inbound(f"{issue.title}\n{issue.body}").hidden,
         author=description.written_by,
         unfinished=solution.unfinished,
+        unproven=solution.finish.unproven if solution.finish else (),
     )

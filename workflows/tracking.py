@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 
 import structlog
 
+from workflows.agent.eight_stages import STAGE_TITLES
 from workflows.outbound import clean_line, code_span
 from workflows.services import BrokenWorld, GitHub
-from workflows.types import Job, PlanItem, Turn
+from workflows.types import Job, PlanItem, Stage, Turn
 
 log = structlog.get_logger()
 
@@ -51,6 +52,7 @@ class TrackingState:
     details: dict[StageName, str] = field(default_factory=dict)
     current: StageName | None = None
     plan: Sequence[PlanItem] = ()
+    agent_stages: dict[Stage, None] = field(default_factory=dict)
     turns: int = 0
     activity: str = ""
     closing: str | None = None
@@ -90,6 +92,9 @@ def _render_plan(state: TrackingState) -> list[str]:
         return []
     boxes = {"pending": " ", "in_progress": " ", "completed": "x"}
     lines = [f"  - [{boxes[item.state]}] {clean_line(item.text)}" for item in state.plan]
+    if state.agent_stages:
+        *before, now = state.agent_stages
+        lines.append(f"  - {' → '.join([*before, f'**{now}**'])}: {STAGE_TITLES[now].lower()}")
     if state.turns:
         lines.append(f"  - turn {state.turns}{', ' + state.activity if state.activity else ''}")
     return lines
@@ -120,6 +125,9 @@ class Tracking:
         if turn.plan is not None:
             self._state.plan = turn.plan
         self._state.turns = turn.number
+        # What is met again, such as "verify", moves to the end: it is where the agent is now.
+        self._state.agent_stages.pop(turn.stage, None)
+        self._state.agent_stages[turn.stage] = None
         self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
         if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
             self._edit()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 
 class Noun(BaseModel):
@@ -202,6 +202,15 @@ class PlanItem(Noun):
     state: Literal["pending", "in_progress", "completed"] = "pending"
 
 
+class Budget(Noun):
+    """What one session may use, at most. ``tokens`` counts input and output of every call, cached ones too."""
+
+    turns: int = 200
+    tokens: int = 6_000_000
+    seconds: float = 3600.0
+    usd: float = 3.0
+
+
 Stage = Literal["understand", "analyse", "read", "plan", "implement", "verify", "iterate", "complete"]
 
 
@@ -251,7 +260,7 @@ class Turn(Noun):
     ``patch`` is set when the turn changed the workspace: the whole change so far, from which a new container resumes.
     ``stop`` is set on the last turn. ``notices`` are the harness's words before the reply, one user
     message each; ``seconds`` is the wall time of the whole turn. ``compactions`` come before the notices, in order.
-    ``question`` is set with the stop reason "asked".
+    ``question`` is set with the stop reason "asked". ``changed`` stays true when the patch is taken out of a turn.
     """
 
     number: int
@@ -267,6 +276,14 @@ class Turn(Noun):
     compactions: tuple[Compaction, ...] = ()
     intervention: Intervention | None = None
     question: str = ""
+    changed: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_patch_is_changed(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("patch") is not None:
+            return {**fields, "changed": True}
+        return fields
 
 
 class Finish(Noun):

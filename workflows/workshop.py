@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 import structlog
@@ -83,13 +84,15 @@ def snapshot_scope(repository: RepositoryRef) -> str:
 
 
 def lazily(prepare: Callable[[], SandboxSpec]) -> Callable[[], SandboxSpec]:
-    """``prepare`` called once, on first use."""
+    """``prepare`` called once, on first use; other threads wait for it."""
     kept: list[SandboxSpec] = []
+    preparing = Lock()
 
     def spec() -> SandboxSpec:
-        if not kept:
-            kept.append(prepare())
-        return kept[0]
+        with preparing:
+            if not kept:
+                kept.append(prepare())
+            return kept[0]
 
     return spec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workflows.agent.loop import STRIKES
 from workflows.agent.steps import Step
 from workflows.agent.stuck import Stuck, find_repetition
+from workflows.agent.turn import STRIKES
 
 
 def is_stuck(case: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from workflows.policy import (
-    BudgetLimits,
+    Budget,
     Policy,
     PolicyBudget,
     PolicyError,
@@ -137,10 +137,10 @@ def test_all_mistakes_are_answered_at_once() -> None:
 
 def test_policy_can_only_lower_the_budget() -> None:
     """A repository may spend less than the operator allows, never more."""
-    maximum = BudgetLimits(turns=200, tokens=1_000_000, seconds=3600, usd=3)
+    maximum = Budget(turns=200, tokens=1_000_000, seconds=3600, usd=3)
     wish = Policy(budget=PolicyBudget(turns=10, tokens=9_000_000, minutes=600, usd=0.5))
 
-    assert effective_budget(maximum, wish) == BudgetLimits(turns=10, tokens=1_000_000, seconds=3600, usd=0.5)
+    assert effective_budget(maximum, wish) == Budget(turns=10, tokens=1_000_000, seconds=3600, usd=0.5)
     assert effective_budget(maximum, Policy()) == maximum
 
 

@@ -5,21 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from workflows.types import Turn, Usage
+from workflows.types import Budget, Turn, Usage
 
 WRAP_UP_SHARE = 0.85
 
 Exhausted = Literal["turns", "tokens", "seconds", "money"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What one session may use, at most. ``tokens`` counts input and output of every call, cached ones too."""
-
-    turns: int = 200
-    tokens: int = 6_000_000
-    seconds: float = 3600.0
-    usd: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,8 @@ class Spent:
 
     def plus(self, turn: Turn) -> Spent:
         """The spending with one more turn."""
-        return Spent(self.turns + 1, self.seconds + turn.seconds, self.usage + turn.reply.usage)
+        usage = sum((compaction.usage for compaction in turn.compactions), self.usage + turn.reply.usage)
+        return Spent(self.turns + 1, self.seconds + turn.seconds, usage)
 
 
 def exhausted(budget: Budget, spent: Spent) -> Exhausted | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SANDBOX_REPLACED = (
     "The sandbox was replaced by a fresh one. The files hold your change as it was last stored; the shell's "
     "folder, variables, running processes and everything outside the repository are gone. Look before you rely on them."
@@ -17,6 +19,18 @@ UNREADABLE_ARGUMENTS = '{"unreadable": "the arguments of this call were not a JS
 NOT_FINISHED = "Not finished yet:"
 FINISHED = "The session is finished."
 AFTER_FINISH = "Not run: it came after `finish` in the same reply."
+
+ASKED = "The question is put to the people. The session waits for their answer."
+AFTER_QUESTION = "Not run: it came after `ask` in the same reply."
+INTERRUPTED = (
+    "Interrupted: the worker was restarted while this ran, so its result and the state it left are unknown. The "
+    "workspace was put back to the state before this call, in a fresh sandbox. Look, and run it again if it is safe."
+)
+RUN_AGAIN = (
+    "This was interrupted, as the worker was restarted, and the state it left is unknown. So the workspace was put "
+    "back to the state before it, in a fresh sandbox, and it was run again there."
+)
+AFTER_INTERRUPTED = "Not run: a call before it in the same reply was interrupted."
 
 _UNITS = {"turns": "turns", "tokens": "tokens", "seconds": "time", "money": "money"}
 
@@ -35,3 +49,17 @@ def change_too_large(reason: str) -> str:
         f"(Warning: the change in the workspace is too large to be stored: {reason} Remove what was generated, such as "
         "build output or installed packages. Until then only the last stored change will be delivered.)"
     )
+
+
+def call_cut_off(names: Sequence[str]) -> str:
+    """Told after a reply that ended in the middle of a call."""
+    said = ", ".join(f"`{name}`" for name in names)
+    return (
+        f"Your reply ended in the middle of a call ({said}), so that call was not run. Send it again, whole and "
+        "smaller: write a long file in parts, and one call a reply."
+    )
+
+
+def answered(text: str) -> str:
+    """Told when the people answered the model's question; ``text`` is fenced already."""
+    return f"Your question was answered. Go on with the work.\n\n{text}"

@@ -51,7 +51,7 @@ def weigh_runs(
 def _last_write(turn: Turn) -> int | None:
     """The index of the result after which the turn's tree stood still, None when the turn did not change it."""
     writes = [index for index, result in enumerate(turn.results) if _writes(result)]
-    if turn.patch is not None and not writes:
+    if turn.changed and not writes:
         commands = {call.id: string_argument(call, "command") for call in turn.reply.tool_calls if call.name == "bash"}
         # What a test run leaves behind, such as a cache, is no change that asks for another run.
         writes = [

@@ -63,7 +63,7 @@ def read_step(turn: Turn) -> Step:
 
 def changed_tree(turn: Turn) -> bool:
     """Whether a turn changed the workspace: its patch says so, or a file tool that wrote."""
-    return turn.patch is not None or any(result.name in WRITING and not result.failed for result in turn.results)
+    return turn.changed or any(result.name in WRITING and not result.failed for result in turn.results)
 
 
 def string_argument(call: ToolCall, name: str) -> str:

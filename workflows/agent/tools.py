@@ -20,10 +20,13 @@ PAGE_LIMIT = 45_000
 BASH_SECONDS = 120
 LONGEST_BASH_SECONDS = 600
 MOST_CALLS = 20
+MAP_TOKENS = 2_000
+LARGEST_MAP = 8_000
 # These answer in pages of their own and say how to read on; the cap is for a toolbox that forgets it.
-READ_ONLY = frozenset({"read_file", "grep", "glob"})
+READ_ONLY = frozenset({"read_file", "grep", "glob", "repo_map"})
 RUNNING = frozenset({"bash", "run_tests"})
 WRITING = frozenset({"edit", "write_file"})
+LATE = f"Not run: at most {MOST_CALLS} calls a reply. Send it again if you still need it."
 CUT_OFF = (
     "Your reply was cut off at the output limit, so this call was not run. Send it again in smaller pieces: write a "
     "long file in parts, and one call a reply."
@@ -31,6 +34,7 @@ CUT_OFF = (
 
 Tool = Callable[[Mapping[str, Value]], ToolAnswer]
 RunTests = Callable[[Sandbox, str], TestRun]
+Batch = list[ParsedCall | MalformedCall]
 
 
 def _tool(name: str, description: str, /, required: Sequence[str] = (), **fields: tuple[str, str]) -> Schema:
@@ -94,10 +98,22 @@ TOOLS: tuple[Schema, ...] = (
         targets=("string", "Test files or test ids, separated by spaces. Default: all tests."),
     ),
     _tool(
+        "repo_map",
+        "Show the repository's most relevant files with their definitions, as they were before any change.",
+        query=("string", "Names or words that you look for; what they name is ranked first."),
+        max_tokens=("integer", f"Size of the map, at most {LARGEST_MAP}. Default: {MAP_TOKENS}."),
+    ),
+    _tool(
         "update_plan",
         "State your plan and keep it current. People watch it.",
         required=["plan"],
         plan=("string", "Markdown checklist, one item a line: - [ ] to do, - [~] in progress, - [x] done."),
+    ),
+    _tool(
+        "ask",
+        "Ask the people a question and wait for their answer, perhaps for days: only when you cannot go on without it.",
+        required=["question"],
+        question=("string", "Numbered points: what you need to know, and what you would do without an answer."),
     ),
     _tool(
         "finish",
@@ -110,9 +126,12 @@ TOOLS: tuple[Schema, ...] = (
 )
 
 
-def offered_tools(*, with_tests: bool) -> tuple[Schema, ...]:
-    """The schemas sent to the model; ``run_tests`` only when a test command is known."""
-    return tuple(tool for tool in TOOLS if with_tests or tool["function"]["name"] != "run_tests")
+def offered_tools(*, with_tests: bool, with_map: bool = False, may_ask: bool = False) -> tuple[Schema, ...]:
+    """The schemas sent to the model; the tools that need something only where it is there."""
+    absent = {
+        name for name, there in (("run_tests", with_tests), ("repo_map", with_map), ("ask", may_ask)) if not there
+    }
+    return tuple(tool for tool in TOOLS if tool["function"]["name"] not in absent)
 
 
 def sandbox_tools(
@@ -156,34 +175,38 @@ def sandbox_tools(
     return tools
 
 
-def run_tool_calls(
-    calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, schemas: Sequence[Schema], cut_off: bool = False
-) -> list[ToolResult]:
-    """One result a call, in the order of the calls. Neighbouring read-only calls run in parallel, all others in order.
+def split_batches(calls: Sequence[ToolCall], schemas: Sequence[Schema]) -> list[Batch]:
+    """The calls, parsed, in their order: neighbouring read-only ones in one batch, each other one by itself."""
+    parsed = [parse_call(call, schemas) for call in calls]
+    batches: list[Batch] = []
+    for parallel, group in groupby(parsed, key=is_read_only):
+        neighbours = list(group)
+        batches += [neighbours] if parallel else [[call] for call in neighbours]
+    return batches
 
-    ``cut_off``: the reply was truncated, so nothing is run. Bad arguments are answered; SandboxUnavailable passes.
-    """
-    if cut_off:
-        return [ToolResult(call_id=call.id, name=call.name, content=CUT_OFF, failed=True) for call in calls]
-    parsed = [parse_call(call, schemas) for call in calls[:MOST_CALLS]]
-    results: list[ToolResult] = []
-    for parallel, group in groupby(parsed, key=lambda call: call.call.name in READ_ONLY):
-        batch = list(group)
-        if parallel and len(batch) > 1:
-            with ThreadPoolExecutor(max_workers=min(8, len(batch))) as pool:
-                results.extend(pool.map(lambda call: _run(call, tools), batch))
-        else:
-            results.extend(_run(call, tools) for call in batch)
-    late = f"Not run: at most {MOST_CALLS} calls a reply. Send it again if you still need it."
-    return results + [
-        ToolResult(call_id=call.id, name=call.name, content=late, failed=True) for call in calls[MOST_CALLS:]
-    ]
+
+def is_read_only(call: ParsedCall | MalformedCall) -> bool:
+    """Whether running the call twice, or beside others, makes no difference."""
+    return isinstance(call, ParsedCall) and call.name in READ_ONLY
+
+
+def run_batch(batch: Batch, tools: Mapping[str, Tool]) -> list[ToolResult]:
+    """One result a call, in their order; several calls run at the same time. Raises SandboxUnavailable."""
+    if len(batch) == 1:
+        return [_run(batch[0], tools)]
+    with ThreadPoolExecutor(max_workers=min(8, len(batch))) as pool:
+        return list(pool.map(lambda call: _run(call, tools), batch))
+
+
+def not_run(call: ToolCall, why: str) -> ToolResult:
+    """The answer to a call that was not run."""
+    return ToolResult(call_id=call.id, name=call.name, content=why, failed=True)
 
 
 def _run(call: ParsedCall | MalformedCall, tools: Mapping[str, Tool]) -> ToolResult:
     asked = call.call
     if isinstance(call, MalformedCall):
-        return ToolResult(call_id=asked.id, name=asked.name, content=call.message, failed=True)
+        return not_run(asked, call.message)
     started = time.monotonic()
     answer = tools[call.name](call.arguments)
     seconds = time.monotonic() - started
@@ -193,7 +216,7 @@ def _run(call: ParsedCall | MalformedCall, tools: Mapping[str, Tool]) -> ToolRes
     shown = answer.data.get("tally")
     return ToolResult(
         call_id=asked.id,
-        name=asked.name,
+        name=call.name,
         content=text or "(empty)",
         failed=not answer.ok,
         seconds=seconds,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from workflows.deliveries import from_ms, metadata, to_ms
+from workflows.deliveries import create_tables, fetch_jobs_of_issue, from_ms, metadata, to_ms
 from workflows.run import JobInterrupted
 from workflows.trajectory.events import GENESIS, Entry, Event, link
+from workflows.trajectory.store import SessionHead
 
 events = sa.Table(
     "forgehand_events",
@@ -25,6 +26,47 @@ events = sa.Table(
     sa.Column("payload", sa.Text, nullable=False),
     sa.Column("chain", sa.Text, nullable=False),
 )
+
+
+class DatabaseTrajectories:
+    """All sessions of an installation."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        create_tables(engine)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def open(self, job_id: str, session: str = "agent") -> DatabaseLog:
+        """The log of one session; without events when there is no such session."""
+        return DatabaseLog(self._engine, job_id, session)
+
+    def sessions(self) -> list[SessionHead]:
+        """Every stored session, the newest first."""
+        key = (events.c.job_id, events.c.session)
+        turns = sa.select(*key, sa.func.max(events.c.turn).label("turns")).group_by(*key)
+        marks = sa.select(events).where(events.c.kind.in_(("session", "end", "answer"))).order_by(events.c.seq)
+        with self._engine.connect() as connection:
+            counted = {(row.job_id, row.session): row.turns for row in connection.execute(turns)}
+            marked = [(row.job_id, row.session, _event(row)) for row in connection.execute(marks)]
+        grouped: dict[tuple[str, str], list[Event]] = {}
+        for job_id, session, event in marked:
+            grouped.setdefault((job_id, session), []).append(event)
+        heads = [_head(job_id, session, found, counted) for (job_id, session), found in grouped.items()]
+        return sorted(heads, key=lambda head: head.started, reverse=True)
+
+    def waiting(self, repository_id: int, number: int) -> tuple[str, datetime] | None:
+        """The job of this issue whose session ended with a question that is open, and when it was put."""
+        marks = sa.select(events).where(events.c.session == "agent", events.c.kind.in_(("end", "answer")))
+        with self._engine.connect() as connection:
+            jobs = fetch_jobs_of_issue(connection, repository_id, number)
+            ordered = marks.where(events.c.job_id.in_(jobs)).order_by(events.c.at_ms, events.c.seq)
+            last = list(connection.execute(ordered))[-1:]
+        if not last or last[0].kind != "end" or json.loads(last[0].payload)["stop"] != "asked":
+            return None
+        return last[0].job_id, from_ms(last[0].at_ms)
 
 
 class DatabaseLog:
@@ -85,6 +127,20 @@ class DatabaseLog:
 def delete_events(connection: sa.Connection, job_ids: Iterable[str]) -> None:
     """Forget the trajectories of these jobs."""
     connection.execute(sa.delete(events).where(events.c.job_id.in_(list(job_ids))))
+
+
+def _head(job_id: str, session: str, marks: Sequence[Event], turns: Mapping[tuple[str, str], int]) -> SessionHead:
+    opening = marks[0]
+    last = marks[-1]
+    return SessionHead(
+        job_id=job_id,
+        session=session,
+        repository=str(opening.payload.get("repository", "")),
+        number=int(opening.payload.get("number", 0)),
+        started=opening.at,
+        turns=turns[job_id, session],
+        stop=last.payload["stop"] if last.kind == "end" else None,
+    )
 
 
 def _event(row: sa.Row[Any]) -> Event:

@@ -23,6 +23,7 @@ EventKind = Literal[
     "turn",
     "verdict",
     "end",
+    "answer",
 ]
 """In the order in which they are met.
 
@@ -35,6 +36,7 @@ EventKind = Literal[
 ``turn``         number, stage, seconds, plan, stop, finish, question: the end of a turn
 ``verdict``      status, reasons, fail_to_pass, pass_to_pass, broken, weakened
 ``end``          stop, detail, infrastructure (whether the world broke, so that the session may not be scored)
+``answer``       text: the people's words on a question; the session goes on after its end
 """
 
 GENESIS = "0" * 64

@@ -103,6 +103,7 @@ class _Draft:
                 "intervention": self.intervention,
                 "results": self.in_order(),
                 "patch": self.patch,
+                "changed": self.patch is not None,
             }
         )
 

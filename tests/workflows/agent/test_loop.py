@@ -12,22 +12,28 @@ import pytest
 
 from app.demo.scripted_model import ScriptedModel
 from sandbox.container import Sandbox
-from tests.fakes import Crash, FolderWorkspace, ReplayRun, run_unittest
+from tests.fakes import Crash, CrashingLog, FolderWorkspace, run_unittest
 from tests.workflows.agent.conftest import Serve
 from workflows.agent import notices
-from workflows.agent.budget import Budget
 from workflows.agent.completions import Prices
+from workflows.agent.equipment import Equipment
 from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
+from workflows.run import InlineRun
 from workflows.services import BrokenWorld
-from workflows.types import TestRun, Turn
+from workflows.trajectory.events import check_chain, of_kind
+from workflows.types import Budget, TestRun, Turn
 
 TASK = AgentTask(system="You mend code.", prompt="`add` subtracts.")
 FIX = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a - b", "new_string": "a + b"}}
 TESTS = {"name": "run_tests", "arguments": {}}
 FINISH = {"name": "finish", "arguments": {"summary": "add adds.", "verification": "Tests pass."}}
 LOOK = {"name": "read_file", "arguments": {"path": "sums.py"}}
+EXPLAINED = {
+    "name": "finish",
+    "arguments": {"summary": "add adds.", "verification": "No test of its own, as one line says what is meant here."},
+}
 LS = {"name": "bash", "arguments": {"command": "ls"}}
 
 Play = Callable[..., AgentResult]
@@ -37,35 +43,44 @@ def says(*calls: Mapping[str, Any], content: str = "", **more: Any) -> dict[str,
     return {"content": content, "tool_calls": list(calls), **more}
 
 
-MENDING = [says(LOOK), says(FIX), says(TESTS), says(FINISH)]
+MENDING = [says(LOOK), says(FIX), says(TESTS, FINISH), says(EXPLAINED)]
 
 
 class Stage:
-    """One job: a scripted endpoint, a workspace and the stored steps, over several attempts."""
+    """One job: a scripted endpoint, a workspace and the session's log, over several processes."""
 
     def __init__(self, server: ScriptedModel, model: OpenAIModel, workspace: FolderWorkspace) -> None:
         self.server = server
         self.model = model
         self.workspace = workspace
-        self.stored: list[str] = []
+        self.log = CrashingLog()
         self.told: list[Turn] = []
 
     def play(
         self,
         budget: Budget | None = None,
         *,
-        crash_in: str | None = None,
         run_tests: Callable[[Sandbox, str], TestRun] | None = run_unittest,
+        answer: str = "",
+        **equipment: Any,
     ) -> AgentResult:
         return run_agent(
-            ReplayRun(self.stored, crash_in=crash_in),
+            InlineRun("job-1"),
             self.model,
-            workspace=self.workspace,
+            log=self.log,
+            equipment=Equipment(self.workspace, "base", run_tests, **equipment),
             task=TASK,
             budget=budget or Budget(),
-            run_tests=run_tests,
+            answer=answer,
             on_turn=self.told.append,
         )
+
+    def crash(self, at: int, *, stored: bool = True) -> None:
+        """Play until the process dies at this act of storing; its container goes with it."""
+        self.log.crash_at, self.log.stored = at, stored
+        with pytest.raises(Crash):
+            self.play()
+        self.workspace.restore(None)
 
     def sent(self) -> list[list[dict[str, Any]]]:
         """The messages of each request."""
@@ -233,7 +248,10 @@ def test_an_honest_reason_ends_the_doubts(stage: Callable[..., Stage]) -> None:
     assert result.stop == "finished"
     assert len(result.turns) == 3
     assert result.finish is not None
-    assert result.finish.unproven == ("The tests were not run while the change was made.",)
+    assert result.finish.unproven == (
+        "The tests were not run while the change was made.",
+        "No test shows the change: none was added or changed.",
+    )
 
 
 def test_failing_tests_are_named_at_finish(stage: Callable[..., Stage]) -> None:
@@ -286,34 +304,79 @@ def test_a_change_too_large_to_store_is_told(stage: Callable[..., Stage]) -> Non
     """The session goes on; the last stored change stays the one that is delivered."""
     flood = {"name": "bash", "arguments": {"command": "touch file-{1..500}"}}
     clean = {"name": "bash", "arguments": {"command": "rm file-*"}}
-    result = stage([says(FIX), says(flood), says(clean), says(TESTS), says(FINISH)]).play()
+    result = stage([says(FIX), says(flood), says(clean), says(TESTS), says(FINISH), says(EXPLAINED)]).play()
     assert "too large to be stored: 500 files, at most 100." in result.turns[1].results[0].content.replace("501", "500")
     assert result.stop == "finished"
     assert result.patch is not None
     assert len(result.patch.files) == 1
 
 
-@pytest.mark.parametrize("crash_in", ["turn 1", "turn 2", "turn 3", "turn 4"])
-def test_a_crash_in_any_turn_changes_nothing_in_the_end(stage: Callable[..., Stage], crash_in: str) -> None:
-    """Finished turns are not taken again; the new container has the last change, and the model is told of it."""
-    set_up = stage(MENDING)
-    with pytest.raises(Crash):
-        set_up.play(crash_in=crash_in)
-    kept = list(set_up.stored)
-    boxes = len(set_up.workspace.opened)
-    set_up.workspace.restore(None)  # the process took its container along
+def test_a_crash_at_any_act_of_storing_changes_nothing_in_the_end(
+    stage: Callable[..., Stage], tmp_path: Path, repository: Path
+) -> None:
+    """No reply that was stored is asked for again, no stored result is made again, and the change is the same."""
+    whole = stage(MENDING)
+    expected = whole.play()
+    for number in range(1, whole.log.acts + 1):
+        for stored in (True, False):
+            set_up = stage(MENDING)
+            room = tmp_path / f"room-{number}-{stored}"
+            room.mkdir()
+            set_up.workspace = FolderWorkspace(repository, room)
+            set_up.crash(number, stored=stored)
+            result = set_up.play()
+            assert (result.stop, result.patch, result.finish) == (expected.stop, expected.patch, expected.finish)
+            again = len(set_up.sent()) - len(MENDING)
+            assert again <= 1, f"act {number}: more than one lost reply was asked for again"
+            check_chain(set_up.log.events())
+            replies = of_kind(set_up.log.events(), "llm_response")
+            assert len(replies) == len(MENDING)
+            assert set_up.play() == result, "a finished session is read back without the model"
+            assert len(set_up.sent()) - len(MENDING) == again
+
+
+def test_an_interrupted_command_is_told_and_not_run_again(stage: Callable[..., Stage]) -> None:
+    """What was announced and has no result is answered as unknown; what came before it in the reply stands."""
+    write = {"name": "write_file", "arguments": {"path": "new.txt", "content": "new"}}
+    mark = {"name": "bash", "arguments": {"command": "echo ran >> ran.txt"}}
+    session = [says(write, mark, TESTS), says(FIX), says(TESTS), says(FINISH), says(EXPLAINED)]
+    for number in range(1, 20):
+        set_up = stage(session)
+        set_up.crash(number)
+        kinds = [event.kind for event in set_up.log.events()]
+        if kinds[-1] == "tool_intent" and set_up.log.events()[-1].payload["name"] == "bash":
+            break
     result = set_up.play()
-    assert set_up.stored[: len(kept)] == kept
-    assert len(set_up.sent()) == len(MENDING) + 1, "only the crashed turn was asked for twice"
-    assert result.stop == "finished"
+    first = result.turns[0].results
+    assert [answer.content for answer in first[1:]] == [notices.INTERRUPTED, notices.AFTER_INTERRUPTED]
+    assert not first[0].failed
     assert result.patch is not None
-    assert result.patch.files[0].content == b"def add(a, b):\n    return a + b\n"
-    assert len(set_up.workspace.opened) <= boxes + 1
-    told = [turn.number for turn in result.turns if notices.SANDBOX_REPLACED in turn.notices]
-    assert told == ([] if crash_in == "turn 1" else [int(crash_in[-1])])
-    again = set_up.play()
-    assert again == result
-    assert len(set_up.sent()) == len(MENDING) + 1, "a finished session is replayed without the model"
+    assert [file.path for file in result.patch.files] == ["new.txt", "sums.py"]
+    assert notices.SANDBOX_REPLACED not in result.turns[0].notices
+
+
+def test_a_question_parks_the_session_and_its_answer_goes_on(stage: Callable[..., Stage]) -> None:
+    """The session ends with the question; with an answer it goes on in the same log, told what people said."""
+    ask = {"name": "ask", "arguments": {"question": "Which way?"}}
+    set_up = stage([says(FIX), says(ask), says(TESTS), says(FINISH), says(EXPLAINED)])
+    parked = set_up.play(may_ask=True)
+    assert (parked.stop, parked.question) == ("asked", "Which way?")
+    assert set_up.play(may_ask=True) == parked, "without an answer it stays parked"
+    result = set_up.play(may_ask=True, answer="the left one")
+    assert result.stop == "finished"
+    assert "the left one" in result.turns[2].notices[-1]
+    assert result.patch == parked.patch
+    assert set_up.play(may_ask=True) == result
+    assert len(set_up.sent()) == len(result.turns)
+
+
+def test_nobody_is_asked_where_nobody_can_answer(stage: Callable[..., Stage]) -> None:
+    """The tool is offered only where a question can be put."""
+    set_up = stage(MENDING)
+    set_up.play()
+    offered = [tool["function"]["name"] for tool in set_up.server.completions()[0].json["tools"]]
+    assert "ask" not in offered
+    assert "repo_map" not in offered
 
 
 def test_a_replay_opens_no_container(stage: Callable[..., Stage]) -> None:
@@ -383,8 +446,10 @@ def test_text_of_tools_stays_in_its_message(stage: Callable[..., Stage], reposit
 def test_a_new_container_knows_what_was_read(stage: Callable[..., Stage]) -> None:
     """After a crash the next container is told which files the model has seen, so that an edit needs no second read."""
     set_up = stage(MENDING)
-    with pytest.raises(Crash):
-        set_up.play(crash_in="turn 3")
-    set_up.workspace.restore(None)
+    acts = 0
+    while len(of_kind(set_up.log.events(), "turn")) < 2:
+        acts += 1
+        set_up = stage(MENDING)
+        set_up.crash(acts)
     set_up.play()
     assert set_up.workspace.seen_files == ("sums.py",)

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import docker
@@ -18,21 +17,20 @@ from sandbox.authorities import find_authorities
 from sandbox.container import Sandbox, SandboxSpec
 from sandbox.docker import DockerSandboxes
 from sandbox.images import ensure_image
-from tests.fakes import ReplayRun
 from tests.workflows.agent.conftest import Serve
-from workflows.agent.budget import Budget
+from workflows.agent.equipment import Equipment
 from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
+from workflows.run import InlineRun
 from workflows.runners import Runner
 from workflows.session import Session
-from workflows.types import TestRun
+from workflows.trajectory.log import MemoryLog
+from workflows.types import Budget, TestRun
 from workflows.verify import run_tests
 
 STORIES = Path(__file__).parent.parent.parent / "stories"
 TASK = AgentTask(system="You mend code.", prompt="See the issue.")
-
-Play = Callable[[ReplayRun], AgentResult]
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +98,18 @@ def test_a_recorded_session_mends_its_repository(
     mirror, base = bare(source, tmp_path)
     spec = SandboxSpec(image=image, job_id="recorded", mirror=mirror, commit=base)
 
-    def play(run: ReplayRun) -> AgentResult:
+    def play() -> AgentResult:
         workspace = Session(lambda: sandboxes, lambda: spec, base)
-        agent = partial(run_agent, run, connect(serve(session)), workspace=workspace, task=TASK, budget=Budget())
+        equipment = Equipment(workspace, base, suite(command, runner))
+        model = connect(serve(session))
         try:
-            return agent(run_tests=suite(command, runner))
+            return run_agent(
+                InlineRun("job-1"), model, log=MemoryLog(), equipment=equipment, task=TASK, budget=Budget()
+            )
         finally:
             workspace.close()
 
-    first = play(ReplayRun())
+    first = play()
     assert first.stop == "finished"
     assert first.patch is not None
     assert [file.path for file in first.patch.files] == changed
@@ -120,4 +121,4 @@ def test_a_recorded_session_mends_its_repository(
     assert runs[0].failed
     assert not runs[-1].failed
     assert all(item.state == "completed" for item in first.plan)
-    assert play(ReplayRun()).patch == first.patch
+    assert play().patch == first.patch

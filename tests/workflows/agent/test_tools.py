@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from sandbox.container import ExecResult, SandboxUnavailable, ToolAnswer
 from tests.fakes import FolderWorkspace, run_unittest
-from workflows.agent.toolcalls import Value
+from workflows.agent.acting import Acting
+from workflows.agent.equipment import Equipment
+from workflows.agent.recorder import Recorder
+from workflows.agent.toolcalls import Schema, Value
 from workflows.agent.tools import (
     MOST_CALLS,
     PAGE_LIMIT,
     RESULT_LIMIT,
     TOOLS,
+    Tool,
     offered_tools,
     render_execution,
-    run_tool_calls,
+    run_batch,
     sandbox_tools,
+    split_batches,
 )
+from workflows.trajectory.log import MemoryLog
 from workflows.types import TestCase, TestRun, TestTally, ToolCall, ToolResult
 
 
@@ -29,8 +35,21 @@ def call(name: str, **arguments: object) -> ToolCall:
 
 
 def run(workspace: FolderWorkspace, *calls: ToolCall, cut_off: bool = False) -> list[ToolResult]:
-    tools = sandbox_tools(workspace.sandbox, run_unittest, seconds_left=60)
-    return run_tool_calls(calls, tools, schemas=TOOLS, cut_off=cut_off)
+    acting = Acting(
+        equipment=Equipment(workspace, "base", run_unittest),
+        schemas=TOOLS,
+        recorder=Recorder(MemoryLog()),
+        last=None,
+        seen=(),
+        seconds_left=60,
+    )
+    return acting.carry_out(1, calls, cut_off=cut_off)
+
+
+def run_tool_calls(
+    calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, schemas: Sequence[Schema]
+) -> list[ToolResult]:
+    return [result for batch in split_batches(calls, schemas) for result in run_batch(batch, tools)]
 
 
 def test_parameters_are_flat() -> None:
@@ -42,7 +61,7 @@ def test_parameters_are_flat() -> None:
 def test_run_tests_is_offered_with_a_test_command_only() -> None:
     """A tool that cannot work is not offered."""
     assert {tool["function"]["name"] for tool in TOOLS} - {
-        tool["function"]["name"] for tool in offered_tools(with_tests=False)
+        tool["function"]["name"] for tool in offered_tools(with_tests=False, with_map=True, may_ask=True)
     } == {"run_tests"}
 
 
@@ -173,7 +192,7 @@ def test_a_broken_sandbox_passes(workspace: FolderWorkspace) -> None:
     workspace.sandbox().breaks = 0
     for calls in ([call("bash", command="ls")], [call("glob", pattern="*"), call("glob", pattern="*.py")]):
         with pytest.raises(SandboxUnavailable):
-            run(workspace, *calls)
+            run_tool_calls(calls, sandbox_tools(workspace.sandbox, None, seconds_left=60), schemas=TOOLS)
 
 
 def test_a_command_out_of_memory_says_so() -> None:

@@ -1,0 +1,119 @@
+"""The session's own hand in its trajectory: what is about to be done is stored before it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workflows.agent.messages import AgentTask
+from workflows.trajectory.events import Entry, EventKind, of_kind
+from workflows.trajectory.log import SessionLog
+from workflows.trajectory.patch_delta import PatchDelta, apply_delta, delta_between
+from workflows.trajectory.turns import Unfinished, turns_of, unfinished_turn
+from workflows.types import Compaction, Intervention, Noun, Patch, Reply, StopReason, ToolCall, ToolResult, Turn
+
+
+class Recorder:
+    """Writes one session's events; entries wait until :meth:`flush`, or until the next act that needs them stored.
+
+    Reading is for the beginning alone: what an earlier process left. ``turns`` are its finished ones, ``end`` is how it
+    ended, if it did. ``answer`` are the people's words on the question that the session had ended with.
+    """
+
+    def __init__(self, log: SessionLog, *, answer: str = "") -> None:
+        self._log = log
+        events = log.events()
+        self._waiting: list[Entry] = []
+        self.resumed = bool(events)
+        self.turns: list[Turn] = turns_of(events)
+        self._unfinished: Unfinished | None = unfinished_turn(events)
+        self._session = next((event.payload for event in of_kind(events, "session")), None)
+        self.end: dict[str, Any] | None = None
+        for event in events:
+            if event.kind in ("end", "answer"):
+                self.end = event.payload if event.kind == "end" else None
+        if answer and self.end is not None and self.end["stop"] == "asked":
+            self._add("answer", len(self.turns), {"text": answer})
+            self.end = None
+        self.answers = {event.turn: event.payload["text"] for event in of_kind(events, "answer")}
+        self.answers |= {entry.turn: entry.payload["text"] for entry in self._waiting}
+        self._patch: Patch | None = None
+        for event in of_kind(events, "snapshot"):
+            self._patch = apply_delta(self._patch, PatchDelta.model_validate(event.payload))
+
+    def begun(self, turn: int) -> Unfinished | None:
+        """What an earlier process did of this turn, when it had the reply and not the end."""
+        return self._unfinished if self._unfinished is not None and self._unfinished.number == turn else None
+
+    def open(
+        self, task: AgentTask, *, schemas: Sequence[Mapping[str, Any]], model: str, facts: Mapping[str, Any]
+    ) -> AgentTask:
+        """Begin the session, or go on with it: the task as it was opened, which an upgrade may not reword."""
+        if self._session is not None:
+            if self.end is None:
+                self._add("resumed", len(self.turns) + 1, {})
+            return AgentTask(system=self._session["system"], prompt=self._session["prompt"])
+        opening = {"system": task.system, "prompt": task.prompt, "tools": list(schemas), "model": model, **facts}
+        self._add("session", 0, opening)
+        return task
+
+    def ask(self, turn: int, messages: Sequence[Mapping[str, Any]], notices: Sequence[str]) -> None:
+        """A request is about to be sent; stored before this returns."""
+        text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self._add("llm_request", turn, {"count": len(messages), "sha256": digest, "notices": list(notices)})
+        self.flush()
+
+    def compacted(self, turn: int, compaction: Compaction) -> None:
+        """The conversation was shrunk."""
+        self._note("compaction", turn, compaction)
+
+    def intervened(self, turn: int, intervention: Intervention) -> None:
+        """The harness stepped in."""
+        self._note("intervention", turn, intervention)
+
+    def answered(self, turn: int, reply: Reply) -> None:
+        """The reply came, whole."""
+        self._note("llm_response", turn, reply)
+
+    def intend(self, turn: int, calls: Sequence[ToolCall]) -> None:
+        """These calls are about to be run; stored before this returns."""
+        for call in calls:
+            self._note("tool_intent", turn, call)
+        self.flush()
+
+    def done(self, turn: int, results: Sequence[ToolResult], patch: Patch | None) -> None:
+        """These came back, and this is the change after them where it is another than before."""
+        for result in results:
+            self._note("tool_result", turn, result)
+        if patch is not None:
+            self.snapshot(turn, patch)
+
+    def snapshot(self, turn: int, patch: Patch) -> None:
+        """The files were put into this state by the harness."""
+        self._note("snapshot", turn, delta_between(self._patch, patch))
+        self._patch = patch
+
+    def end_turn(self, turn: Turn) -> None:
+        """The turn is over; stored before this returns."""
+        kept = {"number", "stage", "seconds", "plan", "stop", "finish", "question"}
+        self._add("turn", turn.number, turn.model_dump(mode="json", include=kept))
+        self.flush()
+
+    def end_session(self, turn: int, stop: StopReason, detail: str, *, infrastructure: bool) -> None:
+        """The session is over; stored before this returns."""
+        self._add("end", turn, {"stop": stop, "detail": detail, "infrastructure": infrastructure})
+        self.flush()
+
+    def flush(self) -> None:
+        """Store what waits, in one act."""
+        self._log.append(self._waiting)
+        self._waiting = []
+
+    def _note(self, kind: EventKind, turn: int, noun: Noun) -> None:
+        self._add(kind, turn, noun.model_dump(mode="json"))
+
+    def _add(self, kind: EventKind, turn: int, payload: dict[str, Any]) -> None:
+        self._waiting.append(Entry(kind=kind, turn=turn, payload=payload))

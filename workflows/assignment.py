@@ -1,0 +1,62 @@
+"""What is to be solved, with what, and what a change is called: the nouns of the main job's inner part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflows.agent.describe import Description
+from workflows.changelog import ChangelogEntry
+from workflows.git import Mirror
+from workflows.policy import Policy
+from workflows.services import Model
+from workflows.survey import Survey
+from workflows.trajectory.log import MemoryLog, SessionLog
+from workflows.types import Budget, Comment, Issue, Job, Noun, Patch, Usage
+from workflows.workshop import Workshop
+
+
+def _memory_log(_: str) -> SessionLog:
+    return MemoryLog()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is to be solved, and with what. ``mirror`` gives the mirror with the survey's base commit in it.
+
+    ``workshop`` raises BrokenWorld when there is no engine; ``test_seconds`` bounds one run of the tests.
+    ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of an attempt by its number.
+    ``answer`` is what people said to the question with which the session ended, fenced.
+    ``map_cache`` is the folder of repository maps; None: no map is offered.
+    """
+
+    job: Job
+    issue: Issue
+    comments: Sequence[Comment]
+    policy: Policy
+    survey: Survey
+    mirror: Callable[[], Mirror]
+    workshop: Callable[[], Workshop]
+    model: Model
+    budget: Budget
+    test_seconds: float
+    secrets: Collection[str] = ()
+    log: Callable[[str], SessionLog] = _memory_log
+    attempts: int = 1
+    model_for: Callable[[int], Model] | None = None
+    answer: str = ""
+    may_ask: bool = False
+    map_cache: Path | None = None
+    context_cap: int | None = None
+
+
+class Described(Noun):
+    """The texts and the final patch. ``problems`` say why it may not be published; ``diff`` is cut when long."""
+
+    patch: Patch
+    description: Description
+    changelog: ChangelogEntry | None = None
+    usage: Usage = Usage()
+    problems: tuple[str, ...] = ()
+    diff: str = ""
