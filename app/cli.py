@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app.settings import Settings, SettingsError, read_settings
-from app.trajectory import trajectory_app
+from app.trajectory import replay_job, trajectory_app
 
 
 class Topic(StrEnum):
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(trajectory_app)
+app.command("replay")(replay_job)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from app.dispatch import Audience
 from app.github import GitHubApp
 from app.github_retry import RetryRules
 from app.housekeeping import Housekeeper
-from app.models import connect_models
+from app.models import connect_attempt
 from app.readiness import Check
 from app.redaction import Redactor
 from app.server import create_app
@@ -154,8 +154,11 @@ class Composition:
     @cached_property
     def model(self) -> OpenAIModel | FallbackModel:
         """The model, with those that stand in for it. Raises SettingsError without an endpoint."""
-        models = connect_models(self.settings)
-        return models[0] if len(models) == 1 else FallbackModel(models)
+        return connect_attempt(self.settings, 1)
+
+    def model_for(self, attempt: int) -> OpenAIModel | FallbackModel:
+        """The model of an attempt, from 1; the further ones answer at other temperatures."""
+        return self.model if attempt == 1 else connect_attempt(self.settings, attempt)
 
     @cached_property
     def trajectories(self) -> DatabaseTrajectories:
@@ -198,6 +201,7 @@ class Composition:
             trajectories=self.trajectories,
             long_turns=self.settings.budget_long_turns,
             attempts=self.settings.attempts,
+            model_for=self.model_for,
             map_cache=self.data_dir / "maps",
             context_cap=self.settings.context_cap,
         )

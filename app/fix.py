@@ -190,6 +190,7 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
         secrets=composition.fix_services.secrets,
         log=lambda session: composition.trajectories.open(checkout.job.id, session),
         attempts=min(composition.settings.attempts, checkout.policy.attempts),
+        model_for=composition.model_for,
         map_cache=composition.data_dir / "maps",
         context_cap=composition.settings.context_cap,
     )

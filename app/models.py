@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from app.settings import Settings, SettingsError, split_fallback
+from workflows.agent.fallbacks import FallbackModel
 from workflows.agent.llm import ATTEMPTS, OpenAIModel
 from workflows.agent.presets import find_preset
 from workflows.agent.usage import Prices
 
 ATTEMPTS_BEFORE_ANOTHER = 4
+
+
+TEMPERATURES = (0.3, 1.0, 0.5, 0.9, 0.2, 0.8, 0.6)
+
+
+def connect_attempt(settings: Settings, attempt: int) -> OpenAIModel | FallbackModel:
+    """The model of an attempt: the first as it is set, each further one at another temperature."""
+    if attempt == 1:
+        models = connect_models(settings)
+    else:
+        first = connect_models(settings)[0]
+        warmth = {"temperature": TEMPERATURES[(attempt - 2) % len(TEMPERATURES)]}
+        models = connect_models(settings.model_copy(update={"model_sampling": {**first.sampling, **warmth}}))
+    return models[0] if len(models) == 1 else FallbackModel(models)
 
 
 def connect_models(settings: Settings) -> list[OpenAIModel]:

@@ -9,6 +9,8 @@ from workflows.agent import notices
 from workflows.agent.toolcalls import is_json_object
 from workflows.types import Noun, Reply, ToolCall, Turn
 
+UNNAMED = "unreadable_call"
+
 
 class AgentTask(Noun):
     """The two messages that open a session; they stay as they are to its end."""
@@ -52,4 +54,5 @@ def _render_reply(reply: Reply) -> dict[str, Any]:
 def _render_call(call: ToolCall) -> dict[str, Any]:
     # Chat templates parse the arguments of past calls again, and the whole request fails when one of them is broken.
     arguments = call.arguments if is_json_object(call.arguments) else notices.UNREADABLE_ARGUMENTS
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    # Strict servers refuse a call without a name.
+    return {"id": call.id, "type": "function", "function": {"name": call.name or UNNAMED, "arguments": arguments}}
