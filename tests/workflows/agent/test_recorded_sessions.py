@@ -22,6 +22,7 @@ from workflows.agent.equipment import Equipment
 from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
+from workflows.replay import replay
 from workflows.run import InlineRun
 from workflows.runners import Runner
 from workflows.session import Session
@@ -122,3 +123,33 @@ def test_a_recorded_session_mends_its_repository(
     assert not runs[-1].failed
     assert all(item.state == "completed" for item in first.plan)
     assert play().patch == first.patch
+
+
+def test_a_replay_leaves_the_same_changes(
+    sandboxes: DockerSandboxes, image: str, serve: Serve, connect: Callable[..., OpenAIModel], tmp_path: Path
+) -> None:
+    """The recorded replies against the real tools again: every turn's change is the same, and a changed record is not."""
+    mirror, base = bare(demo.REPOSITORY, tmp_path)
+    spec = SandboxSpec(image=image, job_id="replayed", mirror=mirror, commit=base)
+    log = MemoryLog()
+
+    def equip(workspace: Session) -> Equipment:
+        return Equipment(workspace, base, suite("python -m pytest -q", "pytest"))
+
+    first, second, third = (Session(lambda: sandboxes, lambda: spec, base) for _ in range(3))
+    run = InlineRun("job-1")
+    try:
+        result = run_agent(
+            run, connect(serve(demo.SESSION)), log=log, equipment=equip(first), task=TASK, budget=Budget()
+        )
+        again = replay(run, log.events(), equipment=equip(second))
+        assert again.identical, again.differences
+        assert again.patch == result.patch
+        changed = [
+            event.model_copy(update={"payload": {**event.payload, "files": []}}) if event.kind == "snapshot" else event
+            for event in log.events()
+        ]
+        assert not replay(run, changed, equipment=equip(third)).identical
+    finally:
+        for session in (first, second, third):
+            session.close()
