@@ -184,8 +184,7 @@ class PlainSandbox:
         if "\0" in command:
             return ExecResult(2, "The command holds a NUL character; remove it.\n", False, False, False, 0.0)
         if carry:
-            exports = "".join(f"export {name}={shlex.quote(value)};" for name, value in (environment or {}).items())
-            command = _CARRY % exports + command
+            command = _carrying(command, environment or {})
         script = self._long_script(command)
         output = HeadAndTail(output_limit)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -195,9 +194,8 @@ class PlainSandbox:
             if on_output is not None:
                 on_output(decode(chunk))
 
-        argv = ["/bin/sh", "-c", _WRAP, "sh", self._shell, "" if script else command, script]
         done = self._exec.run(
-            argv,
+            ["/bin/sh", "-c", _WRAP, "sh", self._shell, "" if script else command, script],
             timeout=timeout,
             environment=environment,
             on_output=take,
@@ -334,6 +332,11 @@ class PlainSandbox:
         matches = compile_glob(pattern.removeprefix(real + "/"))
         names = [name.decode("utf-8", "replace")[2:] for name in done.output.split(b"\0") if name]
         return render_names([name for name in names if matches(name)], self._paths.show(real))
+
+
+def _carrying(command: str, environment: Mapping[str, str]) -> str:
+    exports = "".join(f"export {name}={shlex.quote(value)};" for name, value in environment.items())
+    return _CARRY % exports + command
 
 
 def _read_report(report: bytes) -> tuple[int | None, bool]:

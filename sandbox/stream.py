@@ -95,14 +95,15 @@ class ToolStream:
         call = _Call(cancelled=cancelled)
         with self._state:
             self._calls[number] = call
+        answered = False
         try:
             self._request(number, operation, arguments, attachment)
             message, content = self._wait(number, call, time.monotonic() + timeout, on_part)
-        except BaseException:
-            with contextlib.suppress(SandboxUnavailable):
-                self._request(0, "cancel", {"target": number})
-            raise
+            answered = True
         finally:
+            if not answered:
+                with contextlib.suppress(SandboxUnavailable):
+                    self._request(0, "cancel", {"target": number})
             with self._state:
                 self._calls.pop(number, None)
         if "error" in message:

@@ -140,8 +140,9 @@ def test_policy_can_only_lower_the_budget() -> None:
     maximum = Budget(turns=200, tokens=1_000_000, seconds=3600, usd=3)
     wish = Policy(budget=PolicyBudget(turns=10, tokens=9_000_000, minutes=600, usd=0.5))
 
-    assert effective_budget(maximum, wish) == Budget(turns=10, tokens=1_000_000, seconds=3600, usd=0.5)
-    assert effective_budget(maximum, Policy()) == maximum
+    assert effective_budget(maximum, wish, long_turns=500) == Budget(turns=10, tokens=1_000_000, seconds=3600, usd=0.5)
+    assert effective_budget(maximum, Policy(), long_turns=500) == maximum
+    assert effective_budget(maximum, Policy(mode="long"), long_turns=500).turns == 500
 
 
 def test_policy_can_only_narrow_the_hosts() -> None:

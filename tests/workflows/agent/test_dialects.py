@@ -227,8 +227,10 @@ VALUES = st.lists(st.one_of(WORDS, SNIPPETS), max_size=6).map("".join)
 def test_a_rendered_call_is_read_back(path: str, content: str) -> None:
     """Every character of a value survives: brackets, newlines and other tags than the closing one."""
     meant = {"path": path, "content": content}
-    begins_a_call = re.compile(r"<function=f>\s*<parameter=zz>")  # and does not end it: see the next test
-    if not begins_a_call.search(path) and not begins_a_call.search(content):
+    # Half a call that does not end is refused (see below). A field's tag and then the end of a call is what a model
+    # writes that forgets its closing tags: such a value cannot be told from that, and is known to be read short.
+    doubtful = re.compile(r"<function=f>\s*<parameter=zz>|<parameter=zz>[\s\S]*</tool_call>")
+    if not doubtful.search(path) and not doubtful.search(content):
         assert read(xml("write_file", meant)) == [("write_file", meant)]
     hermes = json.dumps({"name": "write_file", "arguments": meant})
     assert read(f"<tool_call>\n{hermes}\n</tool_call>") == [("write_file", meant)]

@@ -128,7 +128,7 @@ def test_a_recorded_session_mends_its_repository(
 def test_a_replay_leaves_the_same_changes(
     sandboxes: DockerSandboxes, image: str, serve: Serve, connect: Callable[..., OpenAIModel], tmp_path: Path
 ) -> None:
-    """The recorded replies against the real tools again: every turn's change is the same, and a changed record is not."""
+    """The recorded replies on the real tools again: every turn's change is the same, and a changed record is not."""
     mirror, base = bare(demo.REPOSITORY, tmp_path)
     spec = SandboxSpec(image=image, job_id="replayed", mirror=mirror, commit=base)
     log = MemoryLog()
