@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import docker
 import sqlalchemy as sa
@@ -146,8 +147,9 @@ class Arena(World):
     def begin(self, *, kills: int) -> Begun:
         """Ask for a job, in a repository of its own."""
         self._count += 1
+        # Never met before: a snapshot that an earlier run left on the engine would spare this job its set-up.
         files = {**read_folder(DEMO / "repository"), ".github/qwen.yml": POLICY}
-        name = self.create_repository(f"job-{self._count}", files)
+        name = self.create_repository(f"job-{self._count}-{token_hex(3)}", files)
         entries = len(self.hub.journal)
         self.killer.begin()
         if kills:
