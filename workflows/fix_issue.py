@@ -318,6 +318,7 @@ def _continued(github: GitHub, job: Job, services: FixServices, comments: Sequen
     if waiting is None:
         return {}
     job_id, moment = waiting
+    moment = moment.replace(microsecond=0)  # GitHub gives times in whole seconds
     writers: dict[str, bool] = {}
     said = []
     for comment in (comment for comment in comments if comment.created_at >= moment):
