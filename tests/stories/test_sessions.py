@@ -49,7 +49,7 @@ def test_a_question_is_answered_and_the_work_goes_on(ground: Ground) -> None:
     assert "Delete everything" not in answer.payload["text"]
     assert trajectories.open(told.job).events() == [], "it is one session, in one log"
     assert len(of_kind(events, "llm_response")) == 5
-    assert [event.payload["status"] for event in of_kind(events, "verdict")] == ["unverified"]
+    assert [event.payload["status"] for event in of_kind(events, "verdict")] == ["verified"]
     assert trajectories.waiting(0, number) is None
 
 
