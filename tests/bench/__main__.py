@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import runpy
 
-BENCHES = ("tests.bench.bench_repo_map", "tests.bench.bench_toolbox", "tests.bench.bench_webhook")
+BENCHES = (
+    "tests.bench.bench_repo_map",
+    "tests.bench.bench_toolbox",
+    "tests.bench.bench_webhook",
+    "tests.bench.bench_agent",
+)
 
 for bench in BENCHES:
     print(f"\n== {bench} ==", flush=True)
