@@ -31,7 +31,6 @@ log = structlog.get_logger()
 
 DIFF_BYTES = 200_000
 SHOWN_DIFF = 60_000
-LONGEST_GUIDANCE = 12_000
 _NOBODY = Identity("Forgehand", "forgehand@localhost")
 
 
@@ -189,7 +188,7 @@ class Bench:
         if path not in self._guidance:
             self._guidance[path] = read_guidance(self.assignment.mirror(), survey.base, path)
         text = self._guidance[path]
-        return (path, text[:LONGEST_GUIDANCE]) if text else None
+        return (path, text) if text else None
 
     def _prepare_spec(self) -> SandboxSpec:
         given = self.assignment

@@ -6,7 +6,7 @@ Only the commit we started from, on the default branch, is read: a change under 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sandbox.container import WORKSPACE
 from workflows.git import Mirror
@@ -18,8 +18,6 @@ MOST_NESTED = 200
 LONGEST_PATH = 300
 LONGEST_GUIDANCE = 32_000
 LARGEST_FILE = 1_000_000
-
-GuidanceFor = Callable[[str], tuple[str, str] | None]
 
 
 def root_guidance(names: Collection[str]) -> tuple[str, ...]:
@@ -58,17 +56,6 @@ def read_guidance(mirror: Mirror, base: str, path: str) -> str | None:
     content = mirror.read_file(base, path, limit=LARGEST_FILE)
     text = "" if content is None else content.decode("utf-8", "replace")[:LONGEST_GUIDANCE]
     return text if text.strip() else None
-
-
-def guidance_reader(mirror: Mirror, *, base: str, paths: Sequence[str]) -> GuidanceFor:
-    """``guidance_for(touched)``: path and text of the nearest of ``paths`` at ``base``, or None. Raises GitFailure."""
-
-    def guidance_for(touched: str) -> tuple[str, str] | None:
-        path = nearest_guidance(paths, touched)
-        text = read_guidance(mirror, base, path) if path else None
-        return (path, text) if path and text else None
-
-    return guidance_for
 
 
 def _inside(touched: str) -> str | None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflows.git import Mirror, Mirrors
-from workflows.guidance import MOST_NESTED, guidance_reader, nearest_guidance, nested_guidance, root_guidance
+from workflows.guidance import MOST_NESTED, nearest_guidance, nested_guidance, read_guidance, root_guidance
 from workflows.policy import Policy
 from workflows.survey import Survey, survey_repository
 
@@ -133,11 +133,13 @@ def test_the_survey_finds_them(mirror: Mirror) -> None:
 def test_only_the_base_commit_is_read(mirror: Mirror) -> None:
     """The branch under work says something else, and nobody hears it."""
     found = survey(mirror)
-    guidance_for = guidance_reader(mirror, base=found.base, paths=found.nested_guidance)
-    assert guidance_for("lib/a.py") == ("lib/AGENTS.md", "Use spaces here.\n")
-    assert guidance_for("lib/empty/a.py") is None
-    assert guidance_for("docs/a.md") is None
-    assert guidance_for("setup.py") is None
+    nearest = {
+        touched: nearest_guidance(found.nested_guidance, touched)
+        for touched in ("lib/a.py", "lib/empty/a.py", "docs/a.md", "setup.py")
+    }
+    assert list(nearest.values()) == ["lib/AGENTS.md", "lib/empty/AGENTS.md", None, None]
+    assert read_guidance(mirror, found.base, "lib/AGENTS.md") == "Use spaces here.\n"
+    assert read_guidance(mirror, found.base, "lib/empty/AGENTS.md") is None
     assert "Obey" not in str(found.guidance)
 
 

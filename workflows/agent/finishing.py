@@ -10,7 +10,7 @@ from workflows.agent.doubts import OPENINGS, Doubt, Reason, find_doubts, say_old
 from workflows.agent.proof import weigh_runs
 from workflows.agent.steps import string_argument
 from workflows.agent.toolcalls import MalformedCall, Schema, parse_call
-from workflows.types import Finish, Patch, Reply, ToolCall, ToolResult, Turn
+from workflows.types import Finish, Patch, ToolCall, ToolResult, Turn
 
 # No doubt is said more often than this, so that no session is held for ever.
 MOST_REFUSALS = 2
@@ -18,15 +18,6 @@ FEWEST_WORDS = 5
 FEWEST_NEW_WORDS = 4
 # Where one refusal is enough: a doubt about the one reply, and a request that cannot always be met.
 _SAID_ONCE: frozenset[Reason] = frozenset({"failed_call", "changed", "unchanged", "no_test"})
-
-
-def split_at_finish(reply: Reply) -> tuple[Sequence[ToolCall], Sequence[ToolCall]]:
-    """The calls before the first ``finish``, and the rest; a truncated reply has nothing to close with."""
-    calls = reply.tool_calls
-    if reply.finish_reason == "length":
-        return calls, ()
-    at = next((index for index, call in enumerate(calls) if call.name == "finish"), len(calls))
-    return calls[:at], calls[at:]
 
 
 def answer_finish(

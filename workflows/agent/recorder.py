@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflows.agent.messages import AgentTask
+from workflows.trajectory.conversation import digest_of_messages
 from workflows.trajectory.events import Entry, EventKind, of_kind
 from workflows.trajectory.log import SessionLog
 from workflows.trajectory.patch_delta import PatchDelta, apply_delta, delta_between
@@ -61,8 +60,7 @@ class Recorder:
 
     def ask(self, turn: int, messages: Sequence[Mapping[str, Any]], notices: Sequence[str]) -> None:
         """A request is about to be sent; stored before this returns."""
-        text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = digest_of_messages(messages)
         self._add("llm_request", turn, {"count": len(messages), "sha256": digest, "notices": list(notices)})
         self.flush()
 
