@@ -157,8 +157,8 @@ class Composition:
         return connect_attempt(self.settings, 1)
 
     def model_for(self, attempt: int) -> OpenAIModel | FallbackModel:
-        """The model of an attempt, from 1; the further ones answer at other temperatures."""
-        return self.model if attempt == 1 else connect_attempt(self.settings, attempt)
+        """The model of an attempt after the first: it answers at another temperature."""
+        return connect_attempt(self.settings, attempt)
 
     @cached_property
     def trajectories(self) -> DatabaseTrajectories:

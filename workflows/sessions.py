@@ -67,7 +67,7 @@ class Sessions:
         try:
             return run_agent(
                 self.run,
-                given.model_for(number) if given.model_for is not None else given.model,
+                given.model if number == 1 or given.model_for is None else given.model_for(number),
                 log=given.log(session_name(number)),
                 equipment=self.bench.equip(session, self.before),
                 task=self.bench.brief(self.before),
