@@ -26,9 +26,8 @@ class Assignment:
     """What is to be solved, and with what. ``mirror`` gives the mirror with the survey's base commit in it.
 
     ``workshop`` raises BrokenWorld when there is no engine; ``test_seconds`` bounds one run of the tests.
-    ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of each attempt
-    after the first.
-    ``answer`` is what people said to the question with which the session ended, fenced.
+    ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of each attempt after the
+    first. ``answer`` is what people said to the question with which the session ended, fenced.
     ``map_cache`` is the folder of repository maps; None: no map is offered.
     """
 
