@@ -50,9 +50,9 @@ def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | Malfor
     offered = {schema["function"]["name"]: schema["function"]["parameters"] for schema in schemas}
     read = _read(call.arguments)
     name = resolve_tool(call.name, read.value, offered)
-    if not call.name:
+    if not call.name and call.arguments and not is_json_object(call.arguments):
         # What looked like a call in the text and could not be read: the reader's own sentence says why.
-        return MalformedCall(call, call.arguments or "The call names no tool.")
+        return MalformedCall(call, call.arguments)
     if name is None:
         return MalformedCall(call, f"There is no tool `{call.name[:80]}`. The tools are: {', '.join(offered)}.")
     properties: dict[str, Any] = offered[name]["properties"]

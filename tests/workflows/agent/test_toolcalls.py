@@ -62,6 +62,7 @@ def test_arguments_are_typed_by_the_schema(name: str, raw: object, typed: dict[s
         ("undo", {}, ["no tool `undo`", "read_file, grep, glob, edit"]),
         ("str_replace_editor", {"command": "undo_edit", "path": "a"}, ["no tool `str_replace_editor`"]),
         ("", {}, ["no tool ``"]),
+        ("", "A block of yours looked like a call.", ["A block of yours looked like a call."]),
     ],
 )
 def test_a_malformed_call_is_answered_with_what_is_wrong(name: str, raw: object, words: list[str]) -> None:
