@@ -30,8 +30,8 @@ from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
 from workflows import fix_issue
-from workflows.agent.fallbacks import FallbackModel
-from workflows.agent.llm import OpenAIModel
+from workflows.agent.client.fallbacks import FallbackModel
+from workflows.agent.client.llm import OpenAIModel
 from workflows.database import open_engine
 from workflows.git import Mirrors
 from workflows.queue import Queue, QueueUnavailable

@@ -11,10 +11,10 @@ from rich.console import Console
 from app.composition import Composition
 from app.models import connect_models
 from app.settings import Settings, SettingsError
-from workflows.agent.context import working_cap
-from workflows.agent.llm import OpenAIModel
-from workflows.agent.presets import GENERIC, find_preset_by_owner
-from workflows.agent.probe import Probe, probe_model
+from workflows.agent.client.llm import OpenAIModel
+from workflows.agent.client.presets import GENERIC, find_preset_by_owner
+from workflows.agent.client.probe import Probe, probe_model
+from workflows.agent.context.shrink import working_cap
 
 MARKS = {"ok": "green", "MEND": "bold red", "note": "yellow"}
 SMALL_WINDOW = 32_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from app.settings import Settings, SettingsError, split_fallback
-from workflows.agent.fallbacks import FallbackModel
-from workflows.agent.llm import ATTEMPTS, OpenAIModel
-from workflows.agent.presets import find_preset
-from workflows.agent.usage import Prices
+from workflows.agent.client.fallbacks import FallbackModel
+from workflows.agent.client.llm import ATTEMPTS, OpenAIModel
+from workflows.agent.client.presets import find_preset
+from workflows.agent.client.usage import Prices
 
 ATTEMPTS_BEFORE_ANOTHER = 4
 

@@ -9,7 +9,7 @@ import pytest
 from app.demo.scripted_model import ScriptedModel
 from app.models import connect_models
 from app.settings import Settings, SettingsError, read_settings, split_fallback, variable_names
-from workflows.agent.fallbacks import FallbackModel
+from workflows.agent.client.fallbacks import FallbackModel
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

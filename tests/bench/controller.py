@@ -21,8 +21,8 @@ from sandbox.docker import DockerSandbox, DockerSandboxes
 from sandbox.engine import find_engine
 from tests.bench.instant_model import MODEL_NAME
 from tests.bench.scripted_turns import PROMPT
+from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
-from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
 from workflows.database import open_engine

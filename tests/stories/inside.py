@@ -16,7 +16,7 @@ from app.github_retry import Clock, RetryRules
 from app.logging import configure_logging
 from app.server import make_server
 from app.settings import Settings
-from workflows.agent.llm import OpenAIModel
+from workflows.agent.client.llm import OpenAIModel
 
 HURRIED = RetryRules(between_writes=0.0, clock=Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.01))))
 OWNER = "forgehand-stories"

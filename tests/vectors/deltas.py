@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workflows.agent.deltas import Assembly
-from workflows.agent.loose_json import parse_loosely
+from workflows.agent.calls.deltas import Assembly
+from workflows.agent.calls.loose_json import parse_loosely
 
 
 def assemble(chunks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
-"""Runs one case of ``stuck.json`` (abstract events A/O/E/M/U/C) through the patterns of ``workflows.agent.stuck``."""
+"""Runs one case of ``stuck.json`` (abstract events A/O/E/M/U/C) through ``workflows.agent.stuck.patterns``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workflows.agent.steps import Step
-from workflows.agent.stuck import Stuck, find_repetition
+from workflows.agent.stuck.patterns import Stuck, find_repetition
+from workflows.agent.stuck.steps import Step
 from workflows.agent.turn import STRIKES
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workflows.agent.dialects import read_calls
+from workflows.agent.calls.dialects import read_calls
 
 
 def parse(text: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import structlog
 
 from sandbox.container import ChangeTooLarge, SandboxUnavailable, ToolAnswer
 from workflows.agent import notices
+from workflows.agent.calls.toolcalls import Schema, Value
 from workflows.agent.equipment import DrawMap, Equipment
 from workflows.agent.plans import answer_plan
 from workflows.agent.recorder import Recorder
-from workflows.agent.toolcalls import Schema, Value
 from workflows.agent.tools import (
     CUT_OFF,
     LARGEST_MAP,

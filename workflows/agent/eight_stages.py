@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from workflows.agent.commands import CommandKind, classify_command
-from workflows.agent.steps import WRITING, string_argument
+from workflows.agent.stuck.steps import WRITING, string_argument
 from workflows.types import Stage, ToolCall, Turn
 
 STAGE_TITLES: dict[Stage, str] = {

@@ -8,11 +8,11 @@ from typing import Any
 
 from workflows.agent.briefing import render_nearer_guidance
 from workflows.agent.budget import Spent
-from workflows.agent.checkpoints import Checkpoints
-from workflows.agent.compaction import apply_compaction
+from workflows.agent.calls.toolcalls import Schema
+from workflows.agent.context.compaction import apply_compaction
+from workflows.agent.context.tokens import Gauge, estimate_tokens
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
-from workflows.agent.tokens import Gauge, estimate_tokens
-from workflows.agent.toolcalls import Schema
+from workflows.agent.stuck.checkpoints import Checkpoints
 from workflows.types import Patch, PlanItem, Turn
 
 SEEING = frozenset({"read_file", "edit", "write_file"})

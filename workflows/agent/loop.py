@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.agent.done.tally import failing_ids
 from workflows.agent.equipment import Equipment
 from workflows.agent.history import History
 from workflows.agent.messages import AgentTask
 from workflows.agent.recorder import Recorder
-from workflows.agent.tally import failing_ids
 from workflows.agent.tools import offered_tools
 from workflows.agent.turn import SessionParts, take_turn
 from workflows.services import BrokenWorld, Model, Run

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workflows.agent import notices
-from workflows.agent.toolcalls import is_json_object
+from workflows.agent.calls.toolcalls import is_json_object
 from workflows.types import Noun, Reply, ToolCall, Turn
 
 UNNAMED = "unreadable_call"

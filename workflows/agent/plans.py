@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sandbox.container import ToolAnswer
-from workflows.agent.toolcalls import MalformedCall, Schema, Value, parse_call
+from workflows.agent.calls.toolcalls import MalformedCall, Schema, Value, parse_call
 from workflows.types import PlanItem, Reply
 
 MOST_ITEMS = 30

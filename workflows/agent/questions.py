@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workflows.agent import notices
-from workflows.agent.toolcalls import MalformedCall, Schema, parse_call
+from workflows.agent.calls.toolcalls import MalformedCall, Schema, parse_call
 from workflows.agent.tools import not_run
 from workflows.types import ToolCall, ToolResult
 

@@ -9,14 +9,14 @@ from typing import Any
 import structlog
 
 from sandbox.container import SandboxUnavailable
-from workflows.agent.compaction import apply_compaction
-from workflows.agent.context import compact, working_cap
+from workflows.agent.calls.toolcalls import Schema
+from workflows.agent.context.compaction import apply_compaction
+from workflows.agent.context.shrink import compact, working_cap
+from workflows.agent.context.tokens import estimate_tokens
 from workflows.agent.equipment import Equipment
 from workflows.agent.history import History
 from workflows.agent.messages import render_notices
 from workflows.agent.recorder import Recorder
-from workflows.agent.tokens import estimate_tokens
-from workflows.agent.toolcalls import Schema
 from workflows.services import ContextTooLong, Model
 from workflows.types import Compaction, Reply
 

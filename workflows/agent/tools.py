@@ -9,10 +9,10 @@ from itertools import groupby
 from threading import Lock
 
 from sandbox.container import ExecResult, Sandbox, ToolAnswer
+from workflows.agent.calls.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
 from workflows.agent.clipping import clip
-from workflows.agent.run_report import render_tests
-from workflows.agent.tally import tally
-from workflows.agent.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
+from workflows.agent.done.run_report import render_tests
+from workflows.agent.done.tally import tally
 from workflows.types import TestRun, TestTally, ToolCall, ToolResult
 
 RESULT_LIMIT = 20_000

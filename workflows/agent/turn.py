@@ -10,18 +10,18 @@ from typing import Literal
 from workflows.agent import notices
 from workflows.agent.acting import Acting
 from workflows.agent.budget import exhausted, nearly_exhausted
-from workflows.agent.compaction import fresh_start
+from workflows.agent.calls.toolcalls import MalformedCall, Schema, parse_call
+from workflows.agent.context.compaction import fresh_start
+from workflows.agent.done.finishing import answer_finish
 from workflows.agent.eight_stages import infer_stage
 from workflows.agent.equipment import Equipment
-from workflows.agent.finishing import answer_finish
 from workflows.agent.history import History
-from workflows.agent.ladder import next_rung
 from workflows.agent.messages import with_own_ids
 from workflows.agent.plans import stated_plan
 from workflows.agent.questions import answer_question
 from workflows.agent.recorder import Recorder
 from workflows.agent.request import Request
-from workflows.agent.toolcalls import MalformedCall, Schema, parse_call
+from workflows.agent.stuck.ladder import next_rung
 from workflows.services import Model
 from workflows.trajectory.turns import Unfinished
 from workflows.types import (

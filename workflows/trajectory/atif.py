@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from workflows.agent.calls.toolcalls import is_json_object
 from workflows.agent.messages import render_notices, render_turn
-from workflows.agent.toolcalls import is_json_object
 from workflows.trajectory.conversation import FRESH_STARTS, Message, Opening, Segment, opening_of, segments_of
 from workflows.trajectory.events import Event
 from workflows.trajectory.reward import Ending, ending_of

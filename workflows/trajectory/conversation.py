@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agent.compaction import apply_compaction
+from workflows.agent.context.compaction import apply_compaction
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
 from workflows.trajectory.events import BrokenChain, Event, of_kind
 from workflows.trajectory.turns import turns_of

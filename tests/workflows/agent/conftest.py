@@ -11,7 +11,7 @@ import pytest
 
 from app.demo.scripted_model import ScriptedModel
 from tests.fakes import FolderWorkspace
-from workflows.agent.llm import OpenAIModel
+from workflows.agent.client.llm import OpenAIModel
 
 Serve = Callable[..., ScriptedModel]
 

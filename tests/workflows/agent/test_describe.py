@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.agent.conftest import Serve
+from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.describe import (
     LONGEST_TITLE,
     MOST_FILES,
@@ -18,7 +19,6 @@ from workflows.agent.describe import (
     describe_without_model,
     parse_description,
 )
-from workflows.agent.llm import OpenAIModel
 from workflows.types import Actor, Finish, Issue
 
 GOOD = {

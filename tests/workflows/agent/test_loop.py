@@ -15,9 +15,9 @@ from sandbox.container import Sandbox
 from tests.fakes import Crash, CrashingLog, FolderWorkspace, run_unittest
 from tests.workflows.agent.conftest import Serve
 from workflows.agent import notices
-from workflows.agent.completions import Prices
+from workflows.agent.client.completions import Prices
+from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
-from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
 from workflows.run import InlineRun

@@ -18,8 +18,8 @@ from sandbox.container import Sandbox, SandboxSpec
 from sandbox.docker import DockerSandboxes
 from sandbox.images import ensure_image
 from tests.workflows.agent.conftest import Serve
+from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
-from workflows.agent.llm import OpenAIModel
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
 from workflows.replay import replay

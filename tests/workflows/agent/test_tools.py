@@ -11,9 +11,9 @@ import pytest
 from sandbox.container import ExecResult, SandboxUnavailable, ToolAnswer
 from tests.fakes import FolderWorkspace, run_unittest
 from workflows.agent.acting import Acting
+from workflows.agent.calls.toolcalls import Schema, Value
 from workflows.agent.equipment import Equipment
 from workflows.agent.recorder import Recorder
-from workflows.agent.toolcalls import Schema, Value
 from workflows.agent.tools import (
     MOST_CALLS,
     PAGE_LIMIT,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from workflows.agent.compaction import apply_compaction
+from workflows.agent.context.compaction import apply_compaction
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
 from workflows.trajectory.conversation import digest_of_messages
 from workflows.trajectory.events import Entry, Event, EventKind

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.trajectory.recorded import TOOLS, compacted_session, head, schema
-from workflows.agent.dialects import read_calls
+from workflows.agent.calls.dialects import read_calls
 from workflows.trajectory.chat_jsonl import chat_lines, render_call
 
 TYPES = {"string": "text", "integer": "whole", "number": "real", "boolean": "flag", "array": "items", "object": "thing"}

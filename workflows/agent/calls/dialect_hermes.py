@@ -1,0 +1,116 @@
+"""The Hermes dialect: ``<tool_call>`` around a JSON object with a ``name`` and ``arguments``."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.agent.calls.loose_json import parse_strictly
+
+_START = re.compile(r"\s*(?:```\w*\s*)?(?=[{\[])")
+_NEXT = re.compile(r"[\s,]*(?=[{\[])")
+_END = re.compile(r"[\s}\]]*(?:```\s*)?</tool_call>")
+# Brackets come in runs, and a string always matches, to the end of the text if it must: no character is seen twice.
+_PIECE = re.compile(r'"(?:[^"\\]|\\.?)*+(?P<closed>"?)|[{\[]+|[}\]]+|</?tool_call>', re.DOTALL)
+_NAME = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]{1,80})"')
+
+
+@dataclass(frozen=True)
+class NamedCall:
+    """A call by name. ``arguments`` is JSON text, or what the model wrote in its place."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class HermesBlock:
+    """What a block held, up to the character ``end``. ``cut``: the name of a call that the text ended in ("" unknown).
+
+    ``fault`` is a sentence about what could not be read; the calls before it stand.
+    """
+
+    calls: tuple[NamedCall, ...]
+    end: int
+    cut: str | None = None
+    fault: str = ""
+
+
+def is_hermes(text: str, start: int) -> bool:
+    """Whether JSON follows a ``<tool_call>`` that ends at ``start``."""
+    return _START.match(text, start) is not None
+
+
+def read_block(text: str, start: int) -> HermesBlock:
+    """The calls of the block whose ``<tool_call>`` ends at ``start``; its closing tag may be missing."""
+    calls: list[NamedCall] = []
+    opening = _START.match(text, start)
+    at = start
+    while opening is not None:
+        begin = opening.end()
+        end, whole = _find_end(text, begin)
+        if not whole and end == len(text):
+            name = _NAME.match(text, begin)
+            return HermesBlock(tuple(calls), end, cut=name[1] if name else "")
+        found = _calls_of(text[begin:end]) if whole else None
+        if found is None:
+            closing = _END.match(text, end)
+            fault = "A <tool_call> block is not a JSON object with a name and arguments."
+            return HermesBlock(tuple(calls), closing.end() if closing else end, fault=fault)
+        calls += found
+        at = end
+        opening = _NEXT.match(text, at)
+    closing = _END.match(text, at)
+    return HermesBlock(tuple(calls), closing.end() if closing else at)
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON that can be stored: as it is read, half surrogates alone escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() or _is_unicode(text) else json.dumps(value)
+
+
+def _find_end(text: str, begin: int) -> tuple[int, bool]:
+    """Where the JSON value at ``begin`` ends, by its brackets; False: a tag, or the text's end, came before its end."""
+    depth = 0
+    for piece in _PIECE.finditer(text, begin):
+        first = text[piece.start()]
+        if first == '"':
+            if not piece["closed"]:
+                return len(text), False
+        elif first == "<":
+            return piece.start(), False
+        elif first in "{[":
+            depth += piece.end() - piece.start()
+        elif (depth := depth - (piece.end() - piece.start())) <= 0:
+            return piece.end() + depth, True
+    return len(text), False
+
+
+def _calls_of(text: str) -> list[NamedCall] | None:
+    try:
+        value = parse_strictly(text)
+    except ValueError:
+        return None
+    found = [_call_of(item) for item in (value if isinstance(value, list) else [value])]
+    return [call for call in found if call] or None
+
+
+def _call_of(item: Any) -> NamedCall | None:
+    name = item.get("name") if isinstance(item, dict) else None
+    if not isinstance(name, str) or not name.strip():
+        return None
+    arguments = item.get("arguments", item.get("parameters"))
+    if isinstance(arguments, str):
+        return NamedCall(name.strip(), arguments)
+    return NamedCall(name.strip(), json_text({} if arguments is None else arguments))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,228 @@
+"""Qwen3-Coder's own dialect: ``<function=NAME>`` with one ``<parameter=NAME>`` a value, the value as plain text.
+
+Where a value ends is a judgement, since code may hold the same markup; what cannot be judged is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.agent.calls.argument_types import type_argument
+from workflows.agent.calls.tags import Tag, TagList
+
+_INDENT = 16  # characters
+_LONGEST_LINE = 4_000
+
+
+@dataclass(frozen=True)
+class XmlCall:
+    """A call that ends before the character ``end``. Not ``complete``: the text was cut off inside of it."""
+
+    arguments: Mapping[str, Any]
+    end: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Where a value stops: at the tag ``index``, which closes it or (``opens``) starts what comes next."""
+
+    index: int
+    opens: bool = False
+
+
+@dataclass
+class _Inside:
+    """What was opened inside a value and not closed yet; a parameter is True when markup stood right before it."""
+
+    parameters: list[bool] = field(default_factory=list)
+    functions: int = 0
+    calls: int = 0
+    closed: bool = False
+    """Whether a closing tag of a parameter was met: then the value was hardly left open."""
+    doubtful: bool = False
+    """Whether the next field followed such a tag, with text between: it cannot be told whose text that is."""
+
+
+class XmlReading:
+    """One pass over the tags of a text. ``spare`` bounds how often tags are looked at again: the pass stays linear."""
+
+    def __init__(self, tags: TagList) -> None:
+        self._list = tags
+        self._tags = tags.tags
+        self._spare = 16 * len(tags) + 100_000
+
+    def read_call(self, index: int, properties: Mapping[str, Any]) -> XmlCall:
+        """The call that the tag at ``index`` (a ``function``) opens; ``properties`` are its tool's fields by name."""
+        values: dict[str, str] = {}
+        at, joined = index + 1, self._list.touches(index)
+        while at < len(self._tags):
+            tag = self._tags[at]
+            if tag.kind == "parameter" and tag.name:
+                name = unquoted(tag.name, properties)
+                stop = self._find_stop(at, properties, {*values, name})
+                if stop is None:
+                    return XmlCall({}, len(self._list.text), complete=False)
+                values[name] = _trimmed(self._list.text[tag.end : self._tags[stop.index].start])
+                at, joined = (stop.index, True) if stop.opens else (stop.index + 1, self._list.touches(stop.index))
+            elif tag.kind == "inline" and tag.name:
+                values[unquoted(tag.name, properties)] = tag.value
+                at, joined = at + 1, self._list.touches(at)
+            elif tag.kind in ("function_end", "call_end"):
+                closing = self._list.after(at) if tag.kind == "function_end" else None
+                end = closing.end if closing and closing.kind == "call_end" else tag.end
+                return XmlCall(_typed(values, properties), end, complete=True)
+            elif joined and tag.kind not in ("call", "function"):
+                at, joined = at + 1, self._list.touches(at)  # a closing tag too many
+            else:
+                return XmlCall(_typed(values, properties), self._tags[at - 1].end, complete=joined and bool(values))
+        complete = bool(values) and self._list.ends_text(len(self._tags) - 1)
+        return XmlCall(_typed(values, properties), len(self._list.text), complete=complete)
+
+    def _find_stop(self, opening: int, properties: Mapping[str, Any], seen: set[str]) -> _Stop | None:
+        """Where the value of the parameter at ``opening`` stops; None: it was cut off, or cannot be told.
+
+        First choice is the closing tag that balances what was opened inside the value and has call structure after it.
+        A value without one was left open: it ends at the first thing that can only belong to the call itself.
+        """
+        inside = _Inside()
+        second: _Stop | None = None
+        for index in range(opening + 1, len(self._tags)):
+            self._spare -= 1
+            if self._spare < 0:
+                return None
+            tag = self._tags[index]
+            if tag.kind == "parameter_end" and not inside.parameters and self._closes(index, properties, seen):
+                return _Stop(self._last_close(index))
+            if second is None and not inside.doubtful:
+                second = self._second_choice(opening, index, inside, properties, seen)
+            _balance(inside, tag, marked=self._is_marked(index))
+        return second
+
+    def _second_choice(
+        self, opening: int, index: int, inside: _Inside, properties: Mapping[str, Any], seen: set[str]
+    ) -> _Stop | None:
+        tag = self._tags[index]
+        match tag.kind:
+            case "parameter" | "inline":
+                alone = not inside.parameters and not inside.functions
+                own = alone and self._is_next(tag, properties, seen) and self._begins_line(opening, tag)
+                inside.doubtful = own and inside.closed
+                return _Stop(index, opens=True) if own and not inside.closed else None
+            case "function_end":
+                alone = not inside.closed and not inside.functions
+                return _Stop(index, opens=True) if alone and self._ends_call(index) else None
+            case "call_end":
+                alone = not inside.closed and not inside.calls
+                return _Stop(index, opens=True) if alone and self._ends_block(index) else None
+            case "drifted":
+                return _Stop(index) if not inside.parameters and self._closes(index, properties, seen) else None
+            case "parameter_end" if not inside.parameters:  # the next field has a name that the tool does not know
+                follower = self._list.after(index)
+                return _Stop(index) if follower and follower.kind in ("parameter", "inline") and follower.name else None
+            case "parameter_end" if not any(inside.parameters):  # those may have been mentioned, and not opened
+                return _Stop(index) if self._closes(index, properties, seen) and self._ends_soon(index) else None
+        return None
+
+    def _closes(self, index: int, properties: Mapping[str, Any], seen: set[str]) -> bool:
+        """Whether call structure follows a closing tag: the call's end, its next field, or the end of the text."""
+        follower = self._list.after(index)
+        if follower is None:
+            return self._list.ends_text(index)
+        if follower.kind in ("parameter", "inline"):
+            return self._is_next(follower, properties, seen)
+        return follower.kind in ("function_end", "call_end", "call") or (
+            follower.kind == "function" and bool(follower.name)
+        )
+
+    def _is_next(self, tag: Tag, properties: Mapping[str, Any], seen: set[str]) -> bool:
+        if not tag.name:
+            return False
+        name = unquoted(tag.name, properties)
+        return name not in seen and (not properties or name in properties)
+
+    def _begins_line(self, opening: int, tag: Tag) -> bool:
+        """Whether a field begins on a line of its own, or on the very line of the value that was left open."""
+        start = self._tags[opening].end
+        line = self._list.text[max(start, tag.start - _INDENT) : tag.start].rpartition("\n")
+        if line[1] and not line[2].strip():
+            return True
+        return "\n" not in self._list.text[start : min(tag.start, start + _LONGEST_LINE)].removeprefix("\n")
+
+    def _is_marked(self, index: int) -> bool:
+        previous = self._list.before(index)
+        return previous is not None and previous.kind in ("function", "parameter_end", "inline")
+
+    def _ends_call(self, index: int) -> bool:
+        """Whether a ``</function>`` has the end of its block, another call or the end of the text after it."""
+        follower = self._list.after(index)
+        if follower is None:
+            return self._list.ends_text(index)
+        return follower.kind in ("call_end", "call", "function")
+
+    def _ends_block(self, index: int) -> bool:
+        follower = self._list.after(index)
+        return self._list.ends_text(index) if follower is None else follower.kind == "call"
+
+    def _ends_soon(self, index: int) -> bool:
+        """Whether the call, ended after this closing tag, would be the last thing in the text or be followed by one."""
+        follower = self._list.after(index)
+        if follower is None or follower.kind in ("parameter", "inline", "call"):
+            return True
+        if follower.kind == "function_end":
+            last = self._list.after(index + 1)
+            return self._ends_block(index + 2) if last and last.kind == "call_end" else self._ends_call(index + 1)
+        return self._ends_block(index + 1)
+
+    def _last_close(self, index: int) -> int:
+        """``index``, or a later close of the same value: text with closing tags that nothing opened belongs to it."""
+        found, joined = index, True
+        for later in range(index + 1, len(self._tags)):
+            self._spare -= 1
+            if self._spare < 0 or self._tags[later].kind not in (
+                "parameter_end",
+                "function_end",
+                "call_end",
+                "drifted",
+            ):
+                break
+            joined = joined and self._list.touches(later - 1)
+            follower = self._list.after(later)
+            ends = follower is not None and follower.kind == "function_end"
+            if not joined and self._tags[later].kind == "parameter_end" and ends:
+                found = later
+        return found
+
+
+def unquoted(name: str, known: Mapping[str, Any]) -> str:
+    """The name without the quotes that a model put around it, when only then it is known."""
+    bare = name.strip("\"'` ")
+    return bare if name not in known and bare in known else name
+
+
+def _balance(inside: _Inside, tag: Tag, *, marked: bool) -> None:
+    inside.closed = inside.closed or tag.kind == "parameter_end"
+    match tag.kind:
+        case "parameter":
+            inside.parameters.append(marked)
+        case "parameter_end" if inside.parameters:
+            inside.parameters.pop()
+        case "function":
+            inside.functions += 1
+        case "function_end" if inside.functions:
+            inside.functions -= 1
+        case "call":
+            inside.calls += 1
+        case "call_end" if inside.calls:
+            inside.calls -= 1
+
+
+def _trimmed(value: str) -> str:
+    """One newline less at either end: the dialect puts the value on lines of its own."""
+    return value.removeprefix("\n").removesuffix("\n")
+
+
+def _typed(values: Mapping[str, str], properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: type_argument(value, properties.get(name)) for name, value in values.items()}

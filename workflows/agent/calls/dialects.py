@@ -1,0 +1,192 @@
+"""Tool calls that stand in a model's text, in every dialect of Qwen's servers, told from text that only shows them.
+
+Nothing that was cut off, and nothing that is documentation, becomes a call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.agent.calls.dialect_hermes import is_hermes, json_text, read_block
+from workflows.agent.calls.dialect_xml import XmlReading, unquoted
+from workflows.agent.calls.fences import Fences, only_fence
+from workflows.agent.calls.tags import Tag, TagList
+from workflows.agent.calls.toolcalls import Schema
+from workflows.types import ToolCall
+
+MOST_SENTENCES = 10
+
+_THINK, _THOUGHT = "<think>", "</think>"
+_ENDING = re.compile(
+    r"(?:<\|(?:im_end|endoftext)\|>\s*)+\Z"
+)  # the model's own end of text, which some servers let through
+_ENDING_ROOM = 64  # characters
+_CLOSING_LINE = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
+_NO_NAME = re.compile(r"[{}()\[\]$%\\|;]|\A\W*\Z")
+_UNREADABLE = "A <tool_call> block holds neither a <function=NAME> nor a JSON object, so it was left as text."
+
+
+@dataclass(frozen=True)
+class TextCalls:
+    """What a reply's text says. ``content``: the text outside calls, white space at its ends removed.
+
+    ``calls`` have the ids call_1, call_2 … and arguments as JSON text, typed by the schema. ``incomplete`` names the
+    calls that the text was cut off in ("" when even the name was): not to be run. ``malformed`` has a sentence for each
+    block that looked like a call and could not be read (ten at most); such a block stays in ``content``.
+    """
+
+    content: str
+    calls: tuple[ToolCall, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    malformed: tuple[str, ...] = ()
+
+
+def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
+    """The tool calls in ``text``, for the offered ``tools`` (OpenAI's form). Pure, linear in the text; never raises.
+
+    A name that is not offered still makes a call when it stands in a proper ``<tool_call>``, so that the model hears
+    that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or right after
+    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls. A leading
+    ``<think>…</think>`` is neither content nor read for calls. Thinking that is never closed is read, for offered tools
+    alone, since the model may forget to close it before it acts.
+    """
+    offered = _offered(tools)
+    text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
+    said = _without_thinking(text)
+    if said is None:
+        found = _Pass(text, offered, strangers=False).read()
+        acted = found.calls or found.incomplete
+        return TextCalls("", found.calls, found.incomplete) if acted else TextCalls(text.strip())
+    inner = only_fence(said)
+    if inner is not None:
+        found = _Pass(inner, offered).read()
+        if found.calls and not found.content and not found.malformed:
+            return found
+    return _Pass(said, offered).read()
+
+
+@dataclass
+class _Pass:
+    """One pass over a text, from left to right. Without ``strangers`` only offered names count anywhere."""
+
+    text: str
+    offered: Mapping[str, Mapping[str, Any]]
+    strangers: bool = True
+    at: int = 0
+    content: list[str] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
+
+    def read(self) -> TextCalls:
+        """All of it."""
+        tags, fences = TagList(self.text), Fences(self.text)
+        reading = XmlReading(tags)
+        passed, wrapped = 0, False
+        for index, tag in enumerate(tags.tags):
+            if tag.kind not in ("call", "function") or tag.start < max(self.at, passed):
+                continue
+            hidden = fences.hiding(self.at, tag.start)
+            if hidden is not None:
+                passed = hidden
+            elif self.text[max(0, tag.start - 1) : tag.start] == "`":
+                follower = tags.after(index)
+                passed = follower.end if follower and follower.kind == "function" else tag.end
+            elif tag.kind == "call" and is_hermes(self.text, tag.end):
+                self._take_hermes(tag)
+            elif tag.kind == "call":
+                follower = tags.after(index)
+                wrapped = follower is not None and follower.kind == "function" and bool(follower.name)
+                if not wrapped:
+                    self._note_unreadable(tags, index)
+            else:
+                before = tags.before(index)
+                inner = wrapped and before is not None and before.kind in ("call", "function_end")
+                self._take_xml(reading, tags, index, wrapped=inner)
+        self.content.append(self.text[self.at :])
+        if not (self.calls or self.incomplete or self.malformed) and self.text.rstrip().endswith("</tool_call>"):
+            self._note("A </tool_call> has no readable <tool_call> before it, so the text was left as it is.")
+        calls = tuple(
+            ToolCall(id=f"call_{number}", name=name, arguments=arguments)
+            for number, (name, arguments) in enumerate(self.calls, start=1)
+        )
+        return TextCalls("".join(self.content).strip(), calls, tuple(self.incomplete), tuple(self.malformed))
+
+    def _take_hermes(self, tag: Tag) -> None:
+        block = read_block(self.text, tag.end)
+        for call in block.calls:
+            self._add(call.name, call.arguments)
+        if block.cut is not None:
+            self.incomplete.append(_storable(block.cut))
+        if block.fault:
+            self._note(block.fault)
+        # A block that could not be read is shown again, all of it: half of it would say something else.
+        self._consume(tag.start, block.end, keep=bool(block.fault) and not block.calls)
+
+    def _take_xml(self, reading: XmlReading, tags: TagList, index: int, *, wrapped: bool) -> None:
+        tag = tags.tags[index]
+        name = unquoted(tag.name or "", self.offered)
+        if name not in self.offered and (not wrapped or not self.strangers or _NO_NAME.search(name)):
+            if wrapped:
+                self._note(f"`{_storable(name)[:40]}` is not the name of a tool, so the block was left as text.")
+            return
+        follower = tags.after(index)
+        if not wrapped and (follower is None or follower.kind not in ("parameter", "inline", "function_end")):
+            return  # the tag is only mentioned
+        call = reading.read_call(index, self.offered.get(name, {}))
+        if call.complete:
+            self._add(name, json_text(call.arguments))
+        else:
+            self.incomplete.append(_storable(name))
+        opening = tags.before(index)
+        self._consume(opening.start if wrapped and opening and opening.kind == "call" else tag.start, call.end)
+
+    def _note_unreadable(self, tags: TagList, index: int) -> None:
+        tag = tags.tags[index]
+        nearest = tags.tags[index + 1] if index + 1 < len(tags) else None
+        if (nearest and nearest.kind == "call_end") or self.text[tag.end : tag.end + 40].lstrip()[:9] == "<function":
+            self._note(_UNREADABLE)
+
+    def _add(self, name: str, arguments: str) -> None:
+        if self.strangers or name in self.offered:
+            self.calls.append((_storable(name), _storable(arguments)))
+
+    def _note(self, sentence: str) -> None:
+        if len(self.malformed) < MOST_SENTENCES:
+            self.malformed.append(sentence)
+
+    def _consume(self, start: int, end: int, *, keep: bool = False) -> None:
+        self.content.append(self.text[self.at : end if keep else max(start, self.at)])
+        self.at = end
+
+
+def _offered(tools: Sequence[Schema]) -> dict[str, Mapping[str, Any]]:
+    """The fields of each tool by its name; what is no schema is passed over."""
+    fields: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        function = tool.get("function", tool)
+        parameters = function.get("parameters") or {}
+        properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+        if isinstance(function.get("name"), str):
+            fields[function["name"]] = properties if isinstance(properties, Mapping) else {}
+    return fields
+
+
+def _without_thinking(text: str) -> str | None:
+    """The text after the thinking that it begins with; None: the thinking is never closed."""
+    if text.lstrip().startswith(_THINK):
+        end = text.find(_THOUGHT)
+        return text[end + len(_THOUGHT) :] if end >= 0 else None
+    # The opening tag is often part of the prompt; then the text begins in the middle of the thinking.
+    close = _CLOSING_LINE.search(text)
+    if close is None or any(0 <= text.find(mark) < close.start() for mark in ("<tool_call>", "<function=", _THINK)):
+        return text
+    return text[close.end() :]
+
+
+def _storable(text: str) -> str:
+    """The text without half surrogates, which no JSON and no database takes."""
+    return text.encode("utf-8", "replace").decode()

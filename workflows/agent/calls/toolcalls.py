@@ -1,0 +1,141 @@
+"""Reading a tool call: its arguments as the schema types them, or a sentence that teaches the model what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.agent.calls.aliases import ALIASES, rename_fields, resolve_tool
+from workflows.agent.calls.loose_json import LooseObject, parse_loosely
+from workflows.types import ToolCall
+
+__all__ = ["ALIASES", "MalformedCall", "ParsedCall", "Schema", "Value", "is_json_object", "parse_call"]
+
+LONGEST_ARGUMENTS = 2_000_000
+
+Schema = Mapping[str, Any]
+Value = str | int | bool
+
+
+@dataclass(frozen=True)
+class ParsedCall:
+    """A call that can be run. ``note`` tells the model what was passed over in its arguments; mostly empty."""
+
+    call: ToolCall
+    arguments: Mapping[str, Value]
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The tool's name."""
+        return self.call.name
+
+
+@dataclass(frozen=True)
+class MalformedCall:
+    """A call that cannot be run; ``message`` is the answer to the model."""
+
+    call: ToolCall
+    message: str
+
+
+def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | MalformedCall:
+    """Check one call against the offered tools (OpenAI's ``{"type": "function", "function": {…}}`` form).
+
+    A tool or field under a name that other agents use (aliases.py) is run under ours, with a note that says so;
+    ``ParsedCall.call`` has our name then. Arguments that were cut off, or lack a value, are never run.
+    """
+    offered = {schema["function"]["name"]: schema["function"]["parameters"] for schema in schemas}
+    read = _read(call.arguments)
+    name = resolve_tool(call.name, read.value, offered)
+    if not call.name and call.arguments and not is_json_object(call.arguments):
+        # What looked like a call in the text and could not be read: the reader's own sentence says why.
+        return MalformedCall(call, call.arguments)
+    if name is None:
+        return MalformedCall(call, f"There is no tool `{call.name[:80]}`. The tools are: {', '.join(offered)}.")
+    properties: dict[str, Any] = offered[name]["properties"]
+    required: list[str] = offered[name]["required"]
+    if read.fault not in ("", "comma"):
+        return MalformedCall(call, _teach(name, properties, required, _FAULTS[read.fault]))
+    raw, renamed = rename_fields(read.value, properties)
+    if name != call.name and "command" not in properties:
+        raw.pop("command", None)  # it chose among the tools of the three in one
+    arguments: dict[str, Value] = {}
+    for field, value in raw.items():
+        if field in properties and value is not None:
+            typed = _typed(value, properties[field]["type"])
+            if typed is None:
+                fault = f"`{field}` must be {_ARTICLE[properties[field]['type']]}, not {_kind(value)}"
+                return MalformedCall(call, _teach(name, properties, required, fault))
+            arguments[field] = typed
+    missing = [field for field in required if field not in arguments]
+    if missing:
+        got = f" (got {', '.join(f'`{field[:40]}`' for field in raw)})" if raw else ""
+        fault = f"`{missing[0]}` is missing{got}"
+        return MalformedCall(call, _teach(name, properties, required, fault))
+    own = call if name == call.name else call.model_copy(update={"name": name})
+    return ParsedCall(
+        own, arguments, _note(call.name, name, renamed, [field for field in raw if field not in properties])
+    )
+
+
+def is_json_object(text: str) -> bool:
+    """Whether raw arguments may stand in the history as they are: some servers parse them again and fail on others."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read(text: str) -> LooseObject:
+    return parse_loosely(text) if len(text) <= LONGEST_ARGUMENTS else LooseObject({}, "not_json")
+
+
+def _note(theirs: str, ours: str, renamed: Mapping[str, str], unknown: Sequence[str]) -> str:
+    """What the model should know about how its call was understood; empty when nothing."""
+    notes = []
+    if theirs != ours:
+        notes.append(f"There is no tool `{theirs[:80]}`: `{ours}` was run, use that name.")
+    for old, new in renamed.items():
+        notes.append(f"`{old}` was read as `{new}`, which is the field's name in `{ours}`.")
+    if unknown:
+        notes.append(f"`{ours}` has no field `{unknown[0][:40]}`: it was passed over.")
+    return f"({' '.join(notes)})" if notes else ""
+
+
+def _typed(value: Any, kind: str) -> Value | None:
+    """The value in the schema's type, with the harmless conversions alone: a string stays the string it was."""
+    if kind == "string":
+        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    if kind == "boolean":
+        words = {"true": True, "false": False}
+        return value if isinstance(value, bool) else words.get(str(value).strip().lower())
+    if isinstance(value, bool):
+        return None
+    try:
+        whole = int(value)
+        return whole if whole == float(value) else None
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _teach(name: str, properties: Mapping[str, Any], required: Sequence[str], fault: str) -> str:
+    optional = {field: "" if field in required else ", optional" for field in properties}
+    fields = ", ".join(f"`{field}` ({schema['type']}{optional[field]})" for field, schema in properties.items())
+    return f"The call was not run: {fault}. `{name}` takes {fields}. Send the corrected call."
+
+
+def _kind(value: Any) -> str:
+    names = {str: "a string", bool: "true or false", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number")
+
+
+_FAULTS = {
+    "missing_value": "the arguments are not a JSON object: a field has no value",
+    "unclosed": "the arguments are not a JSON object: they end before it is closed, so they may have been cut off",
+    "not_an_object": "the arguments are not a JSON object",
+    "not_json": "the arguments are not a JSON object",
+}
+_ARTICLE = {"string": "a string", "integer": "a whole number", "boolean": "true or false"}

@@ -1,0 +1,1 @@
+"""The model client: one whole reply from an OpenAI-compatible endpoint, whatever its quirks."""

@@ -1,0 +1,136 @@
+"""What a chat completion says: its words and calls, whole, in whichever of the dialects the calls were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.agent.calls.dialects import read_calls
+from workflows.agent.client.usage import Prices, parse_usage
+from workflows.types import Reply, ToolCall
+
+__all__ = ["NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
+
+Tools = Sequence[Mapping[str, Any]]
+
+
+class NotACompletion(Exception):
+    """The answer is no completion, or not a whole one; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the endpoint sent, put together, before it is read.
+
+    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them.
+    """
+
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = ""
+    usage: Any = None
+
+
+def parse_completion(answer: Any) -> Said:
+    """The first choice of a chat completion that came in one piece. Raises NotACompletion."""
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        calls = tuple(_parse_call(call, index) for index, call in enumerate(message.get("tool_calls") or []))
+        reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
+        said = Said(
+            content=text_of(message.get("content")) or str(message.get("refusal") or ""),
+            reasoning=text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")),
+            calls=calls,
+            finish_reason=str(reason),
+            usage=usage_of(answer),
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise NotACompletion(f"the answer is not a chat completion ({type(error).__name__}: {error})") from None
+    if reason == "error":
+        raise NotACompletion("the provider broke off while it answered")
+    return said
+
+
+def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Reply:
+    """The reply, its calls read out of the text where the protocol's own field holds none.
+
+    ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
+    content and calls are both empty. A block that was meant as a call and cannot be read becomes a call without a name,
+    whose arguments are the sentence that says what is wrong with it.
+    """
+    everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
+    reply = Reply(
+        content=_encodable(said.content),
+        tool_calls=tuple(_encodable_call(call) for call in said.calls),
+        finish_reason=said.finish_reason,
+        usage=parse_usage(said.usage, payload, everything, prices=prices),
+        reasoning=_encodable(said.reasoning),
+    )
+    tools: Tools = payload.get("tools") or ()
+    if reply.tool_calls or not tools:
+        return reply
+    if reply.content.strip():
+        return _with_calls_of_content(reply, tools)
+    return _with_calls_of_reasoning(reply, tools)
+
+
+def text_of(content: Any) -> str:
+    """A text that may be missing, or come in parts (``[{"type": "text", "text": …}]``) as some gateways send it."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def usage_of(answer: Mapping[str, Any]) -> Any:
+    """The figures of an answer or a chunk, None without any. Moonshot's stand in the choice."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    figures = answer.get("usage") or first.get("usage")
+    timings = answer.get("timings")
+    if not isinstance(figures, dict):
+        return None
+    return {**figures, "timings": timings} if isinstance(timings, dict) else figures
+
+
+def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
+    read = read_calls(reply.content, tools)
+    # What was meant as a call and could not be read gets an answer as one: its arguments are the sentence that teaches.
+    wrong = tuple(
+        ToolCall(id=f"malformed_{number}", name="", arguments=sentence)
+        for number, sentence in enumerate(read.malformed, start=1)
+    )
+    changes: dict[str, Any] = {"content": read.content}
+    if read.calls or read.incomplete or wrong:
+        changes |= {"tool_calls": read.calls + wrong, "calls_from": "content", "incomplete": read.incomplete}
+    return reply.model_copy(update=changes)
+
+
+def _with_calls_of_reasoning(reply: Reply, tools: Tools) -> Reply:
+    offered = {tool["function"]["name"] for tool in tools}
+    found = read_calls(reply.reasoning, tools).calls if reply.reasoning.strip() else ()
+    calls = tuple(call for call in found if call.name in offered)
+    return reply.model_copy(update={"tool_calls": calls, "calls_from": "reasoning"}) if calls else reply
+
+
+def _parse_call(call: Any, index: int) -> ToolCall:
+    function = call["function"]
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):  # Ollama's own form is an object
+        arguments = "" if arguments is None else json.dumps(arguments)
+    return ToolCall(
+        id=str(call.get("id") or f"call_{index}"), name=str(function.get("name") or ""), arguments=arguments
+    )
+
+
+def _encodable_call(call: ToolCall) -> ToolCall:
+    fields = {name: _encodable(value) for name, value in call}
+    return call.model_copy(update=fields)
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates become question marks: nothing later could write them as UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,1 @@
+"""The conversation kept within its cap: measured, shrunk, retold."""

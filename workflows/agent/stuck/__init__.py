@@ -1,0 +1,1 @@
+"""A session that goes round in circles: how it is told, and what is done about it."""
