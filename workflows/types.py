@@ -37,10 +37,60 @@ class IssueText(Noun):
     body: str
 
 
+CommentKind = Literal["issue", "review", "review_comment"]
+
+
+class CommentRef(Noun):
+    """The comment that asked: one of the conversation, a submitted review, or one on a line of a diff."""
+
+    kind: CommentKind
+    id: int
+
+
+class CommandOptions(Noun):
+    """What a command asks for beside its word. Everything can only lower or narrow what policy and operator grant.
+
+    ``usd``, ``turns`` and ``seconds`` are limits; ``paths`` are globs; None and empty mean: not said.
+    """
+
+    usd: float | None = None
+    turns: int | None = None
+    seconds: float | None = None
+    model: str | None = None
+    attempts: int | None = None
+    branch: str | None = None
+    paths: tuple[str, ...] = ()
+    draft: bool | None = None
+
+
+class Command(Noun):
+    """One command of a comment, as the grammar reads it. ``word`` is the table's name of it (an alias is resolved),
+    "do" for a request in free words; ``text`` is what follows, such as a question, as the actor wrote it.
+
+    ``line`` is the 1-based line of the comment.
+    """
+
+    word: str
+    text: str = ""
+    options: CommandOptions = CommandOptions()
+    line: int = 1
+
+
+class CommandError(Noun):
+    """A line that was meant as a command and cannot be read: ``message`` says what to write instead."""
+
+    message: str
+    line: int = 1
+
+
 class Job(Noun):
     """One durable instance of a workflow; ``created_at`` also dates the commit, so that a retry makes the same one.
 
     ``text`` is the issue as it stood in the event: whoever may edit the issue must not change what was asked for.
+    ``trigger`` is the label that asked, or empty when a ``command`` did or something happened, such as a red check.
+    ``comment`` is where the command stands; ``words`` are told to the thread by a job that only answers.
+    ``request`` is equal for requests that ask for the same, so that fifty are one; empty: never the same as another.
+    ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
     """
 
     id: str
@@ -52,6 +102,12 @@ class Job(Noun):
     delivery_id: str
     created_at: datetime
     text: IssueText | None = None
+    command: Command | None = None
+    comment: CommentRef | None = None
+    words: str = ""
+    request: str = ""
+    on_pull_request: bool = False
+    head: str | None = None
 
 
 class Repository(Noun):
