@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from workflows.agent.describe import Category
 from workflows.changelog import ChangelogEntry
+from workflows.conventional import TYPE_OF, parse_conventional
 from workflows.evidence import render_evidence, render_warnings
 from workflows.leaks import redact
 from workflows.outbound import HOSTS, MAX_CHARACTERS, clean_line, clean_outbound, clean_title, clean_words, code_span
@@ -30,17 +31,6 @@ LONGEST_TITLE = 72
 LONGEST_BRANCH = 60
 MOST_FILES = 100
 NOREPLY = "users.noreply.github.com"
-_CONVENTIONAL = re.compile(
-    r"(?:feat|fix|docs|style|refactor|perf|test|build|ci|chore|revert|security)(?:\([^()\n]{1,40}\))?!?: \S"
-)
-_TYPES: dict[Category, str] = {
-    "Added": "feat",
-    "Changed": "refactor",
-    "Deprecated": "chore",
-    "Removed": "refactor",
-    "Fixed": "fix",
-    "Security": "fix",
-}
 # Words that stop continuous integration, and trailers, are the harness's to write.
 _SKIP_CI = re.compile(
     r"\[((?:skip|no)[\s-](?:ci|actions)|(?:ci|actions)[\s-]skip)\]|\*\*\*(NO_CI)\*\*\*", re.IGNORECASE
@@ -119,11 +109,11 @@ def render_title(title: str, *, subjects: Sequence[str] = (), category: Category
     """
     line = _without_commands(title).rstrip(".") or "Change"
     telling = [subject for subject in subjects if not subject.startswith("Merge ")]
-    conventional = sum(bool(_CONVENTIONAL.match(subject)) for subject in telling)
-    if len(telling) >= 3 and conventional * 2 > len(telling) and not _CONVENTIONAL.match(line):
+    conventional = sum(parse_conventional(subject) is not None for subject in telling)
+    if len(telling) >= 3 and conventional * 2 > len(telling) and parse_conventional(line) is None:
         first = line[0].lower() if line[1:2].islower() or not line[1:2].isalpha() else line[0]
         # With "fix: " before it, a number closes an issue that it did not close alone.
-        line = clean_title(f"{_TYPES[category]}: {first}{line[1:]}")
+        line = clean_title(f"{TYPE_OF[category]}: {first}{line[1:]}")
     if len(line) <= LONGEST_TITLE:
         return line
     cut = line[: LONGEST_TITLE - 1]
