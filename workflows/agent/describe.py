@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Literal
 
 import structlog
 from pydantic import Field
 
+from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.prompts import render_prompt
 from workflows.services import BrokenWorld, Model
 from workflows.types import Finish, Issue, Noun, Usage, Verdict
@@ -81,7 +81,7 @@ def describe_without_model(issue: Issue, finish: Finish | None) -> Description:
 
 def parse_description(text: str) -> Description | None:
     """The description in a reply, whatever fences or prose surround its JSON object; None when there is none to use."""
-    for found in _objects(text):
+    for found in find_objects(text):
         title, summary = _line(found.get("title"), LONGEST_TITLE), _text(found.get("summary"))
         if title and summary:
             return Description(
@@ -91,23 +91,6 @@ def parse_description(text: str) -> Description | None:
                 changelog=_changelog(found.get("changelog"), title),
             )
     return None
-
-
-def _objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects that begin at an opening brace of the text; a few tries, so that hostile text costs little."""
-    decoder = json.JSONDecoder(strict=False)
-    found: list[dict[str, Any]] = []
-    at = text.find("{")
-    for _ in range(20):
-        if at < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, at)
-            found.append(value)
-        except (ValueError, RecursionError):
-            end = at + 1
-        at = text.find("{", end)
-    return found
 
 
 def _files(value: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Reading the JSON that a model wrote as arguments: what it says, and what was wrong with it."""
+"""Reading the JSON that a model wrote, as arguments or among prose: what it says, and what was wrong with it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,30 @@ def parse_loosely(text: str) -> LooseObject:
         return LooseObject(value) if isinstance(value, dict) else LooseObject({}, "not_an_object")
     except (ValueError, RecursionError):
         return _repair(text)
+
+
+def find_objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects that begin at an opening brace of a reply, whatever fences or prose surround them.
+
+    The last one is all between the outermost braces, when it is an object but for a comma too many. A few tries, so
+    that hostile text costs little; what is cut off is not found.
+    """
+    decoder = json.JSONDecoder(strict=False)
+    found: list[dict[str, Any]] = []
+    first = at = text.find("{")
+    for _ in range(20):
+        if at < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, at)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = at + 1
+        at = text.find("{", end)
+    if first >= 0:
+        mended = parse_loosely(text[first : text.rfind("}") + 1])
+        found += [mended.value] if mended.fault == "comma" else []
+    return found
 
 
 def _repair(text: str) -> LooseObject:
