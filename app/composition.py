@@ -182,8 +182,8 @@ class Composition:
         )
 
     def repository(self, ref: RepositoryRef) -> GitHub:
-        """One repository, with the permissions that jobs need and no others."""
-        return self.github.for_repository(ref, fix_issue.PERMISSIONS)
+        """One repository, with the permissions that jobs need, those they can use where granted, and no others."""
+        return self.github.for_repository(ref, fix_issue.PERMISSIONS, optional=fix_issue.OPTIONAL_PERMISSIONS)
 
     @cached_property
     def fix_services(self) -> fix_issue.FixServices:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from github.Auth import Auth, Token
 
-from app.github_auth import AppCredential, InstallationCredential, InstallationTokens, Minted, Scope
-from app.github_repository import AppIdentity, RepositoryClient
+from app.github_auth import AppCredential, InstallationCredential, InstallationTokens, Minted, Scope, granted_of
+from app.github_calls import AppIdentity
+from app.github_repository import RepositoryClient
 from app.github_retry import Attempts, Gate, RetryRules
 from app.github_session import Session, read_pages, refusal
 from app.github_wire import Answer, Limited, Unclear, Wire, parse_api_url, read_sent_at
@@ -77,12 +78,16 @@ class GitHubApp:
                 self._identity = AppIdentity(id=answer.data["id"], slug=answer.data["slug"])
             return self._identity
 
-    def for_repository(self, ref: RepositoryRef, permissions: Mapping[str, str]) -> RepositoryClient:
+    def for_repository(
+        self, ref: RepositoryRef, permissions: Mapping[str, str], *, optional: Mapping[str, str] | None = None
+    ) -> RepositoryClient:
         """The repository, with a token that holds it alone and exactly these permissions (``{"issues": "write"}``).
 
-        Raises BrokenWorld when GitHub cannot say who we are, ValueError for no permissions.
+        ``optional`` ones the token holds as far as the installation has been granted them. Raises BrokenWorld when
+        GitHub cannot say who we are, ValueError for no permissions.
         """
-        credential = InstallationCredential(self._tokens, Scope.of(ref.installation_id, ref.id, permissions))
+        scope = Scope.of(ref.installation_id, ref.id, permissions, optional=optional)
+        credential = InstallationCredential(self._tokens, scope)
         attempts = Attempts(self._rules, self._gate(ref.installation_id))
         return RepositoryClient(
             ref,
@@ -157,11 +162,12 @@ class GitHubApp:
         return answer
 
     def _mint(self, scope: Scope) -> Minted:
-        body = {"repository_ids": [scope.repository_id], "permissions": dict(scope.permissions)}
+        permissions = {**self._granted(scope), **dict(scope.permissions)}
+        body = {"repository_ids": [scope.repository_id], "permissions": permissions}
         path = f"/app/installations/{scope.installation_id}/access_tokens"
         answer = self._session.send("POST", path, body=body, repeatable=True)
         if answer.status == 422:
-            wanted = ", ".join(f"{name}: {level}" for name, level in scope.permissions)
+            wanted = ", ".join(f"{name}: {level}" for name, level in sorted(permissions.items()))
             raise BrokenWorld(
                 "github",
                 f"GitHub gives no token for this repository with {wanted} ({answer.message}). Grant the App these "
@@ -171,6 +177,15 @@ class GitHubApp:
             raise refusal("asking for an installation token", answer)
         expires = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
         return Minted(answer.data["token"], expires - read_sent_at(answer.headers))
+
+    def _granted(self, scope: Scope) -> dict[str, str]:
+        """Which optional permissions the installation has now: its owner accepts or declines each change of the App."""
+        if not scope.optional:
+            return {}
+        answer = self._session.send("GET", f"/app/installations/{scope.installation_id}")
+        if not answer.ok:
+            raise refusal("reading what the installation may do", answer)
+        return granted_of(scope.optional, answer.data["permissions"])
 
     def _revoke(self, token: Auth) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import jwt
@@ -15,6 +15,8 @@ from workflows.services import BrokenWorld
 
 SPARE_SECONDS = 330.0
 """A token is handed out only while it lives at least so long: five minutes, and a little for the way."""
+
+LEVELS = ("read", "write", "admin")
 
 APP_ADVICE = (
     "Check the App's id and private key (a new key can be made on the App's settings page), "
@@ -56,18 +58,43 @@ class AppCredential:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a token may do: one repository of one installation, with exactly these permissions."""
+    """What a token may do: one repository of one installation, with exactly these permissions.
+
+    ``optional`` ones are asked for as far as the installation has been granted them.
+    """
 
     installation_id: int
     repository_id: int
     permissions: tuple[tuple[str, str], ...]
+    optional: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, installation_id: int, repository_id: int, permissions: Mapping[str, str]) -> Scope:
+    def of(
+        cls,
+        installation_id: int,
+        repository_id: int,
+        permissions: Mapping[str, str],
+        *,
+        optional: Mapping[str, str] | None = None,
+    ) -> Scope:
         """Raises ValueError for no permissions: GitHub would then give all that the installation has."""
         if not permissions:
             raise ValueError("name the permissions that the token needs, such as {'issues': 'write'}")
-        return cls(installation_id, repository_id, tuple(sorted(permissions.items())))
+        return cls(
+            installation_id,
+            repository_id,
+            tuple(sorted(permissions.items())),
+            tuple(sorted((optional or {}).items())),
+        )
+
+
+def granted_of(optional: Iterable[tuple[str, str]], granted: Mapping[str, str]) -> dict[str, str]:
+    """The optional permissions that an installation has, each at the level wanted or the lower one granted."""
+    return {
+        name: min(level, granted[name], key=LEVELS.index)
+        for name, level in optional
+        if level in LEVELS and granted.get(name) in LEVELS
+    }
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from github.Auth import Auth
 
 from app.github_retry import Attempts
-from app.github_wire import Answer, Unclear, Wire
+from app.github_wire import GRAPHQL, Answer, Unclear, Wire
 from workflows.services import BrokenWorld
 
 T = TypeVar("T")
@@ -76,6 +76,25 @@ class Session:
             )
         return answer
 
+    def query(self, what: str, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """GraphQL's ``data``, in which what does not exist is None; a mutation must be one that may be done twice.
+
+        Raises BrokenWorld, which names ``what``, for every error but NOT_FOUND.
+        """
+        answer = self.send("POST", GRAPHQL, body={"query": query, "variables": dict(variables)}, repeatable=True)
+        if not answer.ok or answer.data.get("data") is None or set(answer.error_types) - {"NOT_FOUND"}:
+            raise refusal(what, answer)
+        found: dict[str, Any] = answer.data["data"]
+        return found
+
+    def download(self, what: str, url: str, *, limit: int) -> str | None:
+        """The last ``limit`` bytes of a text that GitHub pointed to; None when it is not there. Raises BrokenWorld."""
+        try:
+            answer = self._attempts.send("GET", lambda: self._wire.download(url, limit=limit), repeatable=True)
+        except Unclear as unclear:
+            raise unreachable(what, unclear) from None
+        return str(answer.data) if answer.ok else None
+
     def find_or_create(self, what: str, look: Callable[[], T | None], create: Callable[[], T]) -> T:
         """What ``look`` finds, else what ``create`` makes, looked for again after an unclear outcome.
 
@@ -132,7 +151,7 @@ def refusal(what: str, answer: Answer) -> BrokenWorld:
         advice = "Unsuspend the App in the account's settings, under Installed GitHub Apps."
     elif "archived" in lower:
         advice = "Unarchive the repository first."
-    elif answer.status == 403:
+    elif answer.status == 403 or "FORBIDDEN" in answer.error_types:
         wanted = answer.headers.get("x-accepted-github-permissions")
         needed = f" ({wanted})" if wanted else ""
         advice = f"Grant the App the missing permission{needed} in its settings, and accept it on the installation."

@@ -1,4 +1,4 @@
-"""One HTTP exchange with GitHub's REST API over PyGithub's requester: where it may go, and what its answer means."""
+"""One HTTP exchange with GitHub's API over PyGithub's requester: where it may go, and what its answer means."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ from workflows.services import BrokenWorld
 
 API_VERSION = "2022-11-28"
 ACCEPT = "application/vnd.github+json"
+GRAPHQL = "/graphql"
+"""The path of GraphQL; on GitHub Enterprise Server it lies beside REST's root, not below."""
 REPLY_CAP = 300
+DOWNLOAD_CAP = 256 * 1024 * 1024
+DOWNLOAD_CHUNK = 64 * 1024
 
 
 class Unclear(Exception):
@@ -79,6 +83,16 @@ class Answer:
                 words.append(str(error))
         return " ".join("; ".join(word for word in words if word).split())[:REPLY_CAP]
 
+    @property
+    def error_types(self) -> list[str]:
+        """The kinds of GraphQL's errors, which come with status 200; what failed on GitHub's side has none: ""."""
+        errors = self.data.get("errors") if self.status == 200 and isinstance(self.data, dict) else None
+        return [
+            str(error.get("type") or (error.get("extensions") or {}).get("code") or "")
+            for error in errors or []
+            if isinstance(error, dict)
+        ]
+
 
 def parse_api_url(url: str) -> str:
     """The API's address without a trailing slash.
@@ -103,8 +117,10 @@ def parse_limit(answer: Answer) -> Limited | None:
     """Whether a refusal is a rate limit, by GitHub's rules.
 
     https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+    GraphQL says it with status 200:
+    https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
     """
-    if answer.status not in {403, 429}:
+    if answer.status not in {403, 429} and "RATE_LIMITED" not in answer.error_types:
         return None
     pause = parse_pause(answer.headers)
     if pause is not None:
@@ -113,7 +129,7 @@ def parse_limit(answer: Answer) -> Limited | None:
     if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
         # By GitHub's own clock, as ours may be wrong; one second more, because the reset is a whole second.
         return Limited(max(0.0, float(reset) - read_sent_at(answer.headers)) + 1.0)
-    if answer.status == 429 or Requester.isRateLimitError(answer.message) or "abuse" in answer.message.lower():
+    if answer.status in {200, 429} or Requester.isRateLimitError(answer.message) or "abuse" in answer.message.lower():
         return Limited(None)
     return None
 
@@ -216,6 +232,8 @@ class Wire:
     ) -> Answer:
         """Send one request; ``path`` begins with a slash and is percent-encoded. Raises Unclear and Limited.
 
+        GRAPHQL as the path goes to GraphQL, wherever it is beside this API.
+
         Raises BrokenWorld for a path with a ``.`` or ``..`` in it: on the way it would become another path.
         """
         if {".", ".."} & set(unquote(path).split("/")):
@@ -224,9 +242,10 @@ class Wire:
             auth, self.api_url, 0, self._user_agent, 100, self._verify, retry=0, pool_size=None, api_version=API_VERSION
         )
         connection = _Exchange(self._session, self._origin, deadline=self._timeouts, verify=self._verify)
+        where = requester.graphql_url if path == GRAPHQL else path
         try:
             status, headers, text = requester.requestJson(
-                verb, path, dict(parameters or {}), {"Accept": ACCEPT}, body, connection
+                verb, where, dict(parameters or {}), {"Accept": ACCEPT}, body, connection
             )
         except _Redirected as redirected:
             return redirected.answer
@@ -236,6 +255,34 @@ class Wire:
             # The name alone: the text of some of these quotes request headers.
             raise Unclear(f"no whole answer: {type(error).__name__}") from None
         return _definite(Answer(status, headers), text)
+
+    def download(self, url: str, *, limit: int) -> Answer:
+        """The last ``limit`` bytes of a text that GitHub keeps elsewhere, without our credential: ``data`` is a str.
+
+        When it is longer, the cut line at its beginning is left out. Raises Unclear, and BrokenWorld for an address
+        that is not https (or on this GitHub itself) or a text of more than DOWNLOAD_CAP bytes.
+        """
+        if urlsplit(url).scheme != "https" and not url.startswith(f"{self._origin}/"):
+            raise BrokenWorld(
+                "github", f"GitHub points to {urlsplit(url).hostname} without https. Check the API address."
+            )
+        tail, length = b"", 0
+        try:
+            with self._session.get(
+                url, stream=True, timeout=self._timeouts, verify=self._verify, allow_redirects=False
+            ) as response:
+                if response.status_code >= 500:
+                    raise Unclear(f"{urlsplit(url).hostname} answered {response.status_code}")
+                for chunk in response.iter_content(DOWNLOAD_CHUNK):
+                    tail, length = (tail + chunk)[-limit:], length + len(chunk)
+                    if length > DOWNLOAD_CAP:
+                        raise BrokenWorld("github", f"A log has more than {DOWNLOAD_CAP} bytes. Make it shorter.")
+                headers = {name.lower(): value for name, value in response.headers.items()}
+        except requests.RequestException as error:
+            raise Unclear(f"no whole answer: {type(error).__name__}") from None
+        if length > limit:
+            tail = tail.partition(b"\n")[2]
+        return Answer(response.status_code, headers, tail.decode("utf-8-sig", "replace"))
 
     def next_page(self, answer: Answer) -> dict[str, str] | None:
         """The query of the next page of a list, or None on the last one.
@@ -275,4 +322,6 @@ def _definite(answer: Answer, text: str) -> Answer:
     limit = parse_limit(whole)
     if limit is not None:
         raise limit
+    if "" in whole.error_types:
+        raise Unclear(f"GitHub's GraphQL failed: {whole.message}")  # a time-out of theirs; a refusal has a type
     return whole

@@ -43,6 +43,8 @@ NAME = "fix_issue"
 MAX_COMMENTS = 50
 LONGEST_COMMENT = 10_000
 PERMISSIONS = {"contents": "write", "issues": "write", "pull_requests": "write", "checks": "write", "metadata": "read"}
+OPTIONAL_PERMISSIONS = {"actions": "write"}
+"""Used where the installation has granted it: to read the logs of GitHub Actions and run its jobs again."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
-from workflows.types import Comment, Issue, PullRequest, Reply, Repository
+from workflows.types import (
+    Annotation,
+    CheckRun,
+    Comment,
+    CommentRef,
+    Issue,
+    MergedPull,
+    PullRequest,
+    Release,
+    Reply,
+    Repository,
+    Review,
+    ReviewComment,
+    ReviewThread,
+)
 
 T = TypeVar("T")
 
@@ -65,6 +79,18 @@ class GitHub(Protocol):
     def react(self, number: int, reaction: Reaction) -> None:
         """React to the issue; a second time changes nothing."""
 
+    def react_to_comment(self, comment: CommentRef, number: int, reaction: Reaction) -> None:
+        """React to a comment on ``number``; a second time changes nothing, and a comment that is gone is fine.
+
+        A submitted review takes no reactions over REST: nothing happens.
+        """
+
+    def add_label(self, number: int, label: str, *, color: str, description: str) -> None:
+        """Put a label on an issue or pull request; when the repository has no such label it is created first.
+
+        ``color`` is six hex digits without ``#``. A label that exists keeps its colour and description.
+        """
+
     def remove_label(self, number: int, label: str) -> None:
         """Take a label off an issue; absent is fine."""
 
@@ -79,6 +105,69 @@ class GitHub(Protocol):
 
     def find_or_create_pull_request(self, *, head: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
         """The pull request from ``head``, by our App, in any state; created or updated."""
+
+    def fetch_pull_request(self, number: int) -> PullRequest | None:
+        """The pull request, or None when it is gone or the number is an issue's."""
+
+    def fetch_pull_requests(self, *, head: str) -> list[PullRequest]:
+        """The pull requests from a branch of this repository, in any state and by anyone, newest first."""
+
+    def update_pull_request(self, number: int, *, title: str | None = None, body: str | None = None) -> None:
+        """Change title, body or both; None leaves as it is."""
+
+    def request_review(self, number: int, login: str) -> None:
+        """Ask a person for a review. That this person cannot review is logged, not raised."""
+
+    def fetch_reviews(self, number: int) -> list[Review]:
+        """The reviews of a pull request, oldest first."""
+
+    def fetch_review_comments(self, number: int) -> list[ReviewComment]:
+        """All comments on the lines of a pull request's diff, oldest first."""
+
+    def fetch_review_threads(self, number: int) -> list[ReviewThread]:
+        """The threads of a pull request, in GitHub's order; empty when it is gone."""
+
+    def resolve_thread(self, thread_id: str) -> None:
+        """Resolve a thread; one that is resolved already is fine."""
+
+    def find_or_create_reply(self, number: int, comment_id: int, marker: str, body: str) -> int:
+        """The id of our own answer with ``marker`` in the thread that ``comment_id`` belongs to, created when absent.
+
+        Only answers by our own App are searched. BrokenWorld when the thread was deleted.
+        """
+
+    def fetch_check_runs(self, sha: str) -> list[CheckRun]:
+        """The latest check run of each App and name on a commit, of all Apps."""
+
+    def fetch_annotations(self, check_run_id: int) -> list[Annotation]:
+        """What a check run says of lines; at most 500."""
+
+    def fetch_check_log(self, check_run_id: int) -> str | None:
+        """The end of the log of a job of GitHub Actions, at most 200 kB, from the beginning of a line.
+
+        None when the check run is no such job, has no log (any more), or the App may not read logs.
+        """
+
+    def rerun_check(self, check: CheckRun) -> bool:
+        """Have a check run once more: a job of GitHub Actions, or a check of our own App.
+
+        False when GitHub refuses for good: somebody else's check, no permission, too old, or gone.
+        """
+
+    def fetch_compared_commits(self, base: str, head: str) -> list[tuple[str, str, str | None]]:
+        """The commits of ``head`` that ``base`` has not, oldest first: id, message, and the author's login if known.
+
+        Both are branches, tags or commit ids. BrokenWorld when one is unknown.
+        """
+
+    def fetch_merged_pulls(self, base: str, head: str) -> list[MergedPull]:
+        """The merged pull requests that brought those commits, each once, oldest merge first."""
+
+    def find_or_create_release(self, *, tag: str, target: str, name: str, body: str, marker: str) -> Release:
+        """Our draft release for ``tag`` with ``marker`` in its text, created or updated; ``target`` is a branch or sha.
+
+        A published release of that tag is never changed: it is returned as it is, and no draft is made beside it.
+        """
 
     def find_or_create_check_run(
         self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None

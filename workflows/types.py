@@ -30,6 +30,10 @@ class Actor(Noun):
     type: Literal["User", "Bot", "Organization", "Mannequin"] = "User"
 
 
+GHOST = Actor(id=10137, login="ghost")
+"""The account in whose name GitHub shows what deleted accounts left."""
+
+
 class IssueText(Noun):
     """An issue's words at one moment."""
 
@@ -145,7 +149,11 @@ class Issue(Noun):
 
 
 class PullRequest(Noun):
-    """A pull request; ``head`` and ``base`` are branch names."""
+    """A pull request; ``head`` and ``base`` are branch names.
+
+    ``head_repository`` is the full name of where the head branch is, None when that fork was deleted. ``mergeable`` is
+    None while GitHub has not worked it out, and in lists. ``requested_reviewers`` are logins.
+    """
 
     number: int
     title: str
@@ -155,6 +163,115 @@ class PullRequest(Noun):
     head_sha: str
     draft: bool
     state: Literal["open", "closed"]
+    html_url: str
+    author: Actor = GHOST
+    head_repository: str | None = None
+    base_sha: str = ""
+    merged: bool = False
+    mergeable: bool | None = None
+    labels: tuple[str, ...] = ()
+    requested_reviewers: tuple[str, ...] = ()
+
+
+class Review(Noun):
+    """A review of a pull request; a pending one was not submitted yet."""
+
+    id: int
+    author: Actor
+    state: Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
+    body: str
+    commit_id: str
+    submitted_at: datetime | None
+
+
+Side = Literal["LEFT", "RIGHT"]
+
+
+class ReviewComment(Noun):
+    """A comment on lines of a pull request's diff, or with ``in_reply_to`` an answer to one.
+
+    ``line`` and ``start_line`` (1-based, inclusive) are where it stands in the diff as it is now: None on a whole file,
+    and once the lines changed. ``side``: LEFT is the base, RIGHT the head. ``diff_hunk`` ends with the commented line.
+    """
+
+    id: int
+    review_id: int | None
+    in_reply_to: int | None
+    author: Actor
+    body: str
+    path: str
+    line: int | None
+    start_line: int | None
+    side: Side
+    diff_hunk: str
+    commit_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ReviewThread(Noun):
+    """A comment on the diff with its answers: ``comments`` are their ids, oldest first. ``id`` is a node id.
+
+    ``outdated``: the commented lines changed since.
+    """
+
+    id: str
+    resolved: bool
+    outdated: bool
+    comments: tuple[int, ...]
+
+
+class CheckRun(Noun):
+    """A check run by any App on one commit, in GitHub's words; ``conclusion`` is None until it is completed.
+
+    ``app_slug`` is "github-actions" for a job of GitHub Actions. ``annotations`` counts them.
+    """
+
+    id: int
+    name: str
+    head_sha: str
+    status: str
+    conclusion: str | None
+    app_slug: str
+    details_url: str
+    title: str = ""
+    summary: str = ""
+    text: str = ""
+    annotations: int = 0
+    completed_at: datetime | None = None
+
+
+class Annotation(Noun):
+    """What a check run says of lines of a file; ``level`` is "notice", "warning" or "failure"."""
+
+    path: str
+    start_line: int
+    end_line: int
+    level: str
+    message: str
+    title: str = ""
+
+
+class MergedPull(Noun):
+    """A merged pull request as release notes name it."""
+
+    number: int
+    title: str
+    author: Actor
+    labels: tuple[str, ...]
+    merge_commit: str
+    merged_at: datetime
+    html_url: str
+    body: str = ""
+
+
+class Release(Noun):
+    """A release; a draft is seen by people who may push, and has no tag in git yet."""
+
+    id: int
+    tag: str
+    name: str
+    draft: bool
     html_url: str
 
 

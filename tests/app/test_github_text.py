@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.github_json import GHOST, parse_actor, parse_issue, parse_permission
+from app.github_json import parse_actor, parse_issue, parse_permission
 from app.github_text import BODY_LIMIT, CUT, fit_body, fit_title, same_text, scrub
+from workflows.types import GHOST
 
 
 def test_short_text_is_left_alone() -> None:

@@ -1,0 +1,108 @@
+"""Check runs on a commit: our own, and what those of other Apps found, logged, and can be asked to do again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from app.github_calls import RepositoryCalls
+from app.github_json import parse_annotation, parse_check_run
+from app.github_text import SUMMARY_LIMIT, fit_body, fit_title, same_text, scrub
+from workflows.services import Conclusion
+from workflows.types import Annotation, CheckRun
+
+log = structlog.get_logger()
+
+ACTIONS = "github-actions"
+ANNOTATIONS_CAP = 500
+LOG_BYTES = 200_000
+
+
+class CheckCalls(RepositoryCalls):
+    """What GitHub's checks API does, and the two calls of its Actions API that need the optional permission."""
+
+    def fetch_check_runs(self, sha: str) -> list[CheckRun]:
+        """The latest run of each App and name, oldest first."""
+        latest: dict[tuple[str, str], CheckRun] = {}
+        for run in map(parse_check_run, self._pages(f"/commits/{sha}/check-runs", item="check_runs")):
+            known = latest.get((run.app_slug, run.name))
+            if known is None or run.id > known.id:
+                latest[run.app_slug, run.name] = run
+        return sorted(latest.values(), key=lambda run: run.id)
+
+    def fetch_annotations(self, check_run_id: int) -> list[Annotation]:
+        """The first ANNOTATIONS_CAP annotations; none of a run that is gone."""
+        path = f"/check-runs/{check_run_id}/annotations"
+        return [parse_annotation(each) for each in islice(self._pages(path), ANNOTATIONS_CAP)]
+
+    def fetch_check_log(self, check_run_id: int) -> str | None:
+        """The log's last LOG_BYTES from a line's beginning. A job of GitHub Actions has the id of its check run.
+
+        https://docs.github.com/en/rest/actions/workflow-jobs#download-job-logs-for-a-workflow-run
+        """
+        answer = self._send("GET", f"/actions/jobs/{check_run_id}/logs")
+        if not answer.moved:
+            if answer.status not in {403, 404, 410}:
+                self._accept("reading the log of a check", answer)
+            log.info("no_check_log", check_run_id=check_run_id, status=answer.status, reason=answer.message)
+            return None
+        text = self._session.download("the log of a check", answer.headers.get("location", ""), limit=LOG_BYTES)
+        return scrub(text) if text is not None else None
+
+    def rerun_check(self, check: CheckRun) -> bool:
+        """Ask once, though the request may be sent twice: a job that was started already runs but once.
+
+        https://docs.github.com/en/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
+        https://docs.github.com/en/rest/checks/runs#rerequest-a-check-run
+        """
+        actions = check.app_slug == ACTIONS
+        path = f"/actions/jobs/{check.id}/rerun" if actions else f"/check-runs/{check.id}/rerequest"
+        answer = self._send("POST", path, repeatable=True)
+        if answer.status == 403 and "already" in answer.message.lower():
+            return True
+        if answer.status in {403, 404, 410, 422}:
+            log.info("check_not_rerun", check=check.name, status=answer.status, reason=answer.message)
+            return False
+        self._accept(f"running the check {check.name} again", answer)
+        return True
+
+    def find_or_create_check_run(
+        self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None
+    ) -> int:
+        """The id of our check run with ``external_id``, now with this title, summary and conclusion."""
+        what = f"reporting the check {name}"
+        output = {"title": fit_title(title), "summary": fit_body(summary, limit=SUMMARY_LIMIT)}
+        state: dict[str, Any] = {"status": "in_progress", "output": output}
+        if conclusion is not None:
+            state |= {"status": "completed", "conclusion": conclusion}
+
+        def look() -> dict[str, Any] | None:
+            ours = {"check_name": name, "app_id": str(self._identity.id), "filter": "all"}
+            for run in self._pages(f"/commits/{head_sha}/check-runs", ours, item="check_runs"):
+                if run.get("external_id") == external_id and (run.get("app") or {}).get("id") == self._identity.id:
+                    return run
+            return None
+
+        def create() -> dict[str, Any]:
+            new = {"name": name, "head_sha": head_sha, "external_id": external_id, **state}
+            created: dict[str, Any] = self._accept(what, self._send("POST", "/check-runs", body=new))
+            return created
+
+        with self._locks.hold((self._ref.id, "check", head_sha, external_id)):
+            run = self._session.find_or_create(what, look, create)
+            if not _shows(run, state):
+                self._accept(what, self._send("PATCH", f"/check-runs/{run['id']}", body=state))
+        return int(run["id"])
+
+
+def _shows(run: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+    """Whether a check run already looks as wanted."""
+    output = run.get("output") or {}
+    return (
+        (run.get("status"), run.get("conclusion")) == (state["status"], state.get("conclusion"))
+        and same_text(state["output"]["title"], output.get("title"))
+        and same_text(state["output"]["summary"], output.get("summary"))
+    )

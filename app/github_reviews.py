@@ -1,0 +1,115 @@
+"""Reviews of a pull request: what was said on the diff, our answers in its threads, and the threads' state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.github_calls import RepositoryCalls
+from app.github_json import parse_review, parse_review_comment
+from app.github_session import PAGES_CAP
+from app.github_text import fit_body
+from workflows.services import BrokenWorld
+from workflows.types import Review, ReviewComment, ReviewThread
+
+THREADS = """
+query Threads($pull: ID!, $after: String) {
+  node(id: $pull) {
+    ... on PullRequest {
+      list: reviewThreads(first: 100, after: $after) {
+        nodes { id isResolved isOutdated comments(first: 100) { nodes { fullDatabaseId } pageInfo { ...Next } } }
+        pageInfo { ...Next }
+      }
+    }
+  }
+}
+fragment Next on PageInfo { hasNextPage endCursor }
+"""
+
+COMMENTS = """
+query Comments($thread: ID!, $after: String) {
+  node(id: $thread) {
+    ... on PullRequestReviewThread {
+      list: comments(first: 100, after: $after) { nodes { fullDatabaseId } pageInfo { hasNextPage endCursor } }
+    }
+  }
+}
+"""
+
+RESOLVE = """
+mutation Resolve($thread: ID!) { resolveReviewThread(input: {threadId: $thread}) { thread { id isResolved } } }
+"""
+
+
+class ReviewCalls(RepositoryCalls):
+    """What GitHub's review APIs do. Only GraphQL knows threads; REST knows comments and what they answer."""
+
+    def fetch_reviews(self, number: int) -> list[Review]:
+        """All reviews, oldest first."""
+        return sorted(map(parse_review, self._pages(f"/pulls/{number}/reviews")), key=lambda review: review.id)
+
+    def fetch_review_comments(self, number: int) -> list[ReviewComment]:
+        """All comments on the diff, oldest first."""
+        found = map(parse_review_comment, self._pages(f"/pulls/{number}/comments"))
+        return sorted(found, key=lambda comment: comment.id)
+
+    def fetch_review_threads(self, number: int) -> list[ReviewThread]:
+        """All threads, with the ids of all their comments."""
+        pull = self._read_settled(f"/pulls/{number}", f"reading pull request #{number}")
+        if pull is None:
+            return []
+        nodes = self._nodes(f"reading the review threads of #{number}", THREADS, {"pull": pull["node_id"]})
+        return [self._parse_thread(node) for node in nodes]
+
+    def resolve_thread(self, thread_id: str) -> None:
+        """Resolve it; GitHub takes a second time for done."""
+        what = "resolving a review thread"
+        if self._session.query(what, RESOLVE, {"thread": thread_id})["resolveReviewThread"] is None:
+            raise BrokenWorld("github", f"GitHub did not say what became of {what}. Resolve it by hand.")
+
+    def find_or_create_reply(self, number: int, comment_id: int, marker: str, body: str) -> int:
+        """The id of our answer with this marker in the thread; GitHub takes answers to a thread's first comment alone.
+
+        Raises BrokenWorld when the thread was deleted.
+        """
+        what = f"answering a review comment on #{number}"
+        top = comment_id
+
+        def look() -> int | None:
+            nonlocal top
+            said = list(self._pages(f"/pulls/{number}/comments"))
+            top = next((each.get("in_reply_to_id") or each["id"] for each in said if each["id"] == comment_id), top)
+            answers = (each for each in said if each.get("in_reply_to_id") == top and self._identity.wrote(each))
+            return next((int(each["id"]) for each in answers if marker in (each.get("body") or "")), None)
+
+        def create() -> int:
+            new = {"body": fit_body(body, keep=marker)}
+            answer = self._send("POST", f"/pulls/{number}/comments/{top}/replies", body=new)
+            return int(self._accept(what, answer)["id"])
+
+        with self._locks.hold((self._ref.id, "reply", number, comment_id, marker)):
+            return self._session.find_or_create(what, look, create)
+
+    def _parse_thread(self, node: dict[str, Any]) -> ReviewThread:
+        comments = list(node["comments"]["nodes"])
+        if node["comments"]["pageInfo"]["hasNextPage"]:
+            comments = list(self._nodes("reading a long review thread", COMMENTS, {"thread": node["id"]}))
+        return ReviewThread(
+            id=node["id"],
+            resolved=node["isResolved"],
+            outdated=node["isOutdated"],
+            comments=tuple(int(each["fullDatabaseId"]) for each in comments),
+        )
+
+    def _nodes(self, what: str, query: str, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The nodes of all pages of ``node.list``. Raises BrokenWorld after PAGES_CAP pages."""
+        after: str | None = None
+        for _ in range(PAGES_CAP):
+            found = self._session.query(what, query, {**variables, "after": after})["node"]
+            if not found:
+                return
+            yield from found["list"]["nodes"]
+            after = found["list"]["pageInfo"]["endCursor"]
+            if not found["list"]["pageInfo"]["hasNextPage"]:
+                return
+        raise BrokenWorld("github", f"GitHub has more than {PAGES_CAP} pages for {what}. Open a new pull request.")
