@@ -13,7 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
@@ -38,6 +40,7 @@ REPOSITORY_LABEL = "forgehand.repository"
 _TAGS = "forgehand/snapshot"
 _LOG_CHARACTERS = 100_000
 _SEAL_SECONDS = 300.0
+_LOOK_SECONDS = 0.2
 _INSIDE_PROXY = "http://127.0.0.1:3128"
 _JAVA_PROXY = " ".join(f"-D{way}.proxyHost=127.0.0.1 -D{way}.proxyPort=3128" for way in ("http", "https"))
 
@@ -144,12 +147,14 @@ class Snapshots:
         say: Callable[[str], None],
         allowed_hosts: Sequence[str] | None = None,
         trust: str = "",
+        cancelled: Event | None = None,
     ) -> Prepared:
         """The image to start from, with ``commands`` run in it: from an earlier job at once, or made now.
 
         ``timeout`` is seconds for all commands together; ``allowed_hosts`` replaces the hosts that they may reach.
-        A failing command is a value (``failed``) and keeps nothing.
-        Jobs that need the same snapshot at the same time make it once. Raises SandboxUnavailable.
+        A failing command is a value (``failed``) and keeps nothing; so is one that ``cancelled`` ended.
+        Jobs that need the same snapshot at the same time make it once. Raises SandboxUnavailable, also for one that was
+        cancelled while another made it.
         """
         if not commands:
             return Prepared(image, cached=True, seconds=0.0)
@@ -165,10 +170,11 @@ class Snapshots:
             limits=self._limits,
         )
         _remove_dead_folders(self._folder)
-        with self._one_at_a_time(set_up.key):
+        with self._one_at_a_time(set_up.key, cancelled):
             found = self._find(set_up)
             hosts = self._allowed if allowed_hosts is None else tuple(allowed_hosts)
-            prepared = found or self._make(spec, set_up, hosts=hosts, timeout=timeout, say=say)
+            run = partial(_run, commands=set_up.commands, timeout=timeout, say=say, cancelled=cancelled)
+            prepared = found or self._make(spec, set_up, hosts=hosts, run=run)
         return replace(prepared, seconds=time.monotonic() - started)
 
     def prune(self, keep: int, *, older_than: timedelta | None = None, spare: Collection[str] = frozenset()) -> int:
@@ -214,12 +220,17 @@ class Snapshots:
         return Prepared(tag, cached=True, seconds=0.0, blocked_hosts=blocked)
 
     def _make(
-        self, spec: SandboxSpec, set_up: SetUp, *, hosts: Sequence[str], timeout: float, say: Callable[[str], None]
+        self,
+        spec: SandboxSpec,
+        set_up: SetUp,
+        *,
+        hosts: Sequence[str],
+        run: Callable[[Sandbox], tuple[str, str, ExecResult | None]],
     ) -> Prepared:
         with self._proxy(hosts) as proxy:
             sandbox = self._sandboxes.open(replace(spec, egress_socket=proxy.socket))
             try:
-                log, command, failed = _run(sandbox, set_up.commands, timeout=timeout, say=say)
+                log, command, failed = run(sandbox)
                 prepared = Prepared(spec.image, cached=False, seconds=0.0, log=log, blocked_hosts=proxy.blocked)
                 if failed is not None:
                     return replace(prepared, failed=failed, failed_command=command)
@@ -256,10 +267,13 @@ class Snapshots:
             yield proxy
 
     @contextmanager
-    def _one_at_a_time(self, key: str) -> Iterator[None]:
+    def _one_at_a_time(self, key: str, cancelled: Event | None) -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
+        waits = cancelled or Event()
         with (self._folder / f"{key[:32]}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _try_lock(lock.fileno()):
+                if waits.wait(_LOOK_SECONDS):
+                    raise SandboxUnavailable("The job was cancelled while another one made its snapshot.")
             yield
 
 
@@ -296,8 +310,21 @@ def _folders_locked(parent: Path) -> Iterator[None]:
         yield
 
 
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _run(
-    sandbox: Sandbox, commands: Sequence[str], *, timeout: float, say: Callable[[str], None]
+    sandbox: Sandbox,
+    commands: Sequence[str],
+    *,
+    timeout: float,
+    say: Callable[[str], None],
+    cancelled: Event | None = None,
 ) -> tuple[str, str, ExecResult | None]:
     """The log, and the command that failed with its result, if one did. The commands share folder and exports."""
     deadline = time.monotonic() + timeout
@@ -305,7 +332,9 @@ def _run(
     for command in commands:
         say(f"Set-up: {command}")
         left = max(deadline - time.monotonic(), 0.1)
-        result = sandbox.execute(command, timeout=left, environment=_SET_UP_ENVIRONMENT, carry=True)
+        result = sandbox.execute(
+            command, timeout=left, environment=_SET_UP_ENVIRONMENT, carry=True, cancelled=cancelled
+        )
         end = "ended by its deadline" if result.exit_code is None else f"exit code {result.exit_code}"
         log = f"{log}$ {command}\n{result.output.rstrip()}\n[{end}, {result.seconds:.1f} s]\n"[-_LOG_CHARACTERS:]
         if not result.ok:

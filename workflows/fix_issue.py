@@ -13,6 +13,7 @@ import structlog
 from workflows import closing
 from workflows.git import Mirror, Mirrors
 from workflows.git_patience import persist
+from workflows.interruptible import leave_when_over
 from workflows.outbound import clean_outbound, clean_words
 from workflows.outcome import Outcome
 from workflows.policy import (
@@ -266,7 +267,11 @@ class _Attempt:
 
     def _fetch_into(self, mirror: Mirror) -> None:
         url = self.asked.repository.clone_url
-        persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository)
+        # A fetch that nobody waits for any more does no harm, and the next job has it.
+        leave_when_over(
+            self.run,
+            lambda: persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository),
+        )
 
 
 def _say(github: GitHub, job: Job, text: str) -> None:

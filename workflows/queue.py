@@ -62,6 +62,7 @@ KEEP_AT_LEAST = timedelta(days=3)
 RECEIPT_SECONDS = 5.0
 """A receipt may wait this long for the database: GitHub gives up after ten seconds."""
 HOUSEKEEPING_SECONDS = 2.0
+WATCH_SECONDS = 0.5
 PRUNE_SECONDS = 3600.0
 TAKE_IN = 50
 """Jobs handed over in one transaction: it must not hold up receipts."""
@@ -121,7 +122,7 @@ class Queue:
         self._retention = retention
         self._functions: dict[str, WorkflowFunction] = {}
         self._stopping = threading.Event()
-        self._running: set[str] = set()
+        self._running: dict[str, DurableRun] = {}
         self._parked: set[str] = set()
         self._arrived = threading.Event()
         self._changed = threading.Condition()
@@ -153,12 +154,15 @@ class Queue:
     def stop(self, drain_seconds: float = 20.0) -> bool:
         """Claim no more, let running jobs reach the end of their step, and close; the jobs go on after a restart.
 
-        False when a step outlasted ``drain_seconds``: it will run again, and the process should end without waiting
-        for its thread.
+        After half of ``drain_seconds`` their commands and requests are ended. False when a step outlasted all of them:
+        it will run again, and the process should end without waiting for its thread.
         """
         self._stopping.set()
         with self._changed:
-            drained = self._changed.wait_for(lambda: not self._running, timeout=drain_seconds)
+            drained = self._changed.wait_for(lambda: not self._running, timeout=drain_seconds / 2)
+            for run in self._running.values():
+                run.over.set()
+            drained = drained or self._changed.wait_for(lambda: not self._running, timeout=drain_seconds / 2)
         self._close()
         return drained
 
@@ -180,7 +184,7 @@ class Queue:
         return receipts
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel a job that has not ended; a running one ends at its next step. Whether there was one to cancel."""
+        """Cancel a job that has not ended; a running one ends in seconds. Whether there was one to cancel."""
         return bool(self._cancel([job_id]))
 
     def cancel_issue(self, repository_id: int, number: int) -> list[str]:
@@ -295,7 +299,7 @@ class Queue:
         DBOS.launch()
         if not is_sqlite(self._url):
             lease.keep()
-        for body in (self._keep_taking_in, self._keep_house):
+        for body in (self._keep_taking_in, self._keep_house, self._keep_watch):
             thread = threading.Thread(target=body, daemon=True, name=body.__name__.strip("_"))
             thread.start()
             self._undo.append(thread.join)
@@ -375,13 +379,13 @@ class Queue:
         job = Job.model_validate(stored)
         run = DurableRun(job.id, stopping=self._stopping, is_cancelled=lambda: self._is_cancelled(job.id))
         with self._changed:
-            self._running.add(job.id)
+            self._running[job.id] = run
         try:
             with structlog.contextvars.bound_contextvars(job=job.id, delivery=job.delivery_id):
                 return self._run(run, job).model_dump(mode="json")
         finally:
             with self._changed:
-                self._running.discard(job.id)
+                self._running.pop(job.id, None)
                 self._changed.notify_all()
 
     def _run(self, run: DurableRun, job: Job) -> Outcome:
@@ -426,8 +430,7 @@ class Queue:
         return self._functions[job.workflow](run, job)
 
     def _is_cancelled(self, job_id: str) -> bool:
-        found = self._client.list_workflows(workflow_ids=[job_id], load_input=False, load_output=False)
-        return bool(found) and found[0].status == "CANCELLED"
+        return bool(self._cancelled_of([job_id]))
 
     def _answer(self, run: Run, job: Job, reason: str) -> Outcome:
         if self._on_bug is not None:
@@ -439,6 +442,25 @@ class Queue:
         log.error("job_parked", reason=describe(error))
         self._parked.add(job.id)
         raise JobInterrupted("the database refuses") from error
+
+    def _keep_watch(self) -> None:
+        """Tell running jobs of their cancellation, by whichever process it was: they may be waiting for a command."""
+        while not self._stopping.wait(WATCH_SECONDS):
+            with self._changed:
+                running = dict(self._running)
+            if not running:
+                continue
+            try:
+                for job_id in self._cancelled_of(list(running)):
+                    running[job_id].over.set()
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("cancellations_not_looked_for", reason=describe(error))
+
+    def _cancelled_of(self, job_ids: list[str]) -> list[str]:
+        found = self._client.list_workflows(
+            workflow_ids=job_ids, status=_STATES["cancelled"], load_input=False, load_output=False
+        )
+        return [status.workflow_id for status in found]
 
     def _keep_house(self) -> None:
         pruned = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ class RecordedModel:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        cancelled: threading.Event | None = None,
     ) -> Reply:
         """The next recorded reply. Raises BrokenWorld("model", …) when there is none left."""
         if not self._replies:

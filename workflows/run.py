@@ -35,6 +35,8 @@ class InlineRun:
 
     def __init__(self, job_id: str) -> None:
         self._job_id = job_id
+        self.over = threading.Event()
+        """Never set: nothing ends an inline run but the end of its process."""
 
     @property
     def job_id(self) -> str:
@@ -67,6 +69,8 @@ class DurableRun:
         self._is_cancelled = is_cancelled
         self.cancelled = False
         """Whether a step has met the job's cancellation."""
+        self.over = threading.Event()
+        """Set by the queue when nothing may be waited for any more."""
 
     @property
     def job_id(self) -> str:

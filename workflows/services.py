@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from threading import Event
 from typing import Any, Literal, Protocol, TypeVar
 
 from workflows.types import (
@@ -49,7 +50,7 @@ class ContextTooLong(BrokenWorld):
 
 
 class JobCancelled(Exception):
-    """The job was cancelled from outside; it ends at the next step boundary."""
+    """The job was cancelled from outside; it ends at the next step boundary, or where it waits."""
 
 
 class GitHub(Protocol):
@@ -195,8 +196,11 @@ class Model(Protocol):
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        cancelled: Event | None = None,
     ) -> Reply:
         """One whole reply within ``deadline`` seconds, retries included.
+
+        Once ``cancelled`` is set nobody wants the reply: a stream is cut soon, and nothing more is asked for.
 
         Raises BrokenWorld("model", …), its subclass ContextTooLong when the conversation is what is too large.
         """
@@ -208,6 +212,13 @@ class Run(Protocol):
     @property
     def job_id(self) -> str:
         """The job's id."""
+
+    @property
+    def over(self) -> Event:
+        """Set when waiting must end: within seconds of a cancellation, and a while after the process began to stop.
+
+        ``check`` raises from then on.
+        """
 
     def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
         """The stored result of this step, or the result of running it now, stored before it is returned.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflows.assignment import Assignment, Described
 from workflows.bench import Bench, say_tests
+from workflows.interruptible import interruptible
 from workflows.services import Run
 from workflows.sessions import Sessions, record_verdict
 from workflows.stages import Stages
@@ -41,6 +42,7 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
 
     A patch that breaks the rules is not run again: its problems are the answer.
     """
+    assignment = interruptible(assignment, run)
     bench = Bench(assignment)
     setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
     before = stages.step("baseline", bench.tests, TestRun | None, say_tests)

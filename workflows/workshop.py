@@ -16,7 +16,7 @@ from sandbox.snapshots import Prepared, Snapshots
 from workflows.git import Mirror
 from workflows.outbound import code_span
 from workflows.policy import Policy, effective_hosts
-from workflows.services import BrokenWorld
+from workflows.services import BrokenWorld, Run
 from workflows.survey import Survey
 from workflows.types import Noun, RepositoryRef
 
@@ -44,7 +44,10 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Workshop:
-    """One engine's sandboxes and snapshots. ``allowed_hosts`` are the operator's for set-up commands."""
+    """One engine's sandboxes and snapshots. ``allowed_hosts`` are the operator's for set-up commands.
+
+    ``run`` is whose end ends a set-up, where it is for one.
+    """
 
     sandboxes: Sandboxes
     snapshots: Snapshots
@@ -52,6 +55,7 @@ class Workshop:
     limits: Limits
     allowed_hosts: tuple[str, ...]
     setup_seconds: float = SETUP_SECONDS
+    run: Run | None = None
 
     def prepare(
         self, *, job_id: str, repository: str, policy: Policy, mirror: Mirror, survey: Survey
@@ -69,9 +73,13 @@ class Workshop:
                 timeout=self.setup_seconds,
                 allowed_hosts=effective_hosts(self.allowed_hosts, policy),
                 say=lambda line: log.info("set-up", line=line),
+                cancelled=self.run.over if self.run is not None else None,
             )
         except (SandboxUnavailable, ImageUnavailable, BadAuthorities) as error:
             raise BrokenWorld("sandbox", str(error)) from error
+        finally:
+            if self.run is not None and self.run.over.is_set():
+                self.run.check()
         spec = SandboxSpec(
             image=prepared.image, job_id=job_id, mirror=mirror.path, commit=survey.base, limits=self.limits
         )

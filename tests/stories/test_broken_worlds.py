@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import socket
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -413,11 +414,12 @@ class CrashingModel:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        cancelled: threading.Event | None = None,
     ) -> Reply:
         self._replies += 1
         if self._replies == 2:
             raise ZeroDivisionError("a bug")
-        return self._sound.complete(messages, tools=tools, deadline=deadline)
+        return self._sound.complete(messages, tools=tools, deadline=deadline, cancelled=cancelled)
 
 
 @pytest.mark.parametrize("where", ["sandbox", "agent"])

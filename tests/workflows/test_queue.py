@@ -522,6 +522,63 @@ def test_a_running_job_ends_at_its_next_step_when_cancelled(url: str) -> None:
         assert queue.cancel_issue(11, 7) == []
 
 
+def test_a_waiting_job_is_told_of_its_cancellation(url: str) -> None:
+    """What waits inside a step hears of it within seconds, whoever cancelled; the others go on waiting."""
+    inside, told = threading.Barrier(3), threading.Event()
+    ends: list[str] = []
+
+    def wait(run: Run, job: Job) -> Outcome:
+        def work() -> bool:
+            inside.wait(10)
+            if job.number == 8:
+                return told.wait(10) and run.over.is_set()
+            if run.over.wait(10):
+                told.set()
+                run.check()
+            return False
+
+        try:
+            ends.append(f"{job.number} {run.step('wait', work, bool)}")
+        except JobCancelled:
+            ends.append(f"{job.number} cancelled")
+            raise
+        return done(run, job)
+
+    with running(url, {"count": wait}) as queue:
+        job, other = submit(queue), submit(queue, number=8)
+        inside.wait(10)
+        web = Queue(url, worker=False)
+        web.start()
+        assert web.cancel(job.id)
+        web.stop()
+        assert queue.wait(other.id, timeout=10).state == "ended"
+        until(lambda: len(ends) == 2)
+        assert queue.job(job.id).state == "cancelled"  # type: ignore[union-attr]
+    assert sorted(ends) == ["7 cancelled", "8 False"]
+
+
+def test_a_step_that_waits_ends_with_the_process(url: str) -> None:
+    """After half of the patience a step that waits is told to end, is not stored, and runs again later."""
+    inside = threading.Event()
+
+    def wait(run: Run, job: Job) -> Outcome:
+        def work() -> bool:
+            inside.set()
+            if run.over.wait(10):
+                run.check()
+            return True
+
+        run.step("wait", work, bool)
+        return done(run, job)
+
+    with running(url, {"count": wait}) as queue:
+        job = submit(queue)
+        assert inside.wait(10)
+        assert queue.stop(drain_seconds=1.0)
+    with running(url, {"count": done}) as queue:
+        assert queue.wait(job.id, timeout=20).state == "ended"
+
+
 def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
     """Jobs of one issue run one after the other; those of other issues beside them."""
     lock, active, most = threading.Lock(), Counter[int](), Counter[int]()

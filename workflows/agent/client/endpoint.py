@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import httpx2
@@ -71,10 +72,11 @@ class Endpoint:
         http_client = DefaultHttpx2Client(follow_redirects=False)
         self._client = OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http_client)
 
-    def exchange(self, payload: Mapping[str, Any], *, ends: float) -> tuple[Said, bool]:
+    def exchange(self, payload: Mapping[str, Any], *, ends: float, cancelled: Event | None = None) -> tuple[Said, bool]:
         """What the endpoint said until ``ends`` on the clock, and whether it came as a stream.
 
-        Raises Transient, Refused, and ModelUnavailable when the address can be no model's.
+        A stream is cut when ``cancelled`` is set. Raises Transient, Refused, and ModelUnavailable when the address can
+        be no model's.
         """
         left = ends - self._clock()
         timeout = httpx2.Timeout(within(left, self._patience.first), connect=within(left, CONNECT_SECONDS))
@@ -84,7 +86,7 @@ class Endpoint:
             with create(messages=(), model=self._model, extra_body=payload, timeout=timeout) as response:
                 kind = response.headers.get("content-type", "")
                 if "event-stream" in kind:
-                    return self._read_stream(response.http_response, ends), True
+                    return self._read_stream(response.http_response, ends, cancelled), True
                 body = self._read_whole(response.iter_bytes(), min(ends, self._clock() + self._patience.first))
         except APIStatusError as error:
             raise Refused(self._judge(error)) from None
@@ -110,10 +112,10 @@ class Endpoint:
         body = error.response.text if error.response.is_closed else ""
         return parse_refusal(error.status_code, body, error.response.headers, model=self._model)
 
-    def _read_stream(self, response: httpx2.Response, ends: float) -> Said:
+    def _read_stream(self, response: httpx2.Response, ends: float, cancelled: Event | None) -> Said:
         stream = StreamedCompletion()
         until = min(ends, self._clock() + self._patience.first)
-        watch = Watch(lambda: cut_connection(response), clock=self._clock, until=until)
+        watch = Watch(lambda: cut_connection(response), clock=self._clock, until=until, cancelled=cancelled)
         try:
             with watch:
                 self._feed(stream, response.iter_bytes(), watch=watch, ends=ends)
@@ -128,9 +130,9 @@ class Endpoint:
             if late and not stream.begun:
                 raise Transient("no answer in time", billed=True) from None
             reason = "the stream stood still, or did not end in time" if late else str(error)
-            raise Transient(
-                reason or type(error).__name__, billed=True, broken_stream=not late or ends > self._clock()
-            ) from None
+            # A stream that was cut because nobody wants it any more says nothing about the endpoint.
+            broken = not (cancelled is not None and cancelled.is_set()) and (not late or ends > self._clock())
+            raise Transient(reason or type(error).__name__, billed=True, broken_stream=broken) from None
 
     def _feed(self, stream: StreamedCompletion, chunks: Iterator[bytes], *, watch: Watch, ends: float) -> None:
         """Feed the stream until it is over; ``watch`` ends the connection when nothing comes for too long."""

@@ -62,6 +62,7 @@ class FallbackModel:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        cancelled: threading.Event | None = None,
     ) -> Reply:
         """One whole reply within ``deadline`` seconds; ``Reply.model`` names who answered when it was not the first.
 
@@ -79,12 +80,12 @@ class FallbackModel:
             if model.context_window <= too_small:
                 continue
             left = ends - self._clock()
-            if left <= 0 and number:
+            if number and (left <= 0 or (cancelled is not None and cancelled.is_set())):
                 break
             # The one before the last leaves time for it: attempts can take as long as they are let.
             share = left if number == len(order) - 1 else left / 2
             try:
-                reply = model.complete(messages, tools=tools, deadline=share)
+                reply = model.complete(messages, tools=tools, deadline=share, cancelled=cancelled)
             except ModelUnavailable as error:
                 lost += error.usage
                 failures.append(f"{model.name}: {error.message}")

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import structlog
@@ -37,6 +38,7 @@ class _Call:
 
     payload: Mapping[str, Any]
     ends: float
+    cancelled: Event = field(default_factory=Event)
     lost: Usage = field(default_factory=Usage)
     resampled: int = 0
     attempts: int = 0
@@ -101,23 +103,28 @@ class OpenAIModel:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         deadline: float | None = None,
+        cancelled: Event | None = None,
     ) -> Reply:
         """One whole reply within ``deadline`` seconds, retries included. Raises BrokenWorld("model", …).
 
         Of its subclasses, ContextTooLong when the conversation is what is too large, and ModelUnavailable when another
         endpoint may answer what this one does not. An empty reply is asked for again twice and then returned as it is.
         A reply that repeats itself without end is cut, with the finish reason "chanting". ``Reply.usage`` covers lost
-        attempts too.
+        attempts too. ``cancelled`` cuts a stream and is the end of the attempts; waiting for its first byte goes on.
         """
         started = self._clock()
         call = _Call(
-            payload=self._payload(messages, tools), ends=started + (DEADLINE if deadline is None else deadline)
+            payload=self._payload(messages, tools),
+            ends=started + (DEADLINE if deadline is None else deadline),
+            cancelled=cancelled or Event(),
         )
         retrying = Retrying(
             sleep=self._sleep,
             wait=self._wait,
             stop=lambda state: (
-                state.attempt_number >= self._attempts or self._clock() + state.upcoming_sleep >= call.ends
+                state.attempt_number >= self._attempts
+                or self._clock() + state.upcoming_sleep >= call.ends
+                or call.cancelled.is_set()
             ),
             retry=retry_if_exception_type(Transient),
             reraise=True,
@@ -212,7 +219,7 @@ class OpenAIModel:
 
     def _exchange(self, sent: Mapping[str, Any], call: _Call) -> Said:
         try:
-            said, streamed = self.endpoint.exchange(sent, ends=call.ends)
+            said, streamed = self.endpoint.exchange(sent, ends=call.ends, cancelled=call.cancelled)
         except Transient as error:
             if error.billed:
                 call.lost += estimate_usage(call.payload, "", prices=self._prices)

@@ -10,17 +10,29 @@ from types import TracebackType
 
 import httpx2
 
+LOOK_SECONDS = 0.25
+
 
 class Watch:
     """Calls ``cut`` once, from a thread of its own, when ``until`` on ``clock`` has passed; ``expect`` moves it.
 
+    It does so, too, soon after ``cancelled`` was set.
+
     The package's own time-out is one for all reads, and here the first wait is longer than the later ones.
     """
 
-    def __init__(self, cut: Callable[[], None], *, clock: Callable[[], float], until: float) -> None:
+    def __init__(
+        self,
+        cut: Callable[[], None],
+        *,
+        clock: Callable[[], float],
+        until: float,
+        cancelled: threading.Event | None = None,
+    ) -> None:
         self._cut = cut
         self._clock = clock
         self._until = until
+        self._cancelled = cancelled
         self._over = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="model-watch", daemon=True)
@@ -48,7 +60,12 @@ class Watch:
     def _run(self) -> None:
         with self._changed:
             while not self._over and (left := self._until - self._clock()) > 0:
-                self._changed.wait(left)
+                if self._cancelled is None:
+                    self._changed.wait(left)
+                elif self._cancelled.is_set():
+                    break
+                else:
+                    self._changed.wait(min(left, LOOK_SECONDS))
             self.fired = not self._over
         if self.fired:
             self._cut()
