@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ class TerminalProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._told: set[str] = set()
 
     def begin(self, stage: StageName) -> None:
         """Say that a stage starts."""
@@ -57,6 +59,13 @@ class TerminalProgress:
         self._console.print(
             f"  turn {turn.number}, {turn.stage}: {_one_line(calls)}", style="dim", markup=False, highlight=False
         )
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Say what people should know, once."""
+        for note in notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._console.print(f"  {_one_line(note)}", style="yellow", markup=False, highlight=False)
 
 
 def _one_line(text: str) -> str:

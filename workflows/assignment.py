@@ -52,7 +52,10 @@ class Assignment:
 
 
 class Described(Noun):
-    """The texts and the final patch. ``problems`` say why it may not be published; ``diff`` is cut when long."""
+    """The texts and the final patch. ``problems`` say why it may not be published; ``diff`` is cut when long.
+
+    ``notes`` are what the sandboxes of the work say of themselves.
+    """
 
     patch: Patch
     description: Description
@@ -60,3 +63,4 @@ class Described(Noun):
     usage: Usage = Usage()
     problems: tuple[str, ...] = ()
     diff: str = ""
+    notes: tuple[str, ...] = ()

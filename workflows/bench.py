@@ -43,11 +43,19 @@ class Bench:
         self._spec = lazily(self._prepare_spec)
         self._map: RepoMap | None = None
         self._drawing = Lock()
+        self._sessions: list[Session] = []
         self._guidance: dict[str, str | None] = {}
 
     def open_session(self) -> Session:
         """A workspace of its own for one session; its container is opened when it is needed."""
-        return Session(lambda: self.assignment.workshop().sandboxes, self._spec, self.assignment.survey.base)
+        session = Session(lambda: self.assignment.workshop().sandboxes, self._spec, self.assignment.survey.base)
+        self._sessions.append(session)
+        return session
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sessions' containers say of themselves, each sentence once."""
+        return tuple(dict.fromkeys(note for session in self._sessions for note in session.notes))
 
     def prepare(self) -> SetupReport:
         """Make the image and the snapshot, or find them. Raises BrokenWorld("sandbox"), also when a set-up fails that

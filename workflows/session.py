@@ -18,6 +18,7 @@ class Session:
     """Opens the agent's container on first use, so that a replay of finished turns opens none.
 
     ``sandboxes`` and ``spec`` are called each time a container is opened: the image is made first when it is gone.
+    ``notes`` are what the last container says of itself.
     """
 
     def __init__(self, sandboxes: Callable[[], Sandboxes], spec: Callable[[], SandboxSpec], base: str) -> None:
@@ -27,11 +28,13 @@ class Session:
         self._open: Sandbox | None = None
         self._patch: Patch | None = None
         self._seen_files: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
 
     def sandbox(self) -> Sandbox:
         """The running container with the last patch applied; raises SandboxUnavailable."""
         if self._open is None:
             self._open = self._sandboxes().open(self._spec())
+            self.notes = tuple(self._open.notes)
             if self._patch is not None:
                 self._open.apply_changes(changes_of(self._patch))
             for path in self._seen_files:

@@ -46,6 +46,7 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
     bench = Bench(assignment)
     setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
     before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
+    progress.note(before.notes if before is not None else ())
     try:
         chosen = Sessions(run, bench, progress, before).carry_out()
     finally:
@@ -56,7 +57,12 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
     asked = result.stop == "asked"
     # A question is no end: the change is only shown, and is described and run when it is done.
     describe = bench.sketch if asked else bench.describe
-    described = stages.step("describe", lambda: describe(patch, result.finish), Described, _say_described)
+
+    def texts() -> Described:
+        return describe(patch, result.finish).model_copy(update={"notes": bench.notes})
+
+    described = stages.step("describe", texts, Described, _say_described)
+    progress.note(described.notes)
     verdict = Verdict(status="unverified", reasons=("The change was not run.",), before=before)
     if not asked and not described.patch.empty and not described.problems:
         verdict = stages.step("verify", lambda: bench.verify(described.patch, before), Verdict, _say_verdict)
@@ -72,7 +78,7 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
         usage=chosen.usage + described.usage,
         agent_seconds=result.seconds,
         question=result.question,
-        notes=chosen.notes,
+        notes=tuple(dict.fromkeys((*chosen.notes, *(before.notes if before is not None else ()), *described.notes))),
     )
 
 

@@ -43,6 +43,9 @@ class Progress(Protocol):
     def turn(self, turn: Turn) -> None:
         """The agent finished a turn now."""
 
+    def note(self, notes: Sequence[str]) -> None:
+        """What people should know of the work, a sentence each; called on replay too, and perhaps with the same."""
+
 
 @dataclass
 class TrackingState:
@@ -55,6 +58,7 @@ class TrackingState:
     agent_stages: dict[Stage, None] = field(default_factory=dict)
     turns: int = 0
     activity: str = ""
+    notes: dict[str, None] = field(default_factory=dict)
     closing: str | None = None
 
 
@@ -69,7 +73,7 @@ def render_start(job_id: str) -> str:
 
 
 def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
-    """The comment's Markdown without its marker: headline, checklist of stages, plan, last activity."""
+    """The comment's Markdown without its marker: headline, checklist of stages, plan, notes, last activity."""
     minutes, seconds = divmod(int(max(0.0, (now - state.started).total_seconds())), 60)
     elapsed = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
     head = state.closing or f"Working on it: {TITLES[state.current].lower() if state.current else 'starting'}."
@@ -83,6 +87,8 @@ def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
             lines.extend(_render_plan(state))
         else:
             lines.append(f"- [ ] {title}")
+    if state.notes:
+        lines += ["", *(f"> {clean_line(note, limit=500)}" for note in state.notes)]
     lines += ["", f"<sub>{elapsed} · last activity {now:%H:%M:%S} UTC · job `{job_id}`</sub>"]
     return "\n".join(lines)
 
@@ -131,6 +137,10 @@ class Tracking:
         self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
         if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
             self._edit()
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Show sentences below the checklist, from the next edit on."""
+        self._state.notes.update(dict.fromkeys(notes))
 
     def close(self, closing: str) -> None:
         """Show the end of the job (``closing`` is Markdown); in a new comment when somebody deleted ours."""

@@ -480,7 +480,10 @@ class TestCase(Noun):
 
 
 class TestRun(Noun):
-    """One execution of a test command by the harness. ``cases`` is None when the runner gave no JUnit XML."""
+    """One execution of a test command by the harness. ``cases`` is None when the runner gave no JUnit XML.
+
+    ``notes`` are what its sandbox says of itself.
+    """
 
     __test__ = False
 
@@ -492,6 +495,7 @@ class TestRun(Noun):
     cases: tuple[TestCase, ...] | None = None
     log_tail: str = ""
     log_sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Verdict(Noun):

@@ -39,7 +39,7 @@ def run_tests(sandbox: Sandbox, command: str, *, runner: Runner = "other", timeo
         reported = reports.cases is not None or bool(reports.note)
         if reported or result.ok or result.timed_out or not option_refused(result.output):
             break
-    return _test_run(command, result, reports)
+    return _test_run(command, result, reports, notes=sandbox.notes)
 
 
 def compare(
@@ -67,7 +67,7 @@ def needs_second_look(verdict: Verdict) -> tuple[str, ...]:
     return verdict.broken or (after.command,)
 
 
-def _test_run(command: str, result: ExecResult, reports: Reports) -> TestRun:
+def _test_run(command: str, result: ExecResult, reports: Reports, *, notes: Sequence[str]) -> TestRun:
     log = result.output.encode("utf-8", "replace")
     readable = _CONTROL.sub("", log.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n"))
     return TestRun(
@@ -79,4 +79,5 @@ def _test_run(command: str, result: ExecResult, reports: Reports) -> TestRun:
         cases=reports.cases,
         log_tail="\n".join(part for part in (readable[-TAIL:], reports.note) if part),
         log_sha256=hashlib.sha256(log).hexdigest(),
+        notes=tuple(notes),
     )

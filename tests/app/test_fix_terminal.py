@@ -23,3 +23,12 @@ def test_a_terminal_is_not_steered() -> None:
     assert "\x07" not in said
     assert said.count("\n") == 2
     assert "<U+001B>" in said
+
+
+def test_a_note_is_told_once() -> None:
+    """What a replay or a second container says again is not printed again."""
+    out = io.StringIO()
+    progress = TerminalProgress(Console(file=out, width=200))
+    progress.note(["It is slower."])
+    progress.note(["It is slower.", "It is older."])
+    assert out.getvalue().split() == ["It", "is", "slower.", "It", "is", "older."]
