@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from app.commands.help import render_reference as render_commands
 from app.settings import Settings, variable_names
 from workflows.policy import POLICY_PATH, Policy, PolicyBudget
 from workflows.protected import ALWAYS_PROTECTED, DEFAULT_PROTECTED
@@ -26,6 +27,8 @@ def render_reference() -> str:
             "# Reference",
             "",
             "Generated from the code by `make docs`: change the descriptions there, not here.",
+            "",
+            *render_commands().split("\n"),
             "",
             "## Settings",
             "",

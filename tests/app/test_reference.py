@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from app.commands.options import OPTIONS
+from app.commands.table import WORDS
 from app.reference import main, render_reference, render_schema, stale_pages, write_pages
 from app.settings import Settings
 from workflows.policy import Policy
@@ -24,12 +26,13 @@ def test_a_stale_page_is_found(tmp_path: Path) -> None:
 
 
 def test_everything_is_described() -> None:
-    """Every setting and every policy key has its row, and no row is without a meaning."""
+    """Every command, option, setting and policy key has its row, and no row is without a meaning."""
     page = render_reference()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
+    described = (WORDS, OPTIONS, Settings.model_fields, Policy.model_fields)
 
     assert all(row.split("|")[3].strip() for row in rows)
-    assert len(rows) == len(Settings.model_fields) + len(Policy.model_fields) + 3
+    assert len(rows) == sum(map(len, described)) + 3
 
 
 def test_schema_takes_what_the_parser_takes() -> None:
