@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflows.agent.describe import Description
@@ -12,13 +12,9 @@ from workflows.git import Mirror
 from workflows.policy import Policy
 from workflows.services import Model
 from workflows.survey import Survey
-from workflows.trajectory.log import MemoryLog, SessionLog
+from workflows.trajectory.log import MemoryLogs, SessionLog
 from workflows.types import Budget, Comment, Issue, Job, Noun, Patch, Usage
 from workflows.workshop import Workshop
-
-
-def _memory_log(_: str) -> SessionLog:
-    return MemoryLog()
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Assignment:
     budget: Budget
     test_seconds: float
     secrets: Collection[str] = ()
-    log: Callable[[str], SessionLog] = _memory_log
+    log: Callable[[str], SessionLog] = field(default_factory=MemoryLogs)
     attempts: int = 1
     model_for: Callable[[int], Model] | None = None
     answer: str = ""

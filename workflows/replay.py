@@ -10,6 +10,7 @@ from workflows.agent import notices
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import run_agent
 from workflows.agent.messages import AgentTask
+from workflows.agent.recorder import REOPENING
 from workflows.services import BrokenWorld, Run
 from workflows.trajectory.events import Event, of_kind
 from workflows.trajectory.log import MemoryLog
@@ -83,25 +84,35 @@ def replay(
     played: list[Turn] = []
 
     def note(turn: Turn) -> None:
-        played.append(turn)
-        on_turn(turn)
+        if turn.number > len(played):  # those before a session went on are told again
+            played.append(turn)
+            on_turn(turn)
 
     payload = opening[0].payload
-    result = run_agent(
-        run,
-        RecordedModel(recorded, name=str(payload["model"])),
-        log=MemoryLog(),
-        equipment=equipment,
-        task=AgentTask(system=payload["system"], prompt=payload["prompt"]),
-        budget=Budget(turns=len(recorded), tokens=ENDLESS, seconds=float(ENDLESS), usd=float(ENDLESS)),
-        on_turn=note,
-    )
+    model, log, patch = RecordedModel(recorded, name=str(payload["model"])), MemoryLog(), None
+    for words in _openings(events):
+        patch = run_agent(
+            run,
+            model,
+            log=log,
+            equipment=equipment,
+            task=AgentTask(system=payload["system"], prompt=payload["prompt"]),
+            budget=Budget(turns=len(recorded), tokens=ENDLESS, seconds=float(ENDLESS), usd=float(ENDLESS)),
+            on_turn=note,
+            answer=words.get("answer", ""),
+            repair=words.get("repair", ""),
+        ).patch
     return Replayed(
         turns=len(played),
         recorded_turns=len(recorded),
         differences=tuple(_differences(recorded, played)),
-        patch=result.patch,
+        patch=patch,
     )
+
+
+def _openings(events: Sequence[Event]) -> list[dict[str, str]]:
+    """What the session began with, nothing, and what it went on with after each of its ends."""
+    return [{}, *({str(event.kind): str(event.payload["text"])} for event in events if event.kind in REOPENING)]
 
 
 def _as_run(turn: Turn) -> Reply:

@@ -11,15 +11,15 @@ from workflows.services import Run
 from workflows.tracking import Progress
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import SessionLog
-from workflows.types import Noun, TestRun, Turn, Usage, Verdict
+from workflows.types import Budget, Noun, TestRun, Turn, Usage, Verdict
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The session whose change is taken. ``usage`` is that of all sessions; ``notes`` say how it was chosen."""
+    """The attempt whose change is taken. ``usage`` is that of all attempts; ``notes`` say how it was chosen."""
 
     result: AgentResult
-    session: str
+    attempt: int
     usage: Usage
     notes: tuple[str, ...] = ()
 
@@ -47,23 +47,32 @@ class Sessions:
         results = run_attempts(self._work, count)
         usage = sum((result.usage for result in results.values()), Usage())
         if count == 1:
-            return Chosen(results[1], session_name(1), usage)
+            return Chosen(results[1], 1, usage)
         changed = {
             number: result for number, result in results.items() if result.patch is not None and not result.patch.empty
         }
         if not changed:
             first = min(results)
             note = f"None of {count} attempts made a change."
-            return Chosen(results[first], session_name(first), usage, (note,))
+            return Chosen(results[first], first, usage, (note,))
         choice = self.run.step("choose", lambda: self._choose(changed), Choice)
         note = _say_choice(choice, count)
-        return Chosen(results[choice.attempt], session_name(choice.attempt), usage, (note,))
+        return Chosen(results[choice.attempt], choice.attempt, usage, (note,))
 
-    def _work(self, number: int) -> AgentResult:
+    @property
+    def budget(self) -> Budget:
+        """What one session may use: turns and time are its own, tokens and money are its share of the job's."""
+        limits, shares = self.bench.assignment.budget, self.bench.assignment.attempts
+        return limits.model_copy(update={"tokens": limits.tokens // shares, "usd": limits.usd / shares})
+
+    def repair(self, chosen: Chosen, words: str) -> AgentResult:
+        """The chosen session once it has gone on with ``words``, the verdict on its change. Raises as carry_out."""
+        self.progress.begin("repair")
+        return self._work(chosen.attempt, repair=words)
+
+    def _work(self, number: int, *, repair: str = "") -> AgentResult:
         given = self.bench.assignment
         session = self.bench.open_session()
-        shares = given.attempts
-        limits = given.budget
         try:
             return run_agent(
                 self.run,
@@ -71,8 +80,7 @@ class Sessions:
                 log=given.log(session_name(number)),
                 equipment=self.bench.equip(session, self.before),
                 task=self.bench.brief(self.before),
-                # Turns and time are a session's own; tokens and money are the job's.
-                budget=limits.model_copy(update={"tokens": limits.tokens // shares, "usd": limits.usd / shares}),
+                budget=self.budget,
                 facts={
                     "repository": given.job.repository.full_name,
                     "repository_id": given.job.repository.id,
@@ -82,7 +90,8 @@ class Sessions:
                     "attempt": number,
                 },
                 answer=given.answer,
-                on_turn=self.progress.turn if number == 1 else _ignore,
+                repair=repair,
+                on_turn=self.progress.turn if number == 1 or repair else _ignore,
             )
         finally:
             session.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
+from workflows.agent.loop import AgentResult
 from workflows.assignment import Assignment, Described
 from workflows.bench import Bench, say_tests
 from workflows.interruptible import interruptible
+from workflows.repair import may_repair, render_verdict, say_repair, spent_after
 from workflows.services import Run
-from workflows.sessions import Sessions, record_verdict
+from workflows.sessions import Chosen, Sessions, record_verdict, session_name
 from workflows.stages import Stages
 from workflows.stops import say_stop
 from workflows.tracking import Progress
@@ -37,39 +41,43 @@ class Solution(Noun):
         return "" if self.stop == "finished" else say_stop(self.stop, self.stop_detail)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A session's change with its texts and its verdict; ``ran`` says whether there is one by a run."""
+
+    described: Described
+    verdict: Verdict
+    ran: bool = False
+
+
 def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) -> Solution:
     """Set-up, tests before, the agent, the texts, tests after. Raises BrokenWorld and JobCancelled.
 
-    A patch that breaks the rules is not run again: its problems are the answer.
+    A patch that breaks the rules is not run again: its problems are the answer. One that makes things worse goes back
+    to its session, once.
     """
     assignment = interruptible(assignment, run)
     bench = Bench(assignment)
     setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
     before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
     progress.note(before.notes if before is not None else ())
+    sessions = Sessions(run, bench, progress, before)
+    judging = _Judging(stages, progress, bench, before)
     try:
-        chosen = Sessions(run, bench, progress, before).carry_out()
+        chosen = sessions.carry_out()
+        stages.note("agent", chosen.result.seconds, f"{len(chosen.result.turns)} turns")
+        judged = judging.judge(chosen.result)
+        if may_repair(chosen.result, judged.verdict, sessions.budget):
+            chosen, judged = _repair(stages, sessions, judging, chosen, judged)
     finally:
         bench.close()
-    result = chosen.result
-    stages.note("agent", result.seconds, f"{len(result.turns)} turns")
-    patch = result.patch or Patch(base=assignment.survey.base)
-    asked = result.stop == "asked"
-    # A question is no end: the change is only shown, and is described and run when it is done.
-    describe = bench.sketch if asked else bench.describe
-
-    def texts() -> Described:
-        return describe(patch, result.finish).model_copy(update={"notes": bench.notes})
-
-    described = stages.step("describe", texts, Described, _say_described)
-    progress.note(described.notes)
-    verdict = Verdict(status="unverified", reasons=("The change was not run.",), before=before)
-    if not asked and not described.patch.empty and not described.problems:
-        verdict = stages.step("verify", lambda: bench.verify(described.patch, before), Verdict, _say_verdict)
-        run.step("record", lambda: record_verdict(assignment.log(chosen.session), verdict), type(None))
+    result, described = chosen.result, judged.described
+    if judged.ran:
+        log = assignment.log(session_name(chosen.attempt))
+        run.step("record", lambda: record_verdict(log, judged.verdict), type(None))
     return Solution(
         described=described,
-        verdict=verdict,
+        verdict=judged.verdict,
         setup=setup,
         finish=result.finish,
         stop=result.stop,
@@ -80,6 +88,51 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
         question=result.question,
         notes=tuple(dict.fromkeys((*chosen.notes, *(before.notes if before is not None else ()), *described.notes))),
     )
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """Texts and tests of a session's change."""
+
+    stages: Stages
+    progress: Progress
+    bench: Bench
+    before: TestRun | None
+
+    def judge(self, result: AgentResult) -> _Judged:
+        """Describe the change and run the tests on it, where it can be run."""
+        bench = self.bench
+        patch = result.patch or Patch(base=bench.assignment.survey.base)
+        asked = result.stop == "asked"
+        # A question is no end: the change is only shown, and is described and run when it is done.
+        describe = bench.sketch if asked else bench.describe
+
+        def texts() -> Described:
+            return describe(patch, result.finish).model_copy(update={"notes": bench.notes})
+
+        described = self.stages.step("describe", texts, Described, _say_described)
+        self.progress.note(described.notes)
+        if asked or described.patch.empty or described.problems:
+            unrun = Verdict(status="unverified", reasons=("The change was not run.",), before=self.before)
+            return _Judged(described, unrun)
+        verdict = self.stages.step("verify", lambda: bench.verify(described.patch, self.before), Verdict, _say_verdict)
+        return _Judged(described, verdict, ran=True)
+
+
+def _repair(
+    stages: Stages, sessions: Sessions, judging: _Judging, chosen: Chosen, judged: _Judged
+) -> tuple[Chosen, _Judged]:
+    """The session gone on with the verdict on its change, and its new change judged where it made one."""
+    first = chosen.result
+    result = sessions.repair(chosen, render_verdict(judged.verdict))
+    stages.note("repair", result.seconds - first.seconds, f"{len(result.turns) - len(first.turns)} more turns")
+    usage = chosen.usage + spent_after(first, result)
+    if result.patch == first.patch:
+        return replace(chosen, usage=usage), judged
+    again = judging.judge(result)
+    note = say_repair(first, result, judged.verdict, again.verdict)
+    usage += judged.described.usage
+    return replace(chosen, result=result, usage=usage, notes=(*chosen.notes, note)), again
 
 
 def _say_setup(report: SetupReport) -> str:

@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 class Stages:
-    """The stages of one attempt of one job. ``seconds`` maps finished stages to their wall time, replayed ones too."""
+    """The stages of one attempt of one job.
+
+    ``seconds`` maps finished stages to their wall time, replayed and repeated ones too.
+    """
 
     def __init__(self, run: Run, progress: Progress) -> None:
         self._run = run
@@ -33,5 +36,5 @@ class Stages:
 
     def note(self, name: StageName, seconds: float, detail: str) -> None:
         """Note a stage that is made of several steps."""
-        self.seconds[name] = seconds
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self._progress.done(name, detail)

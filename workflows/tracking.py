@@ -17,7 +17,7 @@ from workflows.types import Job, PlanItem, Stage, Turn
 
 log = structlog.get_logger()
 
-StageName = Literal["accept", "fetch", "sandbox", "baseline", "agent", "describe", "verify", "publish"]
+StageName = Literal["accept", "fetch", "sandbox", "baseline", "agent", "describe", "verify", "repair", "publish"]
 TITLES: dict[StageName, str] = {
     "accept": "Accepted",
     "fetch": "Fetch the repository",
@@ -26,8 +26,11 @@ TITLES: dict[StageName, str] = {
     "agent": "Work on the change",
     "describe": "Describe the change",
     "verify": "Run the tests after the change, in a fresh container",
+    "repair": "Mend what the tests showed",
     "publish": "Push the branch and open the pull request",
 }
+RARE: frozenset[StageName] = frozenset({"repair"})
+"""Shown only when they happen."""
 SECONDS_BETWEEN_EDITS = 10.0
 
 
@@ -85,7 +88,7 @@ def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
         elif stage == state.current and state.closing is None:
             lines.append(f"- [ ] **{title}** …")
             lines.extend(_render_plan(state))
-        else:
+        elif stage not in RARE:
             lines.append(f"- [ ] {title}")
     if state.notes:
         lines += ["", *(f"> {clean_line(note, limit=500)}" for note in state.notes)]
@@ -94,7 +97,7 @@ def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
 
 
 def _render_plan(state: TrackingState) -> list[str]:
-    if state.current != "agent":
+    if state.current not in ("agent", "repair"):
         return []
     boxes = {"pending": " ", "in_progress": " ", "completed": "x"}
     lines = [f"  - [{boxes[item.state]}] {clean_line(item.text)}" for item in state.plan]
@@ -118,8 +121,9 @@ class Tracking:
         self._edited = 0.0
 
     def begin(self, stage: StageName) -> None:
-        """Show that a stage runs."""
+        """Show that a stage runs, perhaps once more."""
         self._state.current = stage
+        self._state.details.pop(stage, None)
         self._edit()
 
     def done(self, stage: StageName, detail: str) -> None:

@@ -114,15 +114,19 @@ def test_a_protected_path(ground: Ground) -> None:
 
 
 def test_a_change_that_makes_tests_worse(ground: Ground) -> None:
-    """A change that breaks a test is not published: the answer names the test and holds the whole patch."""
+    """A change that breaks a test is not published: the answer names the test and holds the whole patch.
+
+    The model was told, once, and had nothing to add.
+    """
     worse = write("calc.py", "def add(a, b):\n    return a * b\n")
-    told = ground.run("worse", WRONG, turn(worse, call("run_tests")), turn(finish()), turn(finish()))
+    told = ground.run("worse", WRONG, turn(worse, call("run_tests")), *[turn(finish())] * 4)
 
     assert told.outcome.status == "worse"
     assert "**No pull request:** the change makes things worse." in told.answer
     assert "test_zero" in told.answer
     assert "passed before and fails now" in told.answer
     assert "-    return a - b\n+    return a * b\n" in told.answer
+    assert "- [x] Mend what the tests showed: " in told.comments[0]
     assert_nothing_published(told)
 
 

@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from tests.stories.conftest import Ground, open_ground
-from tests.stories.scripts import FIX, ISSUE, RIGHT, WRONG, call, finish, turn
+from tests.stories.scripts import FIX, ISSUE, RIGHT, WRONG, call, finish, turn, write
 from workflows.trajectory.events import check_chain, of_kind
 
 POLICY = ".github/qwen.yml"
@@ -66,3 +66,26 @@ def test_several_attempts_are_weighed_by_what_runs(ground: Ground) -> None:
     [pull] = told.pulls
     assert "2 attempts were made, and number 1 was chosen by what ran" in pull.body
     assert len(told.branches) == 2
+
+
+def test_a_change_that_made_things_worse_is_mended(ground: Ground) -> None:
+    """The session goes on with the harness's verdict, in the same log, and what is published is the mended change."""
+    wrong = write("calc.py", "def add(a, b):\n    return a * b\n")
+    done = finish("`add` subtracted.", verification="It was not run here, as the example of the issue is plain enough.")
+    first = (turn(wrong), turn(done), turn(done), turn(done))
+    told = ground.run("mended", WRONG, *first, turn(RIGHT, call("run_tests")), turn(done), turn(HONEST))
+
+    assert told.outcome.status == "pull_request", told.outcome
+    events = ground.inside.composition.trajectories.open(told.job).events()
+    check_chain(events)
+    [repair] = of_kind(events, "repair")
+    assert "test_zero" in repair.payload["text"]
+    assert [event.payload["stop"] for event in of_kind(events, "end")] == ["finished", "finished"]
+    assert [event.payload["status"] for event in of_kind(events, "verdict")] == ["verified"], "the last one counts"
+    assert "- [x] Mend what the tests showed: " in told.comments[0]
+    [pull] = told.pulls
+    assert "The first change made things worse (" in str(pull.body)
+    assert "the model mended it in " in str(pull.body)
+    assert {"agent", "describe", "verify", "repair"} <= told.outcome.seconds.keys()
+    fixed = ground.world.hub.read_file(told.repository, "calc.py", told.outcome.branch)
+    assert fixed == b"def add(a, b):\n    return a + b\n"

@@ -43,22 +43,23 @@ def run_agent(
     budget: Budget,
     facts: Mapping[str, Any] | None = None,
     answer: str = "",
+    repair: str = "",
     on_turn: Callable[[Turn], None] = lambda turn: None,
 ) -> AgentResult:
     """Work on the task until there is a reason to stop; what was done by then is in the result.
 
     Everything is in ``log`` before and after it is done, so that the same call in another process goes on where this
     one died, with no container opened before one is needed and no reply asked for twice. ``facts`` stand in the log's
-    first event. ``answer`` (fenced) goes on with a session that ended with a question. ``on_turn`` is told of every
-    turn, those of an earlier process too. Raises JobCancelled, BrokenWorld("sandbox", …), and BrokenWorld("model", …)
-    while nothing has changed yet.
+    first event. ``answer`` (fenced) goes on with a session that ended with a question, ``repair`` with one whose change
+    was judged, see :class:`Recorder`. ``on_turn`` is told of every turn, those of an earlier process too. Raises
+    JobCancelled, BrokenWorld("sandbox", …), and BrokenWorld("model", …) while nothing has changed yet.
     """
     schemas = offered_tools(
         with_tests=equipment.run_tests is not None,
         with_map=equipment.draw_map is not None,
         may_ask=equipment.may_ask,
     )
-    recorder = Recorder(log, answer=answer)
+    recorder = Recorder(log, answer=answer, repair=repair)
     task = recorder.open(task, schemas=schemas, model=model.name, facts={"base": equipment.base, **(facts or {})})
     history = History(
         task, schemas=schemas, guidance=equipment.guidance, known_failing=frozenset(failing_ids(equipment.baseline))
@@ -80,15 +81,19 @@ def run_agent(
             return _result(history, "model_unavailable", broken.message)
         history.add(turn)
         on_turn(turn)
+    return _ended(recorder, history)
+
+
+def _ended(recorder: Recorder, history: History) -> AgentResult:
     stop = history.turns[-1].stop or "finished"
     recorder.end_session(len(history.turns), stop, "", infrastructure=False)
     return _result(history, stop, "")
 
 
 def _over(history: History, recorder: Recorder) -> bool:
-    """Whether the last turn was the last one; an answered question is none."""
+    """Whether the last turn was the last one; it is none when the session went on after it."""
     last = history.turns[-1] if history.turns else None
-    return last is not None and last.stop is not None and last.number not in recorder.answers
+    return last is not None and last.stop is not None and last.number not in recorder.words
 
 
 def _record_broken(recorder: Recorder, history: History, broken: BrokenWorld) -> None:

@@ -21,6 +21,7 @@ FINISHED = "The session is finished."
 AFTER_FINISH = "Not run: it came after `finish` in the same reply."
 
 ASKED = "The question is put to the people. The session waits for their answer."
+NO_QUESTION_NOW = "No question can be put any more. Decide by yourself, and say in `finish` what you decided and why."
 AFTER_QUESTION = "Not run: it came after `ask` in the same reply."
 INTERRUPTED = (
     "Interrupted: the worker was restarted while this ran, so its result and the state it left are unknown. The "
@@ -57,6 +58,16 @@ def call_cut_off(names: Sequence[str]) -> str:
     return (
         f"Your reply ended in the middle of a call ({said}), so that call was not run. Send it again, whole and "
         "smaller: write a long file in parts, and one call a reply."
+    )
+
+
+def repair(text: str) -> str:
+    """Told when the harness's own run of the tests says that the change makes things worse."""
+    return (
+        "Your change was put alone into a fresh container and the tests were run there: it makes things worse. Find "
+        "out why and mend it, run the tests, and call `finish` again. Test what passed before as it was: do not change "
+        "those tests. What cannot be mended, name in `finish`. No question can be put now.\n\n"
+        f"{text}"
     )
 
 

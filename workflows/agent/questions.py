@@ -13,16 +13,18 @@ LONGEST_QUESTION = 4_000
 
 
 def answer_question(
-    calls: Sequence[ToolCall], results: Sequence[ToolResult], *, schemas: Sequence[Schema]
+    calls: Sequence[ToolCall], results: Sequence[ToolResult], *, schemas: Sequence[Schema], refused: str = ""
 ) -> tuple[str, list[ToolResult]]:
     """The question, or "" when it cannot be put, and one result a call: the first is ``ask``, the rest is not run.
 
-    ``results`` are those of the same reply, before it.
+    ``results`` are those of the same reply, before it; ``refused`` says why no question can be put.
     """
     parsed = parse_call(calls[0], schemas)
     question = ""
     if isinstance(parsed, MalformedCall):
         first = not_run(calls[0], parsed.message)
+    elif refused:
+        first = not_run(calls[0], refused)
     elif not str(parsed.arguments["question"]).strip():
         first = not_run(calls[0], "The question is empty: say what you need to know, and what you would do otherwise.")
     else:

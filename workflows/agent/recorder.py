@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from workflows.agent import notices
 from workflows.agent.messages import AgentTask
 from workflows.trajectory.conversation import digest_of_messages
-from workflows.trajectory.events import Entry, EventKind, of_kind
+from workflows.trajectory.events import Entry, Event, EventKind, of_kind
 from workflows.trajectory.log import SessionLog
 from workflows.trajectory.patch_delta import PatchDelta, apply_delta, delta_between
 from workflows.trajectory.turns import Unfinished, turns_of, unfinished_turn
 from workflows.types import Compaction, Intervention, Noun, Patch, Reply, StopReason, ToolCall, ToolResult, Turn
+
+REOPENING: dict[EventKind, Callable[[str], str]] = {"answer": notices.answered, "repair": notices.repair}
+"""The events after which a session goes on that had ended, and how the model is told of each."""
 
 
 class Recorder:
     """Writes one session's events; entries wait until :meth:`flush`, or until the next act that needs them stored.
 
     Reading is for the beginning alone: what an earlier process left. ``turns`` are its finished ones, ``end`` is how it
-    ended, if it did. ``answer`` are the people's words on the question that the session had ended with.
+    ended, if it did. ``answer`` are the people's words on the question that the session had ended with, ``repair`` the
+    verdict on its change; without that, what came after one is not read, so that a replay meets the same session.
+    ``words`` is what the model is told before a session goes on, by its last turn before that.
     """
 
-    def __init__(self, log: SessionLog, *, answer: str = "") -> None:
+    def __init__(self, log: SessionLog, *, answer: str = "", repair: str = "") -> None:
         self._log = log
-        events = log.events()
+        events = log.events() if repair else _before_repair(log.events())
         self._waiting: list[Entry] = []
         self.resumed = bool(events)
         self.turns: list[Turn] = turns_of(events)
@@ -31,13 +37,18 @@ class Recorder:
         self._session = next((event.payload for event in of_kind(events, "session")), None)
         self.end: dict[str, Any] | None = None
         for event in events:
-            if event.kind in ("end", "answer"):
+            if event.kind in ("end", *REOPENING):
                 self.end = event.payload if event.kind == "end" else None
         if answer and self.end is not None and self.end["stop"] == "asked":
             self._add("answer", len(self.turns), {"text": answer})
             self.end = None
-        self.answers = {event.turn: event.payload["text"] for event in of_kind(events, "answer")}
-        self.answers |= {entry.turn: entry.payload["text"] for entry in self._waiting}
+        if repair and self.end is not None and not of_kind(events, "repair"):
+            self._add("repair", len(self.turns), {"text": repair})
+            self.end = None
+        opened = [(one.kind, one.turn, one.payload) for one in events if one.kind in REOPENING]
+        opened += [(one.kind, one.turn, one.payload) for one in self._waiting]
+        self.words = {turn: REOPENING[kind](payload["text"]) for kind, turn, payload in opened}
+        self.repairing = any(kind == "repair" for kind, _, _ in opened)
         self._patch: Patch | None = None
         for event in of_kind(events, "snapshot"):
             self._patch = apply_delta(self._patch, PatchDelta.model_validate(event.payload))
@@ -115,3 +126,8 @@ class Recorder:
 
     def _add(self, kind: EventKind, turn: int, payload: dict[str, Any]) -> None:
         self._waiting.append(Entry(kind=kind, turn=turn, payload=payload))
+
+
+def _before_repair(events: Sequence[Event]) -> Sequence[Event]:
+    at = next((index for index, event in enumerate(events) if event.kind == "repair"), len(events))
+    return events[:at]

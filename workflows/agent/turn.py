@@ -174,7 +174,8 @@ def _act(session: SessionParts, number: int, reply: Reply, opening: _Opening) ->
 def _close(session: SessionParts, number: int, closing: Sequence[ToolCall], work: _Work, *, now: Patch | None) -> None:
     turns = session.history.turns
     if closing[0].name == "ask":
-        work.question, answers = answer_question(closing, work.results, schemas=session.schemas)
+        refused = notices.NO_QUESTION_NOW if session.recorder.repairing else ""
+        work.question, answers = answer_question(closing, work.results, schemas=session.schemas, refused=refused)
     else:
         work.finish, answers = answer_finish(
             closing,
@@ -205,8 +206,8 @@ def _notices(session: SessionParts) -> tuple[str, ...]:
     told = [notices.SANDBOX_REPLACED] if session.replaced else []
     told += history.untold_guidance
     last = history.turns[-1] if history.turns else None
-    if last is not None and last.number in session.recorder.answers:
-        told.append(notices.answered(session.recorder.answers[last.number]))
+    if last is not None and last.number in session.recorder.words:
+        told.append(session.recorder.words[last.number])
     if last is not None and last.reply.incomplete:
         told.append(notices.call_cut_off(last.reply.incomplete))
     elif last is not None and not last.reply.tool_calls:
@@ -239,7 +240,7 @@ def _next_rung(session: SessionParts, turns: Sequence[Turn]) -> Intervention | L
     history = session.history
     return next_rung(
         turns,
-        since=max(session.recorder.answers, default=0),
+        since=max(session.recorder.words, default=0),
         known_failing=history.known_failing,
         best=history.checkpoints.best,
     )

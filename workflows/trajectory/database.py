@@ -47,7 +47,9 @@ class DatabaseTrajectories:
         """Every stored session, the newest first."""
         key = (events.c.job_id, events.c.session)
         turns = sa.select(*key, sa.func.max(events.c.turn).label("turns")).group_by(*key)
-        marks = sa.select(events).where(events.c.kind.in_(("session", "end", "answer"))).order_by(events.c.seq)
+        marks = (
+            sa.select(events).where(events.c.kind.in_(("session", "end", "answer", "repair"))).order_by(events.c.seq)
+        )
         with self._engine.connect() as connection:
             counted = {(row.job_id, row.session): row.turns for row in connection.execute(turns)}
             marked = [(row.job_id, row.session, _event(row)) for row in connection.execute(marks)]

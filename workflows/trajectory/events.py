@@ -24,6 +24,7 @@ EventKind = Literal[
     "verdict",
     "end",
     "answer",
+    "repair",
 ]
 """In the order in which they are met.
 
@@ -37,6 +38,7 @@ EventKind = Literal[
 ``verdict``      status, reasons, fail_to_pass, pass_to_pass, broken, weakened
 ``end``          stop, detail, infrastructure (whether the world broke, so that the session may not be scored)
 ``answer``       text: the people's words on a question; the session goes on after its end
+``repair``       text: the harness's verdict on a change that makes things worse; the session goes on after its end
 """
 
 GENESIS = "0" * 64

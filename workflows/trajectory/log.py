@@ -19,6 +19,17 @@ class SessionLog(Protocol):
         """All events so far, in order."""
 
 
+class MemoryLogs:
+    """The logs of the sessions of one job in one process, by the sessions' names."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, MemoryLog] = {}
+
+    def __call__(self, session: str) -> MemoryLog:
+        """The log of the session with this name."""
+        return self._logs.setdefault(session, MemoryLog())
+
+
 class MemoryLog:
     """A session's events for as long as the process lives: for a session that nobody resumes."""
 
