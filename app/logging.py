@@ -13,7 +13,7 @@ import structlog
 
 from app.redaction import Redactor
 
-_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "openai", "docker", "asyncio", "sqlalchemy", "github")
+CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "openai", "docker", "asyncio", "sqlalchemy", "github")
 """Libraries that write requests, bodies or statements at lower levels."""
 _OWN_HANDLERS = ("dbos", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b-\u200f\ufeff\ud800-\udfff]")
@@ -124,7 +124,7 @@ def _route_everything_to(handler: logging.Handler, level: str) -> None:
         # A handler that does nothing keeps DBOS from adding its own.
         logger.handlers[:] = [logging.NullHandler()]
         logger.propagate = True
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_bug

@@ -13,7 +13,7 @@ import structlog
 
 from app.composition import Composition
 from app.github_retry import Clock, RetryRules
-from app.logging import configure_logging
+from app.logging import CHATTY, configure_logging
 from app.server import make_server
 from app.settings import Settings
 from workflows.agent.client.llm import OpenAIModel
@@ -60,6 +60,7 @@ class Inside:
         """Log into a file as a service would, and afterwards as the tests did before."""
         root, hook = logging.getLogger(), threading.excepthook
         handlers, level = root.handlers[:], root.level
+        libraries = {name: logging.getLogger(name).level for name in CHATTY}
         stream = path.open("a")
         configure_logging(style="json", level="info", redactor=self.composition.redactor, stream=stream)
 
@@ -67,6 +68,8 @@ class Inside:
             structlog.reset_defaults()
             root.handlers[:] = handlers
             root.setLevel(level)
+            for name, own in libraries.items():
+                logging.getLogger(name).setLevel(own)
             logging.captureWarnings(False)
             threading.excepthook = hook
             stream.close()
