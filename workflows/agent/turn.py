@@ -208,14 +208,23 @@ def _notices(session: SessionParts) -> tuple[str, ...]:
     last = history.turns[-1] if history.turns else None
     if last is not None and last.number in session.recorder.words:
         told.append(session.recorder.words[last.number])
-    if last is not None and last.reply.incomplete:
-        told.append(notices.call_cut_off(last.reply.incomplete))
-    elif last is not None and not last.reply.tool_calls:
-        told.append(notices.REPLY_CUT_OFF if last.reply.finish_reason == "length" else notices.NO_TOOL_CALL)
+    if last is not None:
+        told += _of_reply(last.reply)
     scarce = nearly_exhausted(session.budget, history.spent)
     if scarce and not nearly_exhausted(session.budget, history.spent_before):
         told.append(notices.wrap_up(scarce))
     return tuple(told)
+
+
+def _of_reply(reply: Reply) -> list[str]:
+    """What was wrong with a whole reply, one sentence at most; what was wrong with its calls is in their answers."""
+    if reply.finish_reason == "chanting" and not reply.tool_calls:
+        return [notices.REPLY_CHANTED]
+    if reply.incomplete:
+        return [notices.call_cut_off(reply.incomplete)]
+    if reply.tool_calls:
+        return []
+    return [notices.REPLY_CUT_OFF if reply.finish_reason == "length" else notices.NO_TOOL_CALL]
 
 
 def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:

@@ -193,6 +193,17 @@ def test_three_unusable_replies_in_a_row_end_the_session(stage: Callable[..., St
     assert [command for box in set_up.workspace.opened for command in box.commands] == []
 
 
+def test_a_chant_is_answered_as_one(stage: Callable[..., Stage]) -> None:
+    """A reply that was stopped because it repeats itself is told so, and not that a tool call is missing."""
+    chant = says(content="I should check the file again to be sure that it is right. " * 3000, piece=200)
+    set_up = stage([chant, *MENDING])
+    result = set_up.play()
+    assert result.turns[0].reply.finish_reason == "chanting"
+    assert result.turns[1].notices[0] == notices.REPLY_CHANTED
+    assert notices.NO_TOOL_CALL not in result.turns[1].notices
+    assert result.stop == "finished"
+
+
 def test_one_usable_call_breaks_the_row(stage: Callable[..., Stage]) -> None:
     """Mistakes that are mended do not end a session."""
     broken = {"name": "bash", "arguments": "{"}
