@@ -16,8 +16,8 @@ REPLY_CUT_OFF = (
     "Your reply was cut off at the output limit before any tool call. Be brief, and go on with one small tool call."
 )
 REPLY_CHANTED = (
-    "Your reply said one thing over and over, so it was stopped there, and nothing of it was run. Do not go on with it: "
-    "say in one sentence what is to be done next, and send one small tool call."
+    "Your reply said one thing over and over, so it was stopped there, and nothing of it was run. Do not go on with "
+    "it: say in one sentence what is to be done next, and send one small tool call."
 )
 UNREADABLE_ARGUMENTS = '{"unreadable": "the arguments of this call were not a JSON object"}'
 NOT_FINISHED = "Not finished yet:"
