@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import BoundedSemaphore, Event
+from threading import BoundedSemaphore, Event, Lock
 from typing import Any, TypeVar
 
 import docker
@@ -174,6 +174,10 @@ class DockerSandbox:
         # Those beyond what the toolbox has threads for wait here, where their deadlines have not begun.
         self._commands = BoundedSemaphore(MOST_COMMANDS)
         self._others = BoundedSemaphore(MOST_OTHERS)
+        # The change as it was told last: the toolbox tells what is new since then.
+        self._exporting = Lock()
+        self._exported: list[FileChange] = []
+        self._exported_at = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -239,18 +243,18 @@ class DockerSandbox:
         Two kinds of change are for the caller to refuse: a nested repository or submodule has mode "160000" and empty
         content, and a path that is not UTF-8 is shown escaped with the mode "000000", which git does not have.
         """
-        caps = {"max_files": max_files, "max_bytes": min(max_bytes, LARGEST // 2)}
-        answer, contents = self._call("export_changes", caps, timeout=_CHANGES_SECONDS)
-        if "too_large" in answer:
-            raise ChangeTooLarge(
-                f"The change is too large: {answer['too_large']}. Make it smaller, or raise the limit."
+        with self._exporting:
+            caps = {"max_files": max_files, "max_bytes": min(max_bytes, LARGEST // 2)}
+            answer, contents = self._call(
+                "export_changes", {**caps, "since": self._exported_at}, timeout=_CHANGES_SECONDS
             )
-        changes, at = [], 0
-        for entry in answer["entries"]:
-            content = contents[at : at + entry["size"]]
-            at += entry["size"]
-            changes.append(FileChange(entry["path"], entry["mode"], None if entry["mode"] is None else content))
-        return sorted(changes, key=lambda change: change.path)
+            if "too_large" in answer:
+                raise ChangeTooLarge(
+                    f"The change is too large: {answer['too_large']}. Make it smaller, or raise the limit."
+                )
+            self._exported = merge_changes(self._exported, answer, contents)
+            self._exported_at = answer["number"]
+            return list(self._exported)
 
     def apply_changes(self, changes: Sequence[FileChange]) -> None:
         """Write a patch into the workspace. Raises SandboxUnavailable, for a path no repository can have too."""
@@ -309,6 +313,17 @@ class DockerSandbox:
         if not state.get("Running"):
             return f"its container ended with exit code {state.get('ExitCode')}."
         return "its container runs, but the toolbox in it does not answer."
+
+
+def merge_changes(before: Sequence[FileChange], answer: Mapping[str, Any], contents: bytes) -> list[FileChange]:
+    """The change, sorted by path, from what the toolbox tells of it: see sandbox.toolbox.changes.Changes.take."""
+    fresh, at = [], 0
+    for entry in answer["entries"]:
+        content, at = contents[at : at + entry["size"]], at + entry["size"]
+        fresh.append(FileChange(entry["path"], entry["mode"], None if entry["mode"] is None else content))
+    old = {*answer["gone"], *(change.path for change in fresh)}
+    kept = [] if answer["whole"] else [change for change in before if change.path not in old]
+    return sorted([*kept, *fresh], key=lambda change: change.path)
 
 
 def _decode_parts(on_output: Callable[[str], None]) -> Callable[[dict[str, Any], bytes], None]:

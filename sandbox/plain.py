@@ -28,12 +28,13 @@ from sandbox.execution import Exec
 from sandbox.plain_changes import PlainChanges
 from sandbox.toolbox.arguments import TOOLS, BadArguments, parse_arguments
 from sandbox.toolbox.files import Files, explain_error
+from sandbox.toolbox.gitfolder import WorkspaceError
 from sandbox.toolbox.globs import compile_glob
 from sandbox.toolbox.output import HeadAndTail
 from sandbox.toolbox.paths import BadPath, Paths
 from sandbox.toolbox.search import render_lines, render_names
 from sandbox.toolbox.store import LocalStore, NotRegular, TooBig
-from sandbox.toolbox.workspace import WorkspaceError, split_path
+from sandbox.toolbox.workspace import split_path
 
 NOTE = (
     "The image has no python3 (3.8 or newer), so every call is a `docker exec`: slower, without the whole of a long "

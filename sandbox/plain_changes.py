@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sandbox.container import ChangeTooLarge, FileChange, SandboxSpec, SandboxUnavailable
 from sandbox.execution import Exec
-from sandbox.toolbox.workspace import STATUS, make_entry, parse_raw
+from sandbox.toolbox.changes import make_entry
+from sandbox.toolbox.gitfolder import STATUS, parse_raw
 
 _SECONDS = 300.0
 _FILL = """

@@ -37,10 +37,24 @@ def patch_file(path: str, mode: str | None, content: bytes | None) -> PatchFile:
     return PatchFile(path=path, mode=mode, content=None if content is None else base64.b64encode(content))
 
 
-def patch_of(base: str, changes: Sequence[FileChange]) -> Patch:
-    """What a sandbox exported, as a patch on the commit ``base``, sorted by path."""
-    files = [patch_file(change.path, change.mode, change.content) for change in changes]
-    return Patch(base=base, files=tuple(sorted(files, key=lambda file: file.path)))
+def patch_of(base: str, changes: Sequence[FileChange], *, before: Patch | None = None) -> Patch:
+    """What a sandbox exported, as a patch on the commit ``base``, sorted by path.
+
+    What is as in the patch ``before`` stays the same object: after each command all of it is exported, and most is.
+    """
+    known = {file.path: file for file in before.files} if before else {}
+    files = tuple(_as_before(known.get(change.path), change) for change in sorted(changes, key=lambda one: one.path))
+    return (
+        before
+        if before is not None and before.base == base and before.files == files
+        else Patch(base=base, files=files)
+    )
+
+
+def _as_before(file: PatchFile | None, change: FileChange) -> PatchFile:
+    if file is not None and (file.mode, file.content) == (change.mode, change.content):
+        return file
+    return patch_file(change.path, change.mode, change.content)
 
 
 def changes_of(patch: Patch) -> list[FileChange]:

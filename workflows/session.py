@@ -44,7 +44,7 @@ class Session:
     def export(self) -> Patch:
         """The whole change so far; raises SandboxUnavailable, and ChangeTooLarge beyond any sensible size."""
         changes = self.sandbox().export_changes(max_files=MAX_FILES, max_bytes=MAX_BYTES)
-        self._patch = patch_of(self._base, changes)
+        self._patch = patch_of(self._base, changes, before=self._patch)
         return self._patch
 
     def restore(self, patch: Patch | None, seen_files: Sequence[str] = ()) -> None:

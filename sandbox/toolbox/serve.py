@@ -11,12 +11,14 @@ from .arguments import TOOLS, BadArguments, parse_arguments
 from .confine import confine
 from .files import Files, explain_error
 from .frames import ANSWER, HEADER, KEY_BYTES, REQUEST, pack, parse_body, parse_header
+from .gitchanges import TooLarge
+from .gitfolder import WorkspaceError, git_environment
 from .paths import BadPath, Paths
 from .search import Search
 from .shell import Cancel, Shell, find_program
 from .store import LocalStore
 from .syntax import SyntaxChecker
-from .workspace import TooLarge, Workspace, WorkspaceError, git_environment
+from .workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,12 +146,11 @@ class Toolbox:
         return {"found": content is not None}, content or b""
 
     def export_changes(self, message: Message, _: bytes) -> Reply:
-        """The change, or why it is too large."""
+        """What is new in the change, or why it is too large."""
         try:
-            entries, contents = self._workspace.export_changes(message["max_files"], message["max_bytes"])
+            return self._workspace.export_changes(message["since"], message["max_files"], message["max_bytes"])
         except TooLarge as error:
             return {"too_large": str(error)}, b""
-        return {"entries": entries}, contents
 
     def apply_changes(self, message: Message, contents: bytes) -> Reply:
         """Write a patch."""

@@ -19,9 +19,13 @@ def delta_between(before: Patch | None, after: Patch) -> PatchDelta:
     left = {file.path for file in after.files}
     return PatchDelta(
         base=after.base,
-        files=tuple(file for file in after.files if known.get(file.path) != file),
+        files=tuple(file for file in after.files if not _same(known.get(file.path), file)),
         gone=tuple(path for path in known if path not in left),
     )
+
+
+def _same(one: PatchFile | None, other: PatchFile) -> bool:
+    return one is other or one == other
 
 
 def apply_delta(before: Patch | None, delta: PatchDelta) -> Patch:
