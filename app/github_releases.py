@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -34,11 +35,14 @@ class ReleaseCalls(RepositoryCalls):
         https://docs.github.com/en/rest/commits/commits#list-pull-requests-associated-with-a-commit
         """
         found: dict[int, MergedPull] = {}
+        brought: defaultdict[int, list[str]] = defaultdict(list)
         for commit in self._compare(base, head):
             for pull in self._pages(f"/commits/{commit['sha']}/pulls"):
                 if pull.get("merged_at") and pull["base"]["repo"]["id"] == self._ref.id:
                     found[pull["number"]] = parse_merged_pull(pull)
-        return sorted(found.values(), key=lambda pull: (pull.merged_at, pull.number))
+                    brought[pull["number"]].append(commit["sha"])
+        pulls = [pull.model_copy(update={"commits": tuple(brought[number])}) for number, pull in found.items()]
+        return sorted(pulls, key=lambda pull: (pull.merged_at, pull.number))
 
     def find_or_create_release(self, *, tag: str, target: str, name: str, body: str, marker: str) -> Release:
         """Our draft, now with this target, name and text; or what is published under this tag, untouched."""

@@ -253,7 +253,7 @@ class Annotation(Noun):
 
 
 class MergedPull(Noun):
-    """A merged pull request as release notes name it."""
+    """A merged pull request as release notes name it; ``commits`` are those that it brought to the range asked for."""
 
     number: int
     title: str
@@ -263,6 +263,7 @@ class MergedPull(Noun):
     merged_at: datetime
     html_url: str
     body: str = ""
+    commits: tuple[str, ...] = ()
 
 
 class Release(Noun):
