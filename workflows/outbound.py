@@ -25,6 +25,7 @@ _OWN_ENTITIES = ("lt", "gt", "amp", "quot", "nbsp", "#33", "#40", "#58", "#96")
 _DRAWN_BY_GITHUB = ("mermaid", "geojson", "topojson", "stl", "math")
 
 _OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
+_LEADING_FENCE = re.compile(r"^([ >*+\-0-9.)]{0,40})([~`])(?=\2\2)")
 _PATH = r"[A-Za-z0-9._~/#?=%+,;-]"
 _REFERENCE = r"(?:(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d+|GH-\d+|https?://[^\s<]{1,300}?/(?:issues|pull)/\d+)"
 # What follows a code span could become a mention that it was not before, so it is taken into the span.
@@ -88,6 +89,8 @@ def clean_words(
 def clean_line(text: str, secrets: Collection[str] = (), *, hosts: Collection[str] = HOSTS, limit: int = 300) -> str:
     """:func:`clean_words` in one line, from the first ``limit`` characters of the text."""
     line = " ".join(show_hidden(redact(text, secrets)).split())
+    # Wherever it is put, as after a list's mark, it must not begin a block of code that hides the rest.
+    line = _LEADING_FENCE.sub(lambda found: found[1] + {"~": "\\~", "`": "&#96;"}[found[2]], line)
     return clean_words(line if len(line) <= limit else line[: limit - 1].rstrip() + "…", hosts=hosts)
 
 

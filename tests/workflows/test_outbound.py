@@ -301,3 +301,18 @@ def test_time_is_linear(text: str) -> None:
     started = time.process_time()
     clean_words(text)
     assert time.process_time() - started < 0.8
+
+
+@pytest.mark.parametrize(
+    "text", ["~~~ x", "``` x", "````x", "~~~~", "- ~~~ x", "> 1. ``` x", "~~~ ``` ~~~ x", "```a``` x"]
+)
+def test_a_line_begins_no_block_of_code(text: str) -> None:
+    """A line that begins like a fence shows its words in a list, and what follows it."""
+    line = clean_line(text)
+    shown = f"- {line} by somebody\n- next"
+    assert "\n" not in line
+    assert clean_line(line) == line
+    assert clean_outbound(shown) == shown
+    tokens = flat(MarkdownIt("commonmark").parse(shown))
+    assert "fence" not in [token.type for token in tokens]
+    assert "by somebody" in "".join(token.content for token in tokens if token.type == "text")
