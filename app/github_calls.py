@@ -18,6 +18,12 @@ from workflows.types import RepositoryRef
 SETTLE_PAUSES = (1.0, 3.0)
 """Seconds before what an event just named is looked for again: reads lag behind events."""
 
+FOUND_ELSEWHERE = 302
+"""The answer is kept somewhere else, such as a log; a renamed repository is 301 or 307.
+
+https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+"""
+
 
 @dataclass(frozen=True)
 class AppIdentity:
@@ -104,7 +110,7 @@ class RepositoryCalls:
             answer = self._session.send(
                 verb, f"/repos/{name}{suffix}", parameters=parameters, body=body, repeatable=repeatable
             )
-            if not answer.moved:
+            if not answer.moved or answer.status == FOUND_ELSEWHERE:
                 return answer
             with self._naming:
                 self._find_by_id()

@@ -53,21 +53,29 @@ class CheckCalls(RepositoryCalls):
         return scrub(text) if text is not None else None
 
     def rerun_check(self, check: CheckRun) -> bool:
-        """Ask once, though the request may be sent twice: a job that was started already runs but once.
+        """Ask for a run unless there is a newer one: a new attempt of a job is a check run of its own.
 
         https://docs.github.com/en/rest/actions/workflow-runs#re-run-a-job-from-a-workflow-run
         https://docs.github.com/en/rest/checks/runs#rerequest-a-check-run
         """
         actions = check.app_slug == ACTIONS
         path = f"/actions/jobs/{check.id}/rerun" if actions else f"/check-runs/{check.id}/rerequest"
-        answer = self._send("POST", path, repeatable=True)
-        if answer.status == 403 and "already" in answer.message.lower():
-            return True
-        if answer.status in {403, 404, 410, 422}:
-            log.info("check_not_rerun", check=check.name, status=answer.status, reason=answer.message)
-            return False
-        self._accept(f"running the check {check.name} again", answer)
-        return True
+        with self._locks.hold((self._ref.id, "rerun", check.id)):
+            if self._runs_again(check):
+                return True
+            answer = self._send("POST", path, repeatable=True)
+            if answer.status not in {403, 404, 410, 422}:
+                self._accept(f"running the check {check.name} again", answer)
+                return True
+            # A first try of ours whose answer was lost, or another job of the same workflow run: the list tells.
+            if "already running" in answer.message and self._runs_again(check):
+                return True
+        log.info("check_not_rerun", check=check.name, status=answer.status, reason=answer.message)
+        return False
+
+    def _runs_again(self, check: CheckRun) -> bool:
+        same = (run for run in self.fetch_check_runs(check.head_sha) if run.app_slug == check.app_slug)
+        return any(run.name == check.name and run.id > check.id for run in same)
 
     def find_or_create_check_run(
         self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None

@@ -129,7 +129,7 @@ class GitHub(Protocol):
         """The threads of a pull request, in GitHub's order; empty when it is gone."""
 
     def resolve_thread(self, thread_id: str) -> None:
-        """Resolve a thread; one that is resolved already is fine."""
+        """Resolve a thread; one that is resolved already, or gone, is fine."""
 
     def find_or_create_reply(self, number: int, comment_id: int, marker: str, body: str) -> int:
         """The id of our own answer with ``marker`` in the thread that ``comment_id`` belongs to, created when absent.
@@ -150,9 +150,10 @@ class GitHub(Protocol):
         """
 
     def rerun_check(self, check: CheckRun) -> bool:
-        """Have a check run once more: a job of GitHub Actions, or a check of our own App.
+        """Have a check run once more: a job of GitHub Actions, or a check of our own App. True as well when it was.
 
-        False when GitHub refuses for good: somebody else's check, no permission, too old, or gone.
+        False when GitHub refuses: another App's check, no permission, too old, gone, or another job of the same
+        workflow run is still at work (ask again when its check suite is completed).
         """
 
     def fetch_compared_commits(self, base: str, head: str) -> list[tuple[str, str, str | None]]:

@@ -201,3 +201,15 @@ def add_reaction(store: Store, reactions: list[Reaction], user: User, *, content
     made = Reaction(store.new_id(), user, content, store.now())
     reactions.append(made)
     return made, True
+
+
+def remove_reaction(reactions: list[Reaction], user: User, *, content: str) -> None:
+    """Take the user's reaction of this kind back; none is fine."""
+    reactions[:] = [each for each in reactions if (each.user, each.content) != (user, content)]
+
+
+def delete_issue(store: Store, repo: Repository, issue: Issue, *, actor: Actor) -> None:
+    """Make an issue vanish, with ``issues.deleted``. A pull request goes without a word: none can on GitHub."""
+    del repo.issues[issue.number]
+    if issue.pull is None:
+        announce_issue(store, repo, issue, action="deleted", actor=actor)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from app.localhub import bare
 from app.localhub.acts import Actor, announce_issue, check_texts, new_issue, set_state, touch
 from app.localhub.answers import Refusal, validation_failed
-from app.localhub.events import announce_push
-from app.localhub.records import Issue, Json, Pull, Repository
+from app.localhub.events import announce_deleted_ref, announce_push, links_of
+from app.localhub.records import Issue, Json, Pull, Repository, User
+from app.localhub.shapes import user_json
 from app.localhub.shapes_pulls import pull_of
-from app.localhub.store import Store
+from app.localhub.store import Store, has_role
 
 
 def open_pull(
@@ -70,6 +71,8 @@ def ref_moved(store: Store, repo: Repository, ref: str, *, before: str, after: s
     moved: Json = {"ref": ref, "before": before, "after": after}
     store.record("PUSH", f"{repo.full_name} {ref}", actor=actor.user.login, body=moved, status=200)
     announce_push(store, repo, ref, before=before, after=after, pusher=actor.user)
+    if after == bare.ZERO and ref.startswith(("refs/heads/", "refs/tags/")):
+        announce_deleted_ref(store, repo, ref, actor=actor.user)
     branch = ref.removeprefix("refs/heads/")
     if branch == ref:
         return
@@ -94,13 +97,21 @@ def _note_merged(
 ) -> None:
     pull = pull_of(issue)
     if bare.merge_base(repo.path, base_after, pull.head_sha) == pull.head_sha:
-        pull.base_sha = base_before
-        pull.merged_at, pull.merged_by, pull.merge_commit_sha = store.now(), actor.user, base_after
-        set_state(store, repo, issue, actor=actor, state="closed")
+        _mark_merged(store, repo, issue, actor=actor, base_before=base_before, merged=base_after)
 
 
-def merge_pull(store: Store, repo: Repository, issue: Issue, *, actor: Actor) -> str:
-    """Merge with a merge commit and return its id. Raises Refusal 405 in GitHub's words when it cannot be done."""
+def _mark_merged(store: Store, repo: Repository, issue: Issue, *, actor: Actor, base_before: str, merged: str) -> None:
+    pull = pull_of(issue)
+    pull.base_sha = base_before
+    pull.merged_at, pull.merged_by, pull.merge_commit_sha = store.now(), actor.user, merged
+    set_state(store, repo, issue, actor=actor, state="closed")
+
+
+def merge_pull(store: Store, repo: Repository, issue: Issue, *, actor: Actor, squash: bool = False) -> str:
+    """Merge with a merge commit, or with one commit for all, and return its id.
+
+    Raises Refusal 405 in GitHub's words when it cannot be done.
+    """
     pull = pull_of(issue)
     tip = bare.branch_sha(repo.path, pull.base)
     tree = bare.merge_tree(repo.path, tip, pull.head_sha) if tip else None
@@ -108,9 +119,45 @@ def merge_pull(store: Store, repo: Repository, issue: Issue, *, actor: Actor) ->
         raise Refusal(405, "Pull Request is not mergeable")
     person = person_of(store, actor)
     message = f"Merge pull request #{issue.number} from {repo.owner.login}/{pull.head}\n\n{issue.title}"
-    merged = bare.write_commit(repo.path, tree, [tip, pull.head_sha], message, author=person)
+    parents = [tip, pull.head_sha]
+    if squash:
+        message, parents, person = f"{issue.title} (#{issue.number})", [tip], person_of(store, Actor(issue.author))
+    merged = bare.write_commit(repo.path, tree, parents, message, author=person)
     move_branch(store, repo, f"refs/heads/{pull.base}", after=merged, actor=actor)
+    if squash:
+        _mark_merged(store, repo, issue, actor=actor, base_before=tip, merged=merged)
     return merged
+
+
+def request_review(store: Store, repo: Repository, issue: Issue, *, actor: Actor, reviewers: list[User]) -> None:
+    """Ask people for a review; each new one is announced. Raises Refusal 422 for the author and for strangers.
+
+    The first message is quoted in cli/cli#4844, the second in peter-evans/create-pull-request#155.
+    """
+    pull = pull_of(issue)
+    if issue.author in reviewers:
+        raise Refusal(422, "Review cannot be requested from pull request author.")
+    if any(user.type == "User" and not has_role(repo, user, "read") for user in reviewers):
+        words = "Reviews may only be requested from collaborators."
+        raise Refusal(422, f"{words} One or more of the users or teams you specified is not a collaborator.")
+    for user in (user for user in reviewers if user not in pull.requested_reviewers):
+        pull.requested_reviewers.append(user)
+        touch(store, issue)
+        _announce_request(store, repo, issue, actor=actor, user=user, action="review_requested")
+
+
+def withdraw_request(store: Store, repo: Repository, issue: Issue, *, actor: Actor, reviewer: User) -> None:
+    """Ask no longer; nobody asked is fine."""
+    pull = pull_of(issue)
+    if reviewer in pull.requested_reviewers:
+        pull.requested_reviewers.remove(reviewer)
+        touch(store, issue)
+        _announce_request(store, repo, issue, actor=actor, user=reviewer, action="review_request_removed")
+
+
+def _announce_request(store: Store, repo: Repository, issue: Issue, *, actor: Actor, user: User, action: str) -> None:
+    extra = {"requested_reviewer": user_json(links_of(store), user)}
+    announce_issue(store, repo, issue, action=action, actor=actor, extra=extra)
 
 
 def person_of(store: Store, actor: Actor) -> bare.Person:
@@ -135,3 +182,9 @@ def mark_ready(store: Store, repo: Repository, issue: Issue, *, actor: Actor) ->
     """A draft becomes ready for review (GitHub offers this in the page and in GraphQL alone)."""
     pull_of(issue).draft = False
     announce_issue(store, repo, issue, action="ready_for_review", actor=actor)
+
+
+def convert_to_draft(store: Store, repo: Repository, issue: Issue, *, actor: Actor) -> None:
+    """Back to a draft."""
+    pull_of(issue).draft = True
+    announce_issue(store, repo, issue, action="converted_to_draft", actor=actor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,18 @@ CONFIG = {
     "gc.auto": "0",
     "core.logAllRefUpdates": "false",
 }
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """One change of a file: ``old_count`` lines from ``old_start`` became ``new_count``; numbers are 1-based.
+
+    Without old lines it was inserted after ``old_start``, as git writes it.
+    """
+
+    old_start: int
+    old_count: int
+    new_count: int
 
 
 class GitRefused(Exception):
@@ -267,6 +280,25 @@ def diff_text(path: Path, base: str, head: str) -> str:
     """The unified diff between two commits, renames found."""
     out = git(path, "diff", "-M", "--full-index", "--no-ext-diff", "--no-color", "--no-textconv", base, head)
     return out.decode(errors="replace")
+
+
+HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@", re.MULTILINE)
+
+
+def changed_lines(path: Path, old: str, new: str, *, file: str) -> list[Hunk]:
+    """What changed in one file between two commits, from top to bottom; nothing for a commit that is gone."""
+    literal = f":(literal,top){file}"
+    try:
+        text = git(path, "diff", "-U0", "--no-ext-diff", "--no-color", "--no-textconv", old, new, "--", literal)
+    except GitRefused:
+        return []
+    found = HUNK.findall(text.decode(errors="replace"))
+    return [Hunk(int(start), int(count or "1"), int(new_count or "1")) for start, count, new_count in found]
+
+
+def is_ancestor(path: Path, one: str, other: str) -> bool:
+    """Whether ``other`` holds the commit ``one``."""
+    return merge_base(path, one, other) == one
 
 
 STATUS = {"A": "added", "D": "removed", "M": "modified", "R": "renamed", "C": "copied", "T": "changed"}

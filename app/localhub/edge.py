@@ -1,4 +1,4 @@
-"""The HTTP edge: one catch-all FastAPI route that sends a request, past the faults, to REST, git or the pages."""
+"""The HTTP edge: one catch-all FastAPI route that sends a request, past the faults, to the API, git or the pages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,25 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.localhub import pages, rest, rest_apps, rest_checks, rest_git, rest_issues, rest_pulls, rest_repos
+from app.localhub import (
+    graphql_api,
+    pages,
+    rest,
+    rest_apps,
+    rest_checks,
+    rest_git,
+    rest_issues,
+    rest_pulls,
+    rest_releases,
+    rest_repos,
+)
 from app.localhub.answers import Answer
 from app.localhub.events import API_PREFIX
 from app.localhub.faults import BODY_SHOWN, Fault, Faults, fault_answer
 from app.localhub.git_http import PATH as GIT_PATH
 from app.localhub.git_http import GitServer
 from app.localhub.shapes import Links
-from app.localhub.store import Store
+from app.localhub.store import DOWNLOADS, Store
 
 REST_ROOTS = ("app", "installation", "rate_limit", "repos", "repositories", "user", "users")
 POLICY = "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -33,7 +44,7 @@ BODY_IN_MEMORY = 1024 * 1024
 
 @dataclass(frozen=True)
 class Exchange:
-    """One REST call as an observer sees it; ``faulted`` ones were answered wrongly on purpose."""
+    """One REST or GraphQL call as an observer sees it; ``faulted`` ones were answered wrongly on purpose."""
 
     method: str
     path: str
@@ -83,7 +94,7 @@ class Edge:
         self.observers: list[Observer] = []
         self.closing = threading.Event()
         self._git = GitServer(store)
-        resources = (rest_checks, rest_apps, rest_issues, rest_pulls, rest_git, rest_repos)
+        resources = (rest_checks, rest_apps, rest_issues, rest_pulls, rest_git, rest_releases, rest_repos)
         self._routes = [route for resource in resources for route in resource.routes.all]
 
     def application(self) -> FastAPI:
@@ -111,7 +122,9 @@ class Edge:
         if fault and not fault.after_write:
             return await self._misbehave(request, fault)
         is_rest = prefixed or raw.split("/")[1] in REST_ROOTS
-        if is_rest:
+        if raw in graphql_api.PATHS and request.method == "POST":
+            response = await run_in_threadpool(self._graphql, request, raw, body=body.read(), faulted=fault is not None)
+        elif is_rest:
             response = await run_in_threadpool(
                 self._rest, request, path, prefixed=prefixed, body=body.read(), faulted=fault is not None
             )
@@ -141,10 +154,18 @@ class Edge:
             request.method, path, dict(parse_qsl(query, keep_blank_values=True)), request.headers, body, links
         )
         answer, _ = rest.answer(self.store, self._routes, call)
+        return self._told(request, path, body=body, answer=answer, faulted=faulted)
+
+    def _graphql(self, request: Request, path: str, *, body: bytes, faulted: bool) -> Response:
+        answer = graphql_api.answer(self.store, body, authorization=request.headers.get("authorization"))
+        return self._told(request, path, body=body, answer=answer, faulted=faulted)
+
+    def _told(self, request: Request, path: str, *, body: bytes, answer: Answer, faulted: bool) -> Response:
+        """The response, shown to the observers first."""
+        query, got = request.url.query, dict(request.headers)
         headers = {**rate_headers(int(time.time())), **answer.headers}
         for observer in self.observers:
             sent = {**{name.lower(): value for name, value in headers.items()}, "content-type": answer.media}
-            got = dict(request.headers)
             observer(Exchange(request.method, path, query, got, body, answer.status, sent, answer.content(), faulted))
         return _response(answer, headers)
 
@@ -160,6 +181,9 @@ class Edge:
         return StreamingResponse(done.chunks, done.status, headers=done.headers, media_type=media)
 
     def _page(self, method: str, path: str, query: str) -> Response:
+        if path.startswith(DOWNLOADS):
+            text = self.store.downloads.get(path.removeprefix(DOWNLOADS))
+            return Response(text, 200 if text is not None else 404, media_type="text/plain; charset=utf-8")
         with self.store.lock:
             page = pages.render(self.store, path, dict(parse_qsl(query)))
         headers = {

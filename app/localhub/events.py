@@ -20,13 +20,20 @@ def links_of(store: Store) -> Links:
 
 
 def announce(
-    store: Store, repo: Repository, event: str, *, action: str | None, sender: User, details: dict[str, Any]
+    store: Store,
+    repo: Repository,
+    event: str,
+    *,
+    action: str | None,
+    sender: User,
+    details: dict[str, Any],
+    only: App | None = None,
 ) -> None:
-    """Queue one delivery for every App that is installed on the repository and subscribed to the event."""
+    """Queue one delivery for every App (or ``only`` this) that is installed here and subscribed to the event."""
     links = links_of(store)
     for app in store.apps.values():
         installation = store.installation_for(app, repo)
-        if not installation or event not in app.events or not app.webhook_url:
+        if not installation or event not in app.events or not app.webhook_url or only not in (None, app):
             continue
         payload: Json = {"action": action} if action else {}
         payload |= details | {"repository": repo_json(links, repo), "sender": user_json(links, sender)}
@@ -121,6 +128,13 @@ def announce_push(store: Store, repo: Repository, ref: str, *, before: str, afte
         "pusher": {"name": pusher.login, "email": f"{pusher.login}@users.noreply.localhub.invalid"},
     }
     announce(store, repo, "push", action=None, sender=pusher, details=details)
+
+
+def announce_deleted_ref(store: Store, repo: Repository, ref: str, *, actor: User) -> None:
+    """The ``delete`` event of a branch or tag that is gone."""
+    _, kind, name = ref.split("/", 2)
+    details: Json = {"ref": name, "ref_type": "tag" if kind == "tags" else "branch", "pusher_type": "user"}
+    announce(store, repo, "delete", action=None, sender=actor, details=details)
 
 
 def _others(repo: Repository, ref: str) -> list[str]:

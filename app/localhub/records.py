@@ -149,6 +149,9 @@ class Pull:
     merge_commit_sha: str | None = None
     reviews: list[Review] = field(default_factory=list)
     comments: list[ReviewComment] = field(default_factory=list)
+    requested_reviewers: list[User] = field(default_factory=list)
+    resolved: dict[int, User] = field(default_factory=dict)
+    """Who resolved a thread, by the id of its first comment."""
 
 
 @dataclass(eq=False)
@@ -175,8 +178,21 @@ class Issue:
 
 
 @dataclass(eq=False)
+class CheckSuite:
+    """All check runs of one App on one commit."""
+
+    id: int
+    app: App
+    head_sha: str
+    created_at: datetime
+
+
+@dataclass(eq=False)
 class CheckRun:
-    """A check run by an App on one commit; annotations gather over updates."""
+    """A check run by an App on one commit; annotations gather over updates.
+
+    One by GitHub Actions is a job too: with a ``log`` once it ran, and a new record for every ``attempt``.
+    """
 
     id: int
     app: App
@@ -192,6 +208,24 @@ class CheckRun:
     summary: str | None = None
     text: str | None = None
     annotations: list[Json] = field(default_factory=list)
+    log: bytes | None = None
+    attempt: int = 1
+
+
+@dataclass(eq=False)
+class Release:
+    """A release; a draft has no ``published_at`` and no tag in git."""
+
+    id: int
+    author: User
+    tag: str
+    target: str
+    name: str
+    body: str
+    draft: bool
+    prerelease: bool
+    created_at: datetime
+    published_at: datetime | None
 
 
 @dataclass(eq=False)
@@ -212,6 +246,9 @@ class Repository:
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
+    check_suites: dict[tuple[int, str], CheckSuite] = field(default_factory=dict)
+    """By the App's id and the commit."""
+    releases: dict[int, Release] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:

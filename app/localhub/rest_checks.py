@@ -1,4 +1,4 @@
-"""REST: check runs and their annotations; only Apps may write them."""
+"""REST: check runs and their annotations, which only Apps write; and those that are jobs of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from app.localhub import bare
+from app.localhub.acts_checks import announce_check, new_check, rerequest_check, rerun_job
 from app.localhub.answers import Answer, Refusal, invalid_request, not_found
-from app.localhub.events import announce, links_of
-from app.localhub.records import CheckRun, Json
+from app.localhub.records import CheckRun
 from app.localhub.rest import Call, Routes
-from app.localhub.shapes import annotation_json, check_json
+from app.localhub.shapes_checks import ACTIONS, annotation_json, check_json, job_json
 
 routes = Routes()
 RUNS = "/repos/{owner}/{repo}/check-runs"
 RUN = RUNS + "/{check_run_id:int}"
+JOB = "/repos/{owner}/{repo}/actions/jobs/{job_id:int}"
 STATUSES = ("queued", "in_progress", "completed", "waiting", "requested", "pending")
 CONCLUSIONS = (
     "action_required",
@@ -97,11 +98,6 @@ def _apply_output(run: CheckRun, output: Any) -> None:
     run.annotations.extend(annotations)
 
 
-def _announce(call: Call, run: CheckRun, action: str) -> None:
-    details: Json = {"check_run": check_json(links_of(call.store), call.repo, run)}
-    announce(call.store, call.repo, "check_run", action=action, sender=call.actor.user, details=details)
-
-
 @routes.add("POST", RUNS, permission="checks", docs="checks/runs#create-a-check-run")
 def create_check(call: Call) -> Answer:
     """Make a check run on a commit. A second one with the same name is another run, as on GitHub."""
@@ -111,12 +107,15 @@ def create_check(call: Call) -> Answer:
     name, sha = call.needed("name"), call.needed("head_sha")
     if bare.resolve(call.repo.path, sha) is None:
         raise Refusal(422, f"No commit found for SHA: {sha}")
-    run = CheckRun(call.store.new_id(), app, name, sha, started_at=call.store.now())
-    _apply(call, run)
-    call.repo.check_runs[run.id] = run
-    _announce(call, run, "created")
+    run = new_check(call.store, call.repo, app, name=name, sha=sha)
+    try:
+        _apply(call, run)
+    except Refusal:
+        del call.repo.check_runs[run.id]
+        raise
+    announce_check(call.store, call.repo, run, action="created", actor=call.actor)
     if run.status == "completed":
-        _announce(call, run, "completed")
+        announce_check(call.store, call.repo, run, action="completed", actor=call.actor)
     shown = check_json(call.links, call.repo, run)
     return Answer(201, shown, {"Location": shown["url"]})
 
@@ -140,7 +139,7 @@ def update_check(call: Call) -> Answer:
     was = run.status
     _apply(call, run)
     if run.status == "completed" and was != "completed":
-        _announce(call, run, "completed")
+        announce_check(call.store, call.repo, run, action="completed", actor=call.actor)
     return Answer(200, check_json(call.links, call.repo, run))
 
 
@@ -176,3 +175,44 @@ def list_checks(call: Call) -> Answer:
         found = [run for run in found if latest[run.app.id, run.name] is run]
     page = call.page(found, lambda run: check_json(call.links, call.repo, run))
     return Answer(200, {"total_count": len(found), "check_runs": page.body}, page.headers)
+
+
+@routes.add("POST", RUN + "/rerequest", permission="checks", docs="checks/runs#rerequest-a-check-run")
+def rerequest(call: Call) -> Answer:
+    """Ask for a run again; an App may for its own alone."""
+    rerequest_check(call.store, call.repo, _run(call), actor=call.actor)
+    return Answer(201, {})
+
+
+def _job(call: Call) -> CheckRun:
+    run = call.repo.check_runs.get(int(call.params["job_id"]))
+    if run is None or run.app.slug != ACTIONS:
+        raise not_found()
+    return run
+
+
+@routes.add("GET", JOB, permission="actions", docs="actions/workflow-jobs#get-a-job-for-a-workflow-run")
+def get_job(call: Call) -> Answer:
+    """One job."""
+    return Answer(200, job_json(call.links, call.repo, _job(call)))
+
+
+@routes.add(
+    "GET",
+    JOB + "/logs",
+    permission="actions",
+    docs="actions/workflow-jobs#download-job-logs-for-a-workflow-run",
+)
+def get_log(call: Call) -> Answer:
+    """Where the log is kept: an address for anybody who has it. A job that did not end has none, as on GitHub."""
+    run = _job(call)
+    if run.log is None:
+        raise not_found()
+    return Answer(302, None, {"Location": call.store.add_download(run.log)})
+
+
+@routes.add("POST", JOB + "/rerun", permission="actions", docs="actions/workflow-runs#re-run-a-job-from-a-workflow-run")
+def rerun(call: Call) -> Answer:
+    """Run a job again, as a new attempt."""
+    rerun_job(call.store, call.repo, _job(call), actor=call.actor)
+    return Answer(201, {})

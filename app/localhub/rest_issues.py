@@ -285,6 +285,17 @@ def _add_reaction_routes(path: str, permission: str, where: Callable[[Call], lis
         reaction, new = add_reaction(call.store, where(call), call.actor.user, content=content)
         return Answer(201 if new else 200, reaction_json(call.links, reaction))
 
+    @routes.add("DELETE", path + "/{reaction_id:int}", permission=permission, role="read", docs=docs)
+    def delete_reaction(call: Call) -> Answer:
+        kept = where(call)
+        found = next((each for each in kept if each.id == int(call.params["reaction_id"])), None)
+        if found is None:
+            raise not_found()
+        if found.user is not call.actor.user:
+            raise no_access()
+        kept.remove(found)
+        return Answer(204)
+
 
 _add_reaction_routes(ISSUE + "/reactions", "conversation", _reactions_of_issue)
 _add_reaction_routes(COMMENT + "/reactions", "conversation", _reactions_of_comment)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from app.localhub import bare
 from app.localhub.acts import edit_issue
-from app.localhub.acts_pulls import edit_pull, merge_pull, open_pull
-from app.localhub.answers import Answer, Refusal, invalid_request, no_rights, not_found
+from app.localhub.acts_pulls import edit_pull, merge_pull, open_pull, request_review, withdraw_request
+from app.localhub.answers import Answer, Refusal, invalid_request, no_rights, not_found, validation_failed
 from app.localhub.records import Issue, Json, Review, ReviewComment, User
 from app.localhub.rest import Call, Routes
 from app.localhub.rest_repos import diff_answer
-from app.localhub.reviews import add_line_comment, parse_wanted, reply, submit_review
+from app.localhub.reviews import (
+    add_line_comment,
+    delete_line_comment,
+    dismiss_review,
+    edit_line_comment,
+    parse_wanted,
+    reply,
+    submit_review,
+)
+from app.localhub.shapes import user_json
 from app.localhub.shapes_git import commit_json, file_json
 from app.localhub.shapes_pulls import (
     base_commit,
@@ -25,6 +34,7 @@ routes = Routes()
 PULLS = "/repos/{owner}/{repo}/pulls"
 PULL = PULLS + "/{number:int}"
 REVIEW = PULL + "/reviews/{review_id:int}"
+REVIEWERS = PULL + "/requested_reviewers"
 COMMENT = PULLS + "/comments/{comment_id:int}"
 PERMISSION = "pull_requests"
 
@@ -124,12 +134,54 @@ def get_merged(call: Call) -> Answer:
 
 @routes.add("PUT", PULL + "/merge", permission="contents", docs="pulls/pulls#merge-a-pull-request")
 def merge(call: Call) -> Answer:
-    """Merge with a merge commit; 409 when ``sha`` is not the head."""
+    """Merge with a merge commit, or squash; 409 when ``sha`` is not the head."""
     issue, sha = call.pull, call.text("sha")
     if sha and sha != pull_of(issue).head_sha:
         raise Refusal(409, "Head branch was modified. Review and try the merge again.")
-    merged = merge_pull(call.store, call.repo, issue, actor=call.actor)
+    squash = call.text("merge_method") == "squash"
+    merged = merge_pull(call.store, call.repo, issue, actor=call.actor, squash=squash)
     return Answer(200, {"sha": merged, "merged": True, "message": "Pull Request successfully merged"})
+
+
+def _reviewers(call: Call) -> list[User]:
+    """The accounts that the body names. Raises Refusal 422 for a bot, which can be asked in the page at most."""
+    names = [str(login) for login in call.body.get("reviewers") or []]
+    found = [call.store.users.get(name.lower()) for name in names]
+    if any(user is None or user.type != "User" for user in found):
+        raise validation_failed("PullRequest", code="invalid", field="reviewers")
+    return [user for user in found if user]
+
+
+@routes.add(
+    "GET",
+    REVIEWERS,
+    permission=PERMISSION,
+    docs="pulls/review-requests#get-all-requested-reviewers-for-a-pull-request",
+)
+def list_requested_reviewers(call: Call) -> Answer:
+    """Who was asked and has not answered yet."""
+    people = [user_json(call.links, user) for user in pull_of(call.pull).requested_reviewers]
+    return Answer(200, {"users": people, "teams": []})
+
+
+@routes.add("POST", REVIEWERS, permission=PERMISSION, docs="pulls/review-requests#request-reviewers-for-a-pull-request")
+def request_reviewers(call: Call) -> Answer:
+    """Ask people for a review; whoever was asked already stays asked."""
+    request_review(call.store, call.repo, call.pull, actor=call.actor, reviewers=_reviewers(call))
+    return Answer(201, simple_pull_json(call.links, call.repo, call.pull))
+
+
+@routes.add(
+    "DELETE",
+    REVIEWERS,
+    permission=PERMISSION,
+    docs="pulls/review-requests#remove-requested-reviewers-from-a-pull-request",
+)
+def remove_requested_reviewers(call: Call) -> Answer:
+    """Ask them no longer."""
+    for user in _reviewers(call):
+        withdraw_request(call.store, call.repo, call.pull, actor=call.actor, reviewer=user)
+    return Answer(200, simple_pull_json(call.links, call.repo, call.pull))
 
 
 def _review(call: Call, issue: Issue, review: Review) -> Json:
@@ -184,6 +236,17 @@ def _found_review(call: Call) -> tuple[Issue, Review]:
 def get_review(call: Call) -> Answer:
     """One review."""
     return Answer(200, _review(call, *_found_review(call)))
+
+
+@routes.add(
+    "PUT", REVIEW + "/dismissals", permission=PERMISSION, docs="pulls/reviews#dismiss-a-review-for-a-pull-request"
+)
+def dismiss(call: Call) -> Answer:
+    """Make a review count no longer."""
+    issue, review = _found_review(call)
+    call.needed("message")
+    dismiss_review(call.store, call.repo, issue, review=review, actor=call.actor)
+    return Answer(200, _review(call, issue, review))
 
 
 def _comment(call: Call, issue: Issue, comment: ReviewComment) -> Json:
@@ -268,5 +331,13 @@ def get_review_comment(call: Call) -> Answer:
 def update_review_comment(call: Call) -> Answer:
     """Edit a line comment in place."""
     issue, comment = _found_comment(call)
-    comment.body, comment.updated_at = call.needed("body"), call.store.now()
+    edit_line_comment(call.store, call.repo, issue, comment=comment, actor=call.actor, body=call.needed("body"))
     return Answer(200, _comment(call, issue, comment))
+
+
+@routes.add("DELETE", COMMENT, permission=PERMISSION, docs="pulls/comments#delete-a-review-comment-for-a-pull-request")
+def remove_review_comment(call: Call) -> Answer:
+    """Delete a line comment."""
+    issue, comment = _found_comment(call)
+    delete_line_comment(call.store, call.repo, issue, comment=comment, actor=call.actor)
+    return Answer(204)

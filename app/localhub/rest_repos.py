@@ -132,7 +132,7 @@ def compare(call: Call) -> Answer:
     def shown(sha: str) -> Json:
         return commit_json(call.links, call.repo, bare.read_commit(path, sha), users=call.store.users)
 
-    commits = bare.read_commits(path, "--reverse", f"{base}..{head}")[:250]
+    commits, page_headers = _compared(call, bare.read_commits(path, "--reverse", f"{base}..{head}"))
     body: Json = {
         "url": url + name,
         "html_url": page + name,
@@ -148,7 +148,15 @@ def compare(call: Call) -> Answer:
         "commits": [commit_json(call.links, call.repo, c, users=call.store.users) for c in commits],
         "files": [file_json(call.links, call.repo, f, head=head) for f in bare.diff_files(path, start, head)[:300]],
     }
-    return Answer(200, body)
+    return Answer(200, body, page_headers)
+
+
+def _compared(call: Call, commits: list[bare.Commit]) -> tuple[list[bare.Commit], dict[str, str]]:
+    """A page of them when one is asked for, else the first 250."""
+    if not {"page", "per_page"} & set(call.query):
+        return commits[:250], {}
+    page = call.page(commits, lambda commit: commit)
+    return page.body, page.headers
 
 
 @routes.add(

@@ -12,6 +12,7 @@ from app.localhub.answers import Refusal, validation_failed
 from app.localhub.events import announce, links_of
 from app.localhub.patches import PatchLine, find_line, hunk_of, hunk_text, parse_patch
 from app.localhub.records import Issue, Json, Repository, Review, ReviewComment, Side
+from app.localhub.shapes import node_id
 from app.localhub.shapes_pulls import base_commit, pull_of, review_comment_json, review_json, simple_pull_json
 from app.localhub.store import Store
 
@@ -140,6 +141,7 @@ def submit_review(
     pull.reviews.append(review)
     made = [_new_comment(store, issue, review, wanted=w, line=line, hunk=hunk) for w, line, hunk in placed]
     if event:
+        pull.requested_reviewers = [user for user in pull.requested_reviewers if user is not actor.user]
         announce_review(store, repo, issue, review=review, comments=made, actor=actor)
     return review
 
@@ -172,18 +174,104 @@ def _new_comment(
 
 
 def announce_review(
-    store: Store, repo: Repository, issue: Issue, *, review: Review, comments: Sequence[ReviewComment], actor: Actor
+    store: Store,
+    repo: Repository,
+    issue: Issue,
+    *,
+    review: Review,
+    comments: Sequence[ReviewComment],
+    actor: Actor,
+    action: str = "submitted",
 ) -> None:
-    """``pull_request_review.submitted``, then one ``pull_request_review_comment.created`` for each comment."""
+    """A ``pull_request_review``, then one ``pull_request_review_comment.created`` for each comment."""
     links = links_of(store)
     shown: Json = review_json(links, repo, issue, review=review)
     shown["state"] = shown["state"].lower()
-    pull = simple_pull_json(links, repo, issue)
-    details: Json = {"review": shown, "pull_request": pull}
-    announce(store, repo, "pull_request_review", action="submitted", sender=actor.user, details=details)
+    details: Json = {"review": shown, "pull_request": simple_pull_json(links, repo, issue)}
+    announce(store, repo, "pull_request_review", action=action, sender=actor.user, details=details)
     for comment in comments:
-        details = {"comment": review_comment_json(links, repo, issue, comment=comment), "pull_request": pull}
-        announce(store, repo, "pull_request_review_comment", action="created", sender=actor.user, details=details)
+        _announce_comment(store, repo, issue, comment=comment, actor=actor, action="created")
+
+
+def _announce_comment(
+    store: Store,
+    repo: Repository,
+    issue: Issue,
+    *,
+    comment: ReviewComment,
+    actor: Actor,
+    action: str,
+    changes: Json | None = None,
+) -> None:
+    links = links_of(store)
+    details: Json = {
+        "comment": review_comment_json(links, repo, issue, comment=comment),
+        "pull_request": simple_pull_json(links, repo, issue),
+    }
+    if changes is not None:
+        details["changes"] = changes
+    announce(store, repo, "pull_request_review_comment", action=action, sender=actor.user, details=details)
+
+
+def dismiss_review(store: Store, repo: Repository, issue: Issue, *, review: Review, actor: Actor) -> None:
+    """Make an approval or a request for changes count no longer. Raises Refusal 422 for any other review."""
+    if review.state not in ("APPROVED", "CHANGES_REQUESTED"):
+        raise Refusal(422, "Validation Failed", errors=["Can not dismiss a commented pull request review"])
+    review.state = "DISMISSED"
+    touch(store, issue)
+    announce_review(store, repo, issue, review=review, comments=[], actor=actor, action="dismissed")
+
+
+def edit_line_comment(
+    store: Store, repo: Repository, issue: Issue, *, comment: ReviewComment, actor: Actor, body: str
+) -> None:
+    """Change a line comment's text."""
+    check_texts("PullRequestReviewComment", body=body)
+    changes: Json = {"body": {"from": comment.body}}
+    comment.body, comment.updated_at = body, store.now()
+    _announce_comment(store, repo, issue, comment=comment, actor=actor, action="edited", changes=changes)
+
+
+def delete_line_comment(store: Store, repo: Repository, issue: Issue, *, comment: ReviewComment, actor: Actor) -> None:
+    """Remove a line comment; its answers stay, as on GitHub."""
+    pull_of(issue).comments.remove(comment)
+    _announce_comment(store, repo, issue, comment=comment, actor=actor, action="deleted")
+
+
+def threads_of(issue: Issue) -> dict[int, list[ReviewComment]]:
+    """The threads of a pull request by the id of the first comment, each oldest first, without pending reviews."""
+    pull = pull_of(issue)
+    waiting = {review.id for review in pull.reviews if review.state == "PENDING"}
+    found: dict[int, list[ReviewComment]] = {}
+    for comment in pull.comments:
+        if comment.review_id not in waiting:
+            found.setdefault(comment.in_reply_to or comment.id, []).append(comment)
+    return found
+
+
+def thread_id(top: int) -> str:
+    """The node id of the thread that begins with a comment."""
+    return node_id("PullRequestReviewThread", top)
+
+
+def resolve_thread(
+    store: Store, repo: Repository, issue: Issue, *, top: int, actor: Actor, resolved: bool = True
+) -> None:
+    """Resolve the thread that begins with the comment ``top``, or take that back; a second time changes nothing."""
+    pull, links = pull_of(issue), links_of(store)
+    if (top in pull.resolved) == resolved:
+        return
+    if resolved:
+        pull.resolved[top] = actor.user
+    else:
+        del pull.resolved[top]
+    said = [review_comment_json(links, repo, issue, comment=each) for each in threads_of(issue)[top]]
+    details: Json = {
+        "thread": {"node_id": thread_id(top), "comments": said},
+        "pull_request": simple_pull_json(links, repo, issue),
+    }
+    action = "resolved" if resolved else "unresolved"
+    announce(store, repo, "pull_request_review_thread", action=action, sender=actor.user, details=details)
 
 
 def add_line_comment(

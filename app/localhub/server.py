@@ -15,27 +15,16 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.localhub import acts, acts_pulls, bare, reviews
+from app.localhub import acts_pulls, bare
 from app.localhub.acts import Actor
+from app.localhub.checks_of_apps import ChecksOfApps
 from app.localhub.deliveries import SECONDS, Postman, redeliver
 from app.localhub.edge import Edge, Observer, ResettableProtocol
 from app.localhub.events import API_PREFIX, ping
 from app.localhub.faults import Fault, Faults
-from app.localhub.records import (
-    ROLES,
-    App,
-    CheckRun,
-    Comment,
-    Delivery,
-    Installation,
-    Issue,
-    JournalEntry,
-    Repository,
-    Review,
-    Role,
-)
-from app.localhub.shapes_pulls import base_commit, pull_of
-from app.localhub.store import DEFAULT_LABELS, Store, find_comment
+from app.localhub.people import People
+from app.localhub.records import ROLES, App, Delivery, Installation, JournalEntry, Repository, Role
+from app.localhub.store import DEFAULT_LABELS, Store
 
 PERMISSIONS = {
     "metadata": "read",
@@ -50,13 +39,16 @@ EVENTS = (
     "pull_request",
     "pull_request_review",
     "pull_request_review_comment",
+    "pull_request_review_thread",
     "push",
+    "delete",
     "check_run",
+    "check_suite",
 )
 START_SECONDS = 20.0
 
 
-class LocalHub:
+class LocalHub(People, ChecksOfApps):
     """A local GitHub on 127.0.0.1, with one registered App, empty but for what you seed.
 
     Usage::
@@ -100,7 +92,7 @@ class LocalHub:
         self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self.data_dir = Path(data_dir)
-        self.store = Store(self.data_dir, origin=f"http://127.0.0.1:{self.port}")
+        super().__init__(Store(self.data_dir, origin=f"http://127.0.0.1:{self.port}"))
         self.faults = Faults()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.data_dir))
@@ -199,23 +191,14 @@ class LocalHub:
         """Register an App, with a new RSA key unless one is given; :meth:`install` or a new repository installs it."""
         private = private_key_pem or new_key()
         with self.store.lock:
-            number = self.store.new_id()
-            app = App(
-                number,
+            app = self.store.add_app(
                 slug,
-                slug.capitalize(),
-                owner=self.store.add_user("app-owner"),
-                bot=self.store.add_user(f"{slug}[bot]", type="Bot", app_slug=slug),
-                client_id=f"Iv23li{number:014d}",
-                public_key=public_key_of(private),
                 private_key=private,
-                permissions=dict(permissions or PERMISSIONS),
-                events=tuple(events),
-                created_at=self.store.now(),
-                webhook_url=webhook_url,
-                webhook_secret=webhook_secret,
+                public_key=public_key_of(private),
+                permissions=permissions or PERMISSIONS,
+                events=events,
             )
-            self.store.apps[number] = app
+            app.webhook_url, app.webhook_secret = webhook_url, webhook_secret
         return app
 
     def set_webhook(self, url: str | None, secret: str = "", *, app: App | None = None) -> None:
@@ -338,13 +321,6 @@ class LocalHub:
                 bare.move_ref(repo.path, f"refs/heads/{name}", sha)
         return sha
 
-    def repository(self, full_name: str) -> Repository:
-        """The repository's record. Raises KeyError."""
-        found = self.store.find_repository(full_name)
-        if found is None:
-            raise KeyError(f"There is no repository {full_name}; make it with create_repository.")
-        return found
-
     def rename_repository(self, full_name: str, name: str) -> None:
         """Give a repository another name; the old one redirects."""
         with self.store.lock:
@@ -372,142 +348,6 @@ class LocalHub:
     def clone_url(self, repository: str) -> str:
         """The address for git, without credentials."""
         return f"{self.html_url}/{self.repository(repository).full_name}.git"
-
-    # --- what people do -----------------------------------------------------------------------------------------
-
-    def _who(self, login: str) -> Actor:
-        app = next((app for app in self.store.apps.values() if app.bot.login == login), None)
-        return Actor(self.store.add_user(login), app)
-
-    def create_issue(
-        self, repository: str, author: str, title: str, body: str = "", *, labels: Sequence[str] = ()
-    ) -> Issue:
-        """Open an issue."""
-        with self.store.lock:
-            repo = self.repository(repository)
-            return acts.open_issue(self.store, repo, self._who(author), title=title, body=body, labels=labels)
-
-    def issue(self, repository: str, number: int) -> Issue:
-        """An issue's or pull request's record. Raises KeyError."""
-        return self.repository(repository).issues[number]
-
-    def edit_issue(
-        self, repository: str, number: int, actor: str, *, title: str | None = None, body: str | None = None
-    ) -> None:
-        """Change title or body."""
-        given = {"title": title, "body": body}
-        with self.store.lock:
-            changes = {name: text for name, text in given.items() if text is not None}
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts.edit_issue(self.store, repo, issue, actor=self._who(actor), changes=changes)
-
-    def close_issue(self, repository: str, number: int, actor: str) -> None:
-        """Close an issue or pull request."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts.set_state(self.store, repo, issue, actor=self._who(actor), state="closed")
-
-    def reopen_issue(self, repository: str, number: int, actor: str) -> None:
-        """Reopen an issue or pull request."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts.set_state(self.store, repo, issue, actor=self._who(actor), state="open")
-
-    def add_label(self, repository: str, number: int, label: str, actor: str) -> None:
-        """Put a label on an issue or pull request."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts.add_labels(self.store, repo, issue, actor=self._who(actor), names=[label])
-
-    def remove_label(self, repository: str, number: int, label: str, actor: str) -> None:
-        """Take a label off. Raises Refusal when it is not on."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts.remove_label(self.store, repo, issue, actor=self._who(actor), name=label)
-
-    def add_comment(self, repository: str, number: int, author: str, body: str) -> Comment:
-        """Comment on an issue or pull request."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            return acts.add_comment(self.store, repo, issue, actor=self._who(author), body=body)
-
-    def edit_comment(self, repository: str, comment_id: int, actor: str, body: str) -> None:
-        """Edit a comment. Raises KeyError."""
-        with self.store.lock:
-            repo = self.repository(repository)
-            found = find_comment(repo, comment_id)
-            if found is None:
-                raise KeyError(f"There is no comment {comment_id} in {repository}.")
-            acts.edit_comment(self.store, repo, found[0], comment=found[1], actor=self._who(actor), body=body)
-
-    def delete_issue(self, repository: str, number: int) -> None:
-        """Make an issue vanish, as an owner can in the page; REST answers 404 from then on."""
-        with self.store.lock:
-            del self.repository(repository).issues[number]
-
-    def comments(self, repository: str, number: int) -> list[Comment]:
-        """The conversation of an issue or pull request, oldest first."""
-        with self.store.lock:
-            return list(self.issue(repository, number).comments)
-
-    def open_pull_request(
-        self, repository: str, author: str, *, head: str, title: str, body: str = "", base: str | None = None
-    ) -> Issue:
-        """Open a pull request between two branches."""
-        with self.store.lock:
-            repo = self.repository(repository)
-            target = base or repo.default_branch
-            return acts_pulls.open_pull(
-                self.store, repo, self._who(author), head=head, base=target, title=title, body=body
-            )
-
-    def pull_requests(self, repository: str, state: str = "all") -> list[Issue]:
-        """The pull requests, oldest first; each is an Issue with ``pull`` (head, base, head_sha, draft, reviews …)."""
-        with self.store.lock:
-            issues = self.repository(repository).issues.values()
-            return [issue for issue in issues if issue.pull and state in ("all", issue.state)]
-
-    def diff(self, repository: str, number: int) -> str:
-        """The unified diff of a pull request."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            pull = pull_of(issue)
-            return bare.diff_text(repo.path, base_commit(repo, pull), pull.head_sha)
-
-    def merge_pull_request(self, repository: str, number: int, actor: str) -> str:
-        """Merge with a merge commit and return its id."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            return acts_pulls.merge_pull(self.store, repo, issue, actor=self._who(actor))
-
-    def mark_ready(self, repository: str, number: int, actor: str) -> None:
-        """Take a pull request out of draft."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            acts_pulls.mark_ready(self.store, repo, issue, actor=self._who(actor))
-
-    def submit_review(
-        self,
-        repository: str,
-        number: int,
-        author: str,
-        *,
-        event: str = "COMMENT",
-        body: str = "",
-        comments: Sequence[reviews.Wanted] = (),
-    ) -> Review:
-        """Review a pull request: COMMENT, APPROVE or REQUEST_CHANGES. Raises Refusal for a line outside the diff."""
-        with self.store.lock:
-            repo, issue = self.repository(repository), self.issue(repository, number)
-            return reviews.submit_review(
-                self.store, repo, issue, actor=self._who(author), event=event, body=body, comments=comments
-            )
-
-    def check_runs(self, repository: str, sha: str | None = None) -> list[CheckRun]:
-        """The check runs of a repository, or of one commit."""
-        with self.store.lock:
-            found = self.repository(repository).check_runs.values()
-            return [run for run in found if sha in (None, run.head_sha)]
 
     # --- webhooks and the journal -------------------------------------------------------------------------------
 

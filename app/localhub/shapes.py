@@ -1,4 +1,4 @@
-"""Records as GitHub's JSON: accounts, Apps, repositories, issues, comments, labels, reactions, check runs."""
+"""Records as GitHub's JSON: accounts, Apps, repositories, issues, comments, labels, reactions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from app.localhub.records import (
     App,
-    CheckRun,
     Comment,
     Installation,
     Issue,
@@ -358,60 +357,6 @@ def permission_json(links: Links, repo: Repository, user: User) -> Json:
         "role_name": role,
     }
     return {"permission": coarse, "user": person, "role_name": role}
-
-
-def check_json(links: Links, repo: Repository, run: CheckRun) -> Json:
-    """A check run, with the open pull requests whose head it is on."""
-    url = f"{links.repo(repo)}/check-runs/{run.id}"
-    page = f"{links.page(repo)}/runs/{run.id}"
-    return {
-        "id": run.id,
-        "name": run.name,
-        "node_id": node_id("CheckRun", run.id),
-        "head_sha": run.head_sha,
-        "external_id": run.external_id,
-        "url": url,
-        "html_url": page,
-        "details_url": run.details_url or page,
-        "status": run.status,
-        "conclusion": run.conclusion,
-        "started_at": stamp(run.started_at),
-        "completed_at": stamp_or_none(run.completed_at),
-        "output": {
-            "title": run.title,
-            "summary": run.summary,
-            "text": run.text,
-            "annotations_count": len(run.annotations),
-            "annotations_url": f"{url}/annotations",
-        },
-        "check_suite": {"id": run.app.id},
-        "app": app_json(links, run.app),
-        "pull_requests": [
-            minimal_pull_json(links, repo, issue)
-            for issue in repo.issues.values()
-            if issue.pull and issue.state == "open" and issue.pull.head_sha == run.head_sha
-        ],
-    }
-
-
-def minimal_pull_json(links: Links, repo: Repository, issue: Issue) -> Json:
-    """A pull request as check runs name it."""
-    assert issue.pull
-    here = {"id": repo.id, "url": links.repo(repo), "name": repo.name}
-    return {
-        "id": issue.pull.id,
-        "number": issue.number,
-        "url": f"{links.repo(repo)}/pulls/{issue.number}",
-        "head": {"ref": issue.pull.head, "sha": issue.pull.head_sha, "repo": here},
-        "base": {"ref": issue.pull.base, "sha": issue.pull.base_sha, "repo": here},
-    }
-
-
-def annotation_json(links: Links, repo: Repository, *, run: CheckRun, annotation: Json) -> Json:
-    """An annotation of a check run."""
-    optional: Json = dict.fromkeys(("start_column", "end_column", "title", "raw_details"))
-    where = f"{links.page(repo)}/blob/{run.head_sha}/{quote(str(annotation.get('path')))}"
-    return {**optional, **annotation, "blob_href": where}
 
 
 def accounts_by_email(users: dict[str, Any], email: str) -> User | None:

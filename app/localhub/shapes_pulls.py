@@ -69,7 +69,7 @@ def simple_pull_json(links: Links, repo: Repository, issue: Issue) -> Json:
         "merge_commit_sha": pull.merge_commit_sha,
         "assignee": people[0] if people else None,
         "assignees": people,
-        "requested_reviewers": [],
+        "requested_reviewers": [user_json(links, user) for user in pull.requested_reviewers],
         "requested_teams": [],
         "head": _side(links, repo, branch=pull.head, sha=pull.head_sha),
         "base": _side(links, repo, branch=pull.base, sha=pull.base_sha),
@@ -116,6 +116,27 @@ def pull_json(links: Links, repo: Repository, issue: Issue) -> Json:
     }
 
 
+def line_now(repo: Repository, pull: Pull, comment: ReviewComment) -> int | None:
+    """Where a commented line is in the head of today; None once it, or its whole range, was changed (outdated).
+
+    Comments on removed lines stand on the base side and do not move here.
+    """
+    if comment.line is None or comment.side == "LEFT" or comment.commit_id == pull.head_sha:
+        return comment.line
+    first, shift = comment.start_line or comment.line, 0
+    for hunk in bare.changed_lines(repo.path, comment.commit_id, pull.head_sha, file=comment.path):
+        if hunk.old_start + hunk.old_count <= first and (hunk.old_count or hunk.old_start < first):
+            shift += hunk.new_count - hunk.old_count
+        elif hunk.old_start <= comment.line - (hunk.old_count == 0):
+            return None
+    return comment.line + shift
+
+
+def is_outdated(repo: Repository, pull: Pull, comment: ReviewComment) -> bool:
+    """Whether the commented lines changed since."""
+    return comment.line is not None and line_now(repo, pull, comment) is None
+
+
 def review_json(links: Links, repo: Repository, issue: Issue, *, review: Review) -> Json:
     """A review; a pending one has no ``submitted_at``."""
     page = f"{links.issue_page(repo, issue)}#pullrequestreview-{review.id}"
@@ -160,16 +181,23 @@ def review_comment_json(links: Links, repo: Repository, issue: Issue, *, comment
         "author_association": association(repo, comment.author),
         "_links": {"self": {"href": url}, "html": {"href": page}, "pull_request": {"href": pull_url}},
         "reactions": rollup(url, comment.reactions),
-        "start_line": comment.start_line,
-        "original_start_line": comment.start_line,
         "start_side": comment.start_side,
         "side": comment.side,
-        "position": comment.position,
         "original_position": comment.position,
         "subject_type": comment.subject_type,
+        **_lines_json(repo, pull_of(issue), comment),
     }
-    if comment.line is not None:
-        body |= {"line": comment.line, "original_line": comment.line}
     if comment.in_reply_to:
         body["in_reply_to_id"] = comment.in_reply_to
     return body
+
+
+def _lines_json(repo: Repository, pull: Pull, comment: ReviewComment) -> Json:
+    """Where a comment stands now and stood first; ``line`` and ``position`` of an outdated one are null."""
+    now, start = line_now(repo, pull, comment), None
+    if now is not None and comment.line is not None and comment.start_line is not None:
+        start = comment.start_line + now - comment.line
+    body: Json = {"start_line": start, "original_start_line": comment.start_line}
+    if comment.line is None:
+        return {**body, "position": comment.position}
+    return {**body, "line": now, "original_line": comment.line, "position": None if now is None else comment.position}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ from app.localhub.records import (
 )
 
 T = TypeVar("T")
+DOWNLOADS = "/localhub-downloads/"
 Send = Callable[[Delivery], None]
 DEFAULT_LABELS = {
     "bug": "d73a4a",
@@ -53,6 +54,7 @@ class Store:
         self.tokens: dict[str, Token] = {}
         self.deliveries: dict[int, Delivery] = {}
         self.journal: list[JournalEntry] = []
+        self.downloads: dict[str, bytes] = {}
         self.send: Send = lambda delivery: None
         self._ids = count(1001)
 
@@ -78,6 +80,32 @@ class Store:
             self.users[login.lower()] = found
         return found
 
+    def add_app(
+        self,
+        slug: str,
+        *,
+        private_key: str,
+        public_key: str,
+        permissions: Mapping[str, str] | None = None,
+        events: Sequence[str] = (),
+    ) -> App:
+        """Register an App with its bot; it has no webhook yet."""
+        number = self.new_id()
+        app = self.apps[number] = App(
+            number,
+            slug,
+            slug.replace("-", " ").title() if "-" in slug else slug.capitalize(),
+            owner=self.add_user("app-owner"),
+            bot=self.add_user(f"{slug}[bot]", type="Bot", app_slug=slug),
+            client_id=f"Iv23li{number:014d}",
+            public_key=public_key,
+            private_key=private_key,
+            permissions=dict(permissions or {}),
+            events=tuple(events),
+            created_at=self.now(),
+        )
+        return app
+
     def add_token(self, user: User, *, installation: Installation | None = None) -> Token:
         """A fresh token in GitHub's form: ``ghs_`` of an installation, ``ghp_`` of a user, and 36 characters."""
         letters = string.ascii_letters + string.digits
@@ -85,6 +113,12 @@ class Store:
         token = Token(prefix + "".join(secrets.choice(letters) for _ in range(36)), user, installation)
         self.tokens[token.value] = token
         return token
+
+    def add_download(self, content: bytes) -> str:
+        """An address, not to be guessed, at which anybody can fetch this text, as GitHub's logs have one."""
+        key = secrets.token_urlsafe(24)
+        self.downloads[key] = content
+        return f"{self.origin}{DOWNLOADS}{key}"
 
     def find_repository(self, full_name: str) -> Repository | None:
         """The repository with this ``owner/name`` now, upper and lower case alike."""

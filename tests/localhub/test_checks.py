@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from github import Github
 
+from app.localhub.acts_checks import Outcome
 from app.localhub.server import LocalHub
 from tests.localhub.conftest import REPO, Receiver, Rest, mint, person
 
@@ -27,7 +30,7 @@ def test_a_check_from_begin_to_end(hub: LocalHub, github: Github, receiver: Rece
         listed = list(repo.get_commit(ref).get_check_runs(check_name="forgehand"))
         assert [(r.external_id, r.status, r.conclusion) for r in listed] == [("job-1", "completed", "success")]
     hub.wait_for_deliveries()
-    assert receiver.events() == ["check_run.created", "check_run.completed"]
+    assert receiver.events() == ["check_run.created", "check_run.completed", "check_suite.completed"]
 
 
 def test_annotations_gather(hub: LocalHub, rest: Rest) -> None:
@@ -63,3 +66,59 @@ def test_latest_of_a_name(hub: LocalHub, rest: Rest) -> None:
     listed = rest("GET", f"/repos/{REPO}/commits/{sha}/check-runs").json()
     assert (listed["total_count"], listed["check_runs"][0]["id"]) == (1, ids[1])
     assert rest("GET", f"/repos/{REPO}/commits/{sha}/check-runs?filter=all").json()["total_count"] == 2
+
+
+def test_a_job_of_github_actions(hub: LocalHub, receiver: Receiver) -> None:
+    """A job by Actions has a log at an address for anybody, runs again as a new check run, and its suite completes."""
+    hub.grant("actions", "write")
+    rest = Rest(hub.api_url, mint(hub))
+    run = hub.add_check_run(REPO, "main", "tests", outcome=Outcome("failure", title="2 failed", log="boom\n"))
+    lint = hub.add_check_run(REPO, "main", "lint")
+    jobs = f"/repos/{REPO}/actions/jobs"
+    assert rest("GET", f"{jobs}/{run.id}").json()["conclusion"] == "failure"
+    moved = rest("GET", f"{jobs}/{run.id}/logs")
+    assert (moved.status_code, Rest(moved.headers["location"])("GET", "").text) == (302, "boom\n")
+    assert rest("GET", f"{jobs}/{lint.id}/logs").status_code == 404
+    busy = rest("POST", f"{jobs}/{run.id}/rerun")
+    assert (busy.status_code, "already running" in busy.json()["message"]) == (403, True)
+    hub.finish_check(REPO, lint.id, Outcome("success"))
+    assert rest("POST", f"{jobs}/{run.id}/rerun").status_code == 201
+    again = hub.check_runs(REPO)[-1]
+    assert (again.name, again.attempt, again.status, again.id != run.id) == ("tests", 2, "queued", True)
+    hub.finish_check(REPO, again.id, Outcome("success"))
+    listed = rest("GET", f"/repos/{REPO}/commits/main/check-runs").json()["check_runs"]
+    assert {(each["name"], each["conclusion"]) for each in listed} == {("tests", "success"), ("lint", "success")}
+    hub.wait_for_deliveries()
+    assert receiver.events() == [
+        "check_run.created",
+        "check_run.completed",
+        "check_suite.completed",
+        "check_run.created",
+        "check_run.completed",
+        "check_suite.completed",
+        "check_run.created",
+        "check_run.completed",
+        "check_suite.completed",
+    ]
+    ends = [json.loads(body)["check_suite"] for _, body in receiver.got if b'"check_suite":{"id"' in body[:60]]
+    assert [each["conclusion"] for each in ends] == ["failure", "failure", "success"]
+    assert (ends[-1]["latest_check_runs_count"], ends[-1]["head_branch"]) == (2, "main")
+
+
+def test_who_may_run_a_check_again(hub: LocalHub, rest: Rest, receiver: Receiver) -> None:
+    """An App asks for its own checks alone; a person's wish is told to the check's App alone; jobs need a permission."""
+    sha = hub.branches(REPO)["main"]
+    other = hub.add_check_run(REPO, sha, "x", app="lint-bot", outcome=Outcome("failure"))
+    job = hub.add_check_run(REPO, sha, "y", outcome=Outcome("failure", log="z"))
+    ours = rest("POST", RUNS, {"name": "forgehand", "head_sha": sha, "conclusion": "failure"}).json()["id"]
+    assert rest("POST", f"{RUNS}/{other.id}/rerequest").status_code == 403
+    assert rest("POST", f"/repos/{REPO}/actions/jobs/{job.id}/rerun").status_code == 403
+    assert rest("GET", f"/repos/{REPO}/actions/jobs/{job.id}/logs").status_code == 403
+    assert rest("GET", f"/repos/{REPO}/actions/jobs/{other.id}").status_code == 403
+    hub.rerun_check(REPO, other.id, "alice")
+    hub.wait_for_deliveries()
+    assert "check_run.rerequested" not in receiver.events()
+    hub.rerun_check(REPO, ours, "alice")
+    hub.wait_for_deliveries()
+    told = receiver.payload("check_run.rerequested")
+    assert (told["check_run"]["id"], told["sender"]["login"]) == (ours, "alice")

@@ -123,3 +123,34 @@ def test_only_installed_and_subscribed(hub: LocalHub, receiver: Receiver) -> Non
     hub.commit(REPO, {"x": "y"})
     hub.wait_for_deliveries()
     assert receiver.events() == ["push"]
+
+
+def test_what_goes_away_is_told(hub: LocalHub, receiver: Receiver) -> None:
+    """A deleted branch or tag, issue and comment are each told; a reaction that is taken back is not."""
+    number = hub.create_issue(REPO, "alice", "title").number
+    comment = hub.add_comment(REPO, number, "alice", "hello").id
+    hub.react(REPO, number, "alice", "+1", comment_id=comment)
+    hub.remove_reaction(REPO, number, "alice", "+1", comment_id=comment)
+    assert hub.reactions(REPO, number, comment) == []
+    hub.commit(REPO, {"x": "y"}, branch="fix", author="alice")
+    pull = hub.open_pull_request(REPO, "alice", head="fix", title="Fix").number
+    hub.create_tag(REPO, "v1", "alice")
+    hub.wait_for_deliveries()
+    receiver.got.clear()
+    hub.delete_comment(REPO, comment, "alice")
+    hub.delete_issue(REPO, number, "alice")
+    hub.delete_branch(REPO, "fix", "alice")
+    Rest(hub.api_url, hub.create_token("alice"))("DELETE", f"/repos/{REPO}/git/refs/tags/v1")
+    hub.wait_for_deliveries()
+    assert receiver.events() == [
+        "issue_comment.deleted",
+        "issues.deleted",
+        "push",
+        "delete",
+        "pull_request.closed",
+        "push",
+        "delete",
+    ]
+    gone = [json.loads(body) for headers, body in receiver.got if headers["x-github-event"] == "delete"]
+    assert [(each["ref_type"], each["ref"]) for each in gone] == [("branch", "fix"), ("tag", "v1")]
+    assert hub.issue(REPO, pull).state == "closed"

@@ -23,13 +23,18 @@ OUR_PATHS = """
 /installation/token
 /rate_limit
 /repos/{owner}/{repo}
+/repos/{owner}/{repo}/actions/jobs/{job_id}
+/repos/{owner}/{repo}/actions/jobs/{job_id}/logs
+/repos/{owner}/{repo}/actions/jobs/{job_id}/rerun
 /repos/{owner}/{repo}/branches
 /repos/{owner}/{repo}/branches/{branch}
 /repos/{owner}/{repo}/check-runs
 /repos/{owner}/{repo}/check-runs/{check_run_id}
 /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations
+/repos/{owner}/{repo}/check-runs/{check_run_id}/rerequest
 /repos/{owner}/{repo}/collaborators/{username}/permission
 /repos/{owner}/{repo}/commits
+/repos/{owner}/{repo}/commits/{commit_sha}/pulls
 /repos/{owner}/{repo}/commits/{ref}
 /repos/{owner}/{repo}/commits/{ref}/check-runs
 /repos/{owner}/{repo}/compare/{basehead}
@@ -48,17 +53,20 @@ OUR_PATHS = """
 /repos/{owner}/{repo}/issues
 /repos/{owner}/{repo}/issues/comments/{comment_id}
 /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions
+/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}
 /repos/{owner}/{repo}/issues/{issue_number}
 /repos/{owner}/{repo}/issues/{issue_number}/assignees
 /repos/{owner}/{repo}/issues/{issue_number}/comments
 /repos/{owner}/{repo}/issues/{issue_number}/labels
 /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}
 /repos/{owner}/{repo}/issues/{issue_number}/reactions
+/repos/{owner}/{repo}/issues/{issue_number}/reactions/{reaction_id}
 /repos/{owner}/{repo}/labels
 /repos/{owner}/{repo}/labels/{name}
 /repos/{owner}/{repo}/pulls
 /repos/{owner}/{repo}/pulls/comments/{comment_id}
 /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions
+/repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions/{reaction_id}
 /repos/{owner}/{repo}/pulls/{pull_number}
 /repos/{owner}/{repo}/pulls/{pull_number}/comments
 /repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies
@@ -69,16 +77,25 @@ OUR_PATHS = """
 /repos/{owner}/{repo}/pulls/{pull_number}/reviews
 /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}
 /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments
+/repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/dismissals
+/repos/{owner}/{repo}/releases
+/repos/{owner}/{repo}/releases/tags/{tag}
+/repos/{owner}/{repo}/releases/{release_id}
 /user
 /users/{username}
 """
 
 OUR_WEBHOOKS = """
-check-run-completed check-run-created issue-comment-created issue-comment-edited issue-comment-deleted
-issues-assigned issues-closed issues-edited issues-labeled issues-opened issues-reopened issues-unlabeled ping
-pull-request-assigned pull-request-closed pull-request-edited pull-request-labeled pull-request-unlabeled
-pull-request-opened pull-request-ready-for-review pull-request-reopened pull-request-synchronize
-pull-request-review-submitted pull-request-review-comment-created push
+check-run-completed check-run-created check-run-rerequested check-suite-completed delete
+issue-comment-created issue-comment-edited issue-comment-deleted
+issues-assigned issues-closed issues-deleted issues-edited issues-labeled issues-opened issues-reopened issues-unlabeled
+ping
+pull-request-assigned pull-request-closed pull-request-converted-to-draft pull-request-edited pull-request-labeled
+pull-request-unlabeled pull-request-opened pull-request-ready-for-review pull-request-reopened
+pull-request-review-requested pull-request-review-request-removed pull-request-synchronize
+pull-request-review-dismissed pull-request-review-submitted
+pull-request-review-comment-created pull-request-review-comment-deleted pull-request-review-comment-edited
+pull-request-review-thread-resolved pull-request-review-thread-unresolved push
 """
 
 WORDS_ONLY = {"description", "summary", "externalDocs", "x-github", "tags", "x-octokit", "operationId"}
