@@ -518,7 +518,8 @@ def test_primary_limit_is_waited_out(place: Place) -> None:
     place.github.fetch_repository()
     place.hub.faults.add(Fault("primary_limit", path=f"/issues/{place.issue}$", retry_after=3000))
     assert place.github.fetch_issue(place.issue) is not None
-    assert [2999 <= sleep <= 3002 for sleep in place.time.sleeps] == [True]
+    # The server's Date, which the wait is counted from, is some seconds old on a machine that is very busy.
+    assert [2999 <= sleep <= 3015 for sleep in place.time.sleeps] == [True]
 
 
 def test_primary_limit_beyond_patience(place: Place) -> None:

@@ -106,7 +106,7 @@ def test_a_job_of_github_actions(hub: LocalHub, receiver: Receiver) -> None:
 
 
 def test_who_may_run_a_check_again(hub: LocalHub, rest: Rest, receiver: Receiver) -> None:
-    """An App asks for its own checks alone; a person's wish is told to the check's App alone; jobs need a permission."""
+    """An App asks for its own checks alone; a person's wish is told to that App alone; jobs need a permission."""
     sha = hub.branches(REPO)["main"]
     other = hub.add_check_run(REPO, sha, "x", app="lint-bot", outcome=Outcome("failure"))
     job = hub.add_check_run(REPO, sha, "y", outcome=Outcome("failure", log="z"))
