@@ -201,7 +201,7 @@ def _raw_header(request: Request, name: bytes) -> bytes:
 def _submission(event: Event, decided: Start | Ignore) -> Submission:
     delivery = _make_delivery(event)
     if isinstance(decided, Start):
-        return Submission(delivery, f"Started job {decided.job.id}.", decided.job)
+        return Submission(delivery, f"Started job {decided.job.id}.", (decided.job,))
     return Submission(delivery, f"Ignored: {decided.reason}")
 
 

@@ -1,6 +1,6 @@
-"""The record of what GitHub delivered; a delivery and the job it starts are one row, and so one durable act.
+"""The record of what GitHub delivered; a delivery and the jobs it asks for are one row, and so one durable act.
 
-The job waits in its row until it is handed to the durable engine, which any process may do, and do again.
+The jobs wait in their row until they are handed to the durable engine, which any process may do, and do again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from workflows.database import QueueUnavailable
 from workflows.types import Job, Noun
 
 SCHEMA_VERSION = 1
+MOST_JOBS = 10
+"""Of one delivery: a comment may hold several commands."""
+GUID_CHARACTERS = 36
+"""https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers"""
 
 metadata = sa.MetaData()
 versions = sa.Table("forgehand_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -89,11 +93,11 @@ def create_tables(engine: sa.Engine) -> None:
 
 @dataclass(frozen=True)
 class Submission:
-    """A delivery to be stored, what was decided in words, and the job to be started, if any."""
+    """A delivery to be stored, what was decided in words, and the jobs to be started, if any, in their order."""
 
     delivery: Delivery
     decision: str
-    job: Job | None = None
+    jobs: tuple[Job, ...] = ()
 
 
 def store(connection: sa.Connection, submissions: Sequence[Submission]) -> list[Receipt]:
@@ -121,11 +125,18 @@ def store(connection: sa.Connection, submissions: Sequence[Submission]) -> list[
     return receipts
 
 
-def fetch_waiting(connection: sa.Connection, limit: int) -> dict[str, dict[str, Any]]:
+def job_id(delivery_id: str, number: int = 1) -> str:
+    """The id of a delivery's job; ``number`` counts from 1."""
+    return f"gh-{delivery_id}" if number == 1 else f"gh-{delivery_id}-{number}"
+
+
+def fetch_waiting(connection: sa.Connection, limit: int) -> dict[str, list[dict[str, Any]]]:
     """The oldest jobs that the engine does not have yet, as JSON objects, by delivery id; their rows stay locked."""
     query = sa.select(deliveries.c.guid, deliveries.c.waiting_job).where(_WAITING)
     oldest = query.order_by(deliveries.c.received_ms, deliveries.c.guid).limit(limit).with_for_update()
-    return {row.guid: json.loads(row.waiting_job) for row in connection.execute(oldest)}
+    found = {row.guid: json.loads(row.waiting_job) for row in connection.execute(oldest)}
+    # A row of an earlier version holds one job and not a list.
+    return {guid: jobs if isinstance(jobs, list) else [jobs] for guid, jobs in found.items()}
 
 
 def mark_taken(connection: sa.Connection, guids: Iterable[str]) -> None:
@@ -147,17 +158,31 @@ def fetch_deliveries(connection: sa.Connection, limit: int) -> list[DeliveryReco
 
 
 def fetch_jobs_of_issue(connection: sa.Connection, repository_id: int, number: int) -> list[str]:
-    """The ids of the jobs that deliveries about this issue have started."""
-    query = sa.select(deliveries.c.job_id).where(
+    """The ids that jobs of deliveries about this thread have or could have, oldest delivery first."""
+    query = sa.select(deliveries.c.job_id, deliveries.c.guid).where(
         deliveries.c.repository_id == repository_id, deliveries.c.number == number, deliveries.c.job_id.is_not(None)
     )
-    return list(connection.execute(query).scalars())
+    found: dict[str, None] = {}
+    for row in connection.execute(query.order_by(deliveries.c.received_ms, deliveries.c.guid)):
+        found[row.job_id] = None
+        found.update(dict.fromkeys(job_id(row.guid, number) for number in range(2, MOST_JOBS + 1)))
+    return list(found)
+
+
+def fetch_deliveries_of_issue(
+    connection: sa.Connection, repository_id: int, number: int, limit: int
+) -> list[DeliveryRecord]:
+    """The last deliveries about this thread, newest first."""
+    query = sa.select(deliveries).where(deliveries.c.repository_id == repository_id, deliveries.c.number == number)
+    newest = query.order_by(deliveries.c.received_ms.desc(), deliveries.c.guid).limit(limit)
+    return [_record(row) for row in connection.execute(newest).mappings()]
 
 
 def delete_deliveries(connection: sa.Connection, before: datetime, *, keep_jobs: Iterable[str]) -> int:
     """Forget deliveries received before a moment, save those of the jobs in ``keep_jobs``; how many went."""
     old = sa.delete(deliveries).where(deliveries.c.received_ms < to_ms(before))
-    kept = sa.or_(deliveries.c.job_id.is_(None), deliveries.c.job_id.not_in(list(keep_jobs)))
+    firsts = {job[: len(job_id("")) + GUID_CHARACTERS] for job in keep_jobs}
+    kept = sa.or_(deliveries.c.job_id.is_(None), deliveries.c.job_id.not_in(firsts))
     return connection.execute(old.where(kept)).rowcount
 
 
@@ -172,13 +197,13 @@ def from_ms(milliseconds: int) -> datetime:
 
 
 def _row(submission: Submission) -> tuple[object, ...]:
-    delivery, job = submission.delivery, submission.job
+    delivery, jobs = submission.delivery, submission.jobs
     fields = {
         **delivery.model_dump(exclude={"received_at"}),
         "received_ms": to_ms(delivery.received_at),
         "decision": submission.decision,
-        "job_id": job.id if job else None,
-        "waiting_job": job.model_dump_json() if job else None,
+        "job_id": jobs[0].id if jobs else None,
+        "waiting_job": json.dumps([job.model_dump(mode="json") for job in jobs]) if jobs else None,
     }
     return tuple(fields[column.name] for column in deliveries.columns)
 
@@ -186,7 +211,7 @@ def _row(submission: Submission) -> tuple[object, ...]:
 def _receipt(submission: Submission, known: DeliveryRecord | None) -> Receipt:
     if known is not None:
         return Receipt(decision=known.decision, job_id=known.job_id, duplicate=True)
-    return Receipt(decision=submission.decision, job_id=submission.job.id if submission.job else None)
+    return Receipt(decision=submission.decision, job_id=submission.jobs[0].id if submission.jobs else None)
 
 
 def _record(row: sa.RowMapping) -> DeliveryRecord:

@@ -1,6 +1,7 @@
 """Our port over the durable engine: deliveries go in, each job runs once to its end, whatever dies in between.
 
-A job is bound to one issue's turn: of the jobs of one issue, one runs at a time, over all workers.
+A job is bound to one thread's turn: of the jobs of one issue or pull request, one runs at a time, over all workers.
+Before that it is admitted, in a queue of its own, so that what can be answered at once never waits for work.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence, Set
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
-from pydantic import ValidationError
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
 from workflows import deliveries as store
 from workflows.database import (
@@ -31,13 +32,14 @@ from workflows.database import (
     sqlite_path,
 )
 from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Submission
+from workflows.job_records import STATES, JobRecord, JobState, read_records
 from workflows.lease import Lease
 from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
 from workflows.run import DurableRun, InlineRun, JobInterrupted
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.trajectory.database import delete_events
-from workflows.types import Job, Noun
+from workflows.types import Job
 
 __all__ = [
     "Delivery",
@@ -55,6 +57,9 @@ log = structlog.get_logger(__name__)
 APPLICATION = "forgehand"
 WORKFLOW = "forgehand_job"
 QUEUE = "jobs"
+ADMISSION = "forgehand_admission"
+ADMISSIONS = "admissions"
+ADMITTED_AT_ONCE = 4
 VERSION = "wf-1"
 """Constant on purpose: DBOS's default is a hash of the sources, which strands every running job at an upgrade."""
 KEEP_AT_LEAST = timedelta(days=3)
@@ -67,27 +72,10 @@ PRUNE_SECONDS = 3600.0
 TAKE_IN = 50
 """Jobs handed over in one transaction: it must not hold up receipts."""
 
-JobState = Literal["queued", "running", "ended", "cancelled"]
 WorkflowFunction = Callable[[Run, Job], Outcome]
+Admit = Callable[[Run, Job], Outcome | Job]
+"""The job that is to be queued, or the outcome when there is nothing to be done for it."""
 BugAnswer = Callable[[Run, Job, str], None]
-
-_STATES: dict[JobState, list[str]] = {
-    "queued": ["ENQUEUED", "DELAYED"],
-    "running": ["PENDING"],
-    "ended": ["SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-    "cancelled": ["CANCELLED"],
-}
-
-
-class JobRecord(Noun):
-    """A job as the database knows it. ``outcome`` is there once it has ended; ``attempts`` counts its starts."""
-
-    job: Job
-    state: JobState
-    outcome: Outcome | None = None
-    attempts: int = 0
-    queued_at: datetime
-    changed_at: datetime
 
 
 class Queue:
@@ -121,6 +109,8 @@ class Queue:
         self._max_attempts = max_attempts
         self._retention = retention
         self._functions: dict[str, WorkflowFunction] = {}
+        self._admit: Admit | None = None
+        self._on_ended: Callable[[Job], None] = lambda job: None
         self._stopping = threading.Event()
         self._running: dict[str, DurableRun] = {}
         self._parked: set[str] = set()
@@ -131,6 +121,14 @@ class Queue:
     def register(self, name: str, function: WorkflowFunction) -> None:
         """Make ``function`` the workflow of that name; before :meth:`start`."""
         self._functions[name] = function
+
+    def register_admission(self, admit: Admit, *, on_ended: Callable[[Job], None] = lambda job: None) -> None:
+        """Have ``admit`` look at each job that asks for it, before it is queued; before :meth:`start`.
+
+        ``on_ended`` is told of each job that left its thread free for the next; it may not raise.
+        """
+        self._admit = admit
+        self._on_ended = on_ended
 
     def start(self, *, prepare: Callable[[], None] = lambda: None) -> None:
         """Open the database, create what is missing and, in a worker, begin to run jobs.
@@ -171,7 +169,7 @@ class Queue:
 
         The same delivery id never makes a second job. Raises QueueUnavailable when nothing was stored.
         """
-        return self.submit_all([Submission(delivery, decision, job)])[0]
+        return self.submit_all([Submission(delivery, decision, (job,) if job else ())])[0]
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[Receipt]:
         """:meth:`submit` for several (2,000 at most) at the price of one: all are stored, or none."""
@@ -187,23 +185,50 @@ class Queue:
         """Cancel a job that has not ended; a running one ends in seconds. Whether there was one to cancel."""
         return bool(self._cancel([job_id]))
 
-    def cancel_issue(self, repository_id: int, number: int) -> list[str]:
-        """Cancel the jobs of one issue; the ids of those that had not ended."""
+    def cancel_issue(
+        self, repository_id: int, number: int, *, trigger: str | None = None, spare: str = ""
+    ) -> list[str]:
+        """Cancel the jobs of one thread; the ids of those that had not ended.
+
+        ``trigger``: those alone that this label asked for. ``spare`` is the job that asks for it, and stays.
+        """
         with self._engine.connect() as connection:
-            return self._cancel(store.fetch_jobs_of_issue(connection, repository_id, number))
+            ids = store.fetch_jobs_of_issue(connection, repository_id, number)
+        if trigger is not None:
+            wanted = trigger.casefold()
+            ids = [record.job.id for record in self._records(ids) if record.job.trigger.casefold() == wanted]
+        delivery = spare[: len(store.job_id("")) + store.GUID_CHARACTERS]
+        return self._cancel([job_id for job_id in ids if not delivery or not job_id.startswith(delivery)])
+
+    def thread(self, repository_id: int, number: int) -> list[JobRecord]:
+        """The jobs of one issue or pull request that are on record, oldest first."""
+        self._take_in()
+        with self._engine.connect() as connection:
+            return self._records(store.fetch_jobs_of_issue(connection, repository_id, number))
+
+    def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
+        """The last deliveries about one issue or pull request, newest first."""
+        with self._engine.connect() as connection:
+            return store.fetch_deliveries_of_issue(connection, repository_id, number, limit)
 
     def job(self, job_id: str) -> JobRecord | None:
         """The job, or None when it was never there or is forgotten."""
         self._take_in()
-        found = self._client.list_workflows(workflow_ids=[job_id], name=WORKFLOW)
-        return next(iter(_read_records(found)), None)
+        return next(iter(self._records([job_id])), None)
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 50) -> list[JobRecord]:
         """The last jobs, newest first; ``states`` narrows."""
         self._take_in()
-        wanted = [status for state in states for status in _STATES[state]] or None
-        found = self._client.list_workflows(name=WORKFLOW, status=wanted, limit=limit, sort_desc=True)
-        return _read_records(found)
+        # An admission that passed its jobs on gives no record, so more rows than asked for are looked at.
+        wanted = [status for state in states for status in STATES[state]] or None
+        found = self._client.list_workflows(name=[WORKFLOW, ADMISSION], status=wanted, limit=2 * limit, sort_desc=True)
+        return read_records(found)[:limit]
+
+    def _records(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        ids = [*job_ids, *(_admission_id(job_id) for job_id in job_ids)]
+        found = self._client.list_workflows(workflow_ids=ids, name=[WORKFLOW, ADMISSION]) if ids else []
+        wanted = set(job_ids)
+        return [record for record in read_records(found) if record.job.id in wanted]
 
     def delivery(self, guid: str) -> DeliveryRecord | None:
         """The stored delivery with this id, or None."""
@@ -234,14 +259,21 @@ class Queue:
         if before > datetime.now(UTC) - KEEP_AT_LEAST:
             raise ValueError("Rows younger than three days must stay: GitHub may still redeliver them.")
         self._take_in()
-        ended = [*_STATES["ended"], *_STATES["cancelled"]]
+        ended = [*STATES["ended"], *STATES["cancelled"]]
         old = self._client.list_workflows(
-            name=WORKFLOW, status=ended, completed_before=before.isoformat(), load_input=False, load_output=False
+            name=[WORKFLOW, ADMISSION],
+            status=ended,
+            completed_before=before.isoformat(),
+            load_input=False,
+            load_output=False,
         )
         with self._engine.begin() as connection:
-            unended = [*_STATES["queued"], *_STATES["running"]]
-            kept = self._client.list_workflows(name=WORKFLOW, status=unended, load_input=False, load_output=False)
-            store.delete_deliveries(connection, before, keep_jobs=[status.workflow_id for status in kept])
+            unended = [*STATES["queued"], *STATES["running"]]
+            kept = self._client.list_workflows(
+                name=[WORKFLOW, ADMISSION], status=unended, load_input=False, load_output=False
+            )
+            ids = [status.workflow_id.removeprefix(_admission_id("")) for status in kept]
+            store.delete_deliveries(connection, before, keep_jobs=ids)
         for start in range(0, len(old), 500):
             gone = [status.workflow_id for status in old[start : start + 500]]
             self._client.delete_workflows(gone)
@@ -271,12 +303,13 @@ class Queue:
         if not is_sqlite(self._url):
             executor_id = f"{socket.gethostname()}-{uuid.uuid4()}"
             lease = self._take_lease(executor_id)
-        self._client.register_queue(
-            QUEUE,
-            partition_concurrency=1,
-            worker_concurrency=self._concurrency,
-            polling_interval_sec=self._poll_seconds,
-        )
+        for name, at_once in ((QUEUE, self._concurrency), (ADMISSIONS, ADMITTED_AT_ONCE)):
+            self._client.register_queue(
+                name,
+                partition_concurrency=1,
+                worker_concurrency=at_once,
+                polling_interval_sec=self._poll_seconds,
+            )
         config = DBOSConfig(
             name=APPLICATION,
             system_database_url=self._url,
@@ -285,7 +318,7 @@ class Queue:
             executor_id=executor_id,
             serializer=DBOSPortableJSONSerializer(),
             # Without a bound DBOS makes a thread a job, and some Pythons keep them.
-            max_executor_threads=self._concurrency + 8,
+            max_executor_threads=self._concurrency + ADMITTED_AT_ONCE + 8,
             log_level="WARNING",
         )
         DBOS(config=config)
@@ -295,6 +328,10 @@ class Queue:
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._max_attempts + 5)
         def run_stored(stored: dict[str, Any]) -> dict[str, Any]:
             return self._run_stored(stored)
+
+        @DBOS.workflow(name=ADMISSION, max_recovery_attempts=self._max_attempts + 5)
+        def admit_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return self._admit_stored(stored)
 
         DBOS.launch()
         if not is_sqlite(self._url):
@@ -328,19 +365,35 @@ class Queue:
         self._on_lost()
 
     def _executors_with_jobs(self) -> Set[str]:
-        found = self._client.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
+        found = self._client.list_workflows(
+            name=[WORKFLOW, ADMISSION], status="PENDING", load_input=False, load_output=False
+        )
         return {status.executor_id for status in found if status.executor_id}
 
     def _take_in(self) -> None:
         """Hand the jobs that wait in their deliveries to DBOS; twice is once, for the job's id is DBOS's key."""
-        waiting: dict[str, dict[str, Any]] = {"first": {}}
+        waiting: dict[str, list[dict[str, Any]]] = {"first": []}
         while waiting:
             with self._engine.begin() as connection:
                 waiting = store.fetch_waiting(connection, TAKE_IN)
-                for job in waiting.values():
-                    self._enqueue(connection, job)
+                for jobs in waiting.values():
+                    self._hand_over(connection, jobs)
                 if waiting:
                     store.mark_taken(connection, waiting)
+
+    def _hand_over(self, connection: sa.Connection, jobs: list[dict[str, Any]]) -> None:
+        """One admission for all jobs of a delivery, so that they come in their order; or each to the queue at once."""
+        if not jobs[0].get("admission"):
+            for job in jobs:
+                self._enqueue(connection, job)
+            return
+        options: EnqueueOptions = {
+            "workflow_name": ADMISSION,
+            "queue_name": ADMISSIONS,
+            "workflow_id": _admission_id(jobs[0]["id"]),
+            "queue_partition_key": _thread_key(jobs[0]),
+        }
+        self._client.enqueue_in_transaction(connection, options, jobs)
 
     def _enqueue(self, connection: sa.Connection, job: dict[str, Any]) -> None:
         options: EnqueueOptions = {
@@ -348,8 +401,10 @@ class Queue:
             "queue_name": QUEUE,
             "workflow_id": job["id"],
             # DBOS accepts a row without the key, and never runs it.
-            "queue_partition_key": f"{job['repository']['id']}/{job['number']}",
+            "queue_partition_key": _thread_key(job),
         }
+        if job.get("delay"):
+            options["delay_seconds"] = job["delay"]
         self._client.enqueue_in_transaction(connection, options, job)
 
     def _keep_taking_in(self) -> None:
@@ -367,34 +422,65 @@ class Queue:
         if not job_ids:
             return []
         self._take_in()
-        unended = [*_STATES["queued"], *_STATES["running"]]
-        found = self._client.list_workflows(workflow_ids=job_ids, status=unended, load_input=False, load_output=False)
+        unended = [*STATES["queued"], *STATES["running"]]
+        both = [*job_ids, *(_admission_id(job_id) for job_id in job_ids)]
+        found = self._client.list_workflows(workflow_ids=both, status=unended, load_input=False, load_output=False)
         ids = [status.workflow_id for status in found]
         if ids:
             self._client.cancel_workflows(ids)
-        return ids
+        return sorted({job_id.removeprefix(_admission_id("")) for job_id in ids})
 
     def _run_stored(self, stored: dict[str, Any]) -> dict[str, Any]:
         """What DBOS calls for a claimed job, on a thread of its pool."""
         job = Job.model_validate(stored)
-        run = DurableRun(job.id, stopping=self._stopping, is_cancelled=lambda: self._is_cancelled(job.id))
+        with self._busy_with(job.id, job) as run:
+            outcome = self._run(run, job, self._work)
+        assert isinstance(outcome, Outcome)
+        self._on_ended(job)
+        return outcome.model_dump(mode="json")
+
+    def _admit_stored(self, stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What DBOS calls for a delivery's jobs before they are queued: an outcome each, or that it was queued."""
+        decided = []
+        for job in [Job.model_validate(one) for one in stored]:
+            with self._busy_with(_admission_id(stored[0]["id"]), job) as run:
+                found = self._run(run, job, self._look_at)
+                if isinstance(found, Job):
+                    run.step("queue", partial(self._queue_admitted, found), type(None))
+                decided.append({"outcome": found.model_dump(mode="json") if isinstance(found, Outcome) else None})
+        return decided
+
+    @contextmanager
+    def _busy_with(self, workflow_id: str, job: Job) -> Iterator[DurableRun]:
+        """A run for one claimed job, known as under way until it is left."""
+        run = DurableRun(job.id, stopping=self._stopping, is_cancelled=lambda: self._is_cancelled(workflow_id))
         with self._changed:
-            self._running[job.id] = run
+            self._running[workflow_id] = run
         try:
             with structlog.contextvars.bound_contextvars(job=job.id, delivery=job.delivery_id):
-                return self._run(run, job).model_dump(mode="json")
+                yield run
         finally:
             with self._changed:
-                self._running.pop(job.id, None)
+                self._running.pop(workflow_id, None)
                 self._changed.notify_all()
 
-    def _run(self, run: DurableRun, job: Job) -> Outcome:
+    def _queue_admitted(self, job: Job) -> None:
+        with self._engine.begin() as connection:
+            self._enqueue(connection, job.model_copy(update={"admission": False}).model_dump(mode="json"))
+
+    def _look_at(self, run: Run, job: Job, _reason: str) -> Outcome | Job:
+        if self._admit is None:
+            return job
+        return self._admit(run, job)
+
+    def _run(self, run: DurableRun, job: Job, first: Callable[[Run, Job, str], Outcome | Job]) -> Outcome | Job:
         """The queue's edge: every way a job can end comes by here. Raises JobInterrupted alone."""
         if self._stopping.is_set():
             raise JobInterrupted("the process stops")
         log.info("job_started", workflow=job.workflow, repository=job.repository.full_name, number=job.number)
         reason = ""
-        for act in (self._work, self._answer):  # the answer to a failure can fail itself
+        outcome: Outcome | Job
+        for act in (first, self._answer):  # the answer to a failure can fail itself
             try:
                 outcome = act(run, job, reason)
                 break
@@ -412,9 +498,10 @@ class Queue:
         else:
             outcome = Outcome(status="failed", reason=reason)
         if run.cancelled:
-            log.info("job_cancelled", reason=outcome.reason)
+            log.info("job_cancelled")
             raise JobInterrupted("the job is cancelled, and its row says so already")
-        log.info("job_ended", status=outcome.status, reason=outcome.reason)
+        if isinstance(outcome, Outcome):
+            log.info("job_ended", status=outcome.status, reason=outcome.reason)
         return outcome
 
     def _work(self, run: Run, job: Job, _reason: str) -> Outcome:
@@ -478,34 +565,12 @@ class Queue:
                 log.warning("housekeeping_postponed", reason=str(error).splitlines()[0])
 
 
-def _read_records(found: Sequence[WorkflowStatus]) -> list[JobRecord]:
-    records = []
-    for status in found:
-        try:
-            records.append(_record(status))
-        except ValidationError as error:
-            # One row of another version, or one that was tampered with, may not hide the others.
-            log.warning("job_unreadable", job=status.workflow_id, reason=str(error).splitlines()[0])
-    return records
+def _admission_id(job_id: str) -> str:
+    return f"admit-{job_id}"
 
 
-def _record(status: WorkflowStatus) -> JobRecord:
-    outcome = None
-    if status.status == "SUCCESS":
-        outcome = Outcome.model_validate(status.output)
-    elif status.status in _STATES["ended"]:
-        outcome = Outcome(status="failed", reason=str(status.error or "The job was started too often."))
-    assert status.created_at is not None
-    # DBOS gives text that it could not decode as it is.
-    stored = status.input["args"][0] if isinstance(status.input, dict) else None
-    return JobRecord(
-        job=Job.model_validate(stored),
-        state=next(state for state, statuses in _STATES.items() if status.status in statuses),
-        outcome=outcome,
-        attempts=status.recovery_attempts or 0,
-        queued_at=store.from_ms(status.created_at),
-        changed_at=store.from_ms(status.updated_at or status.created_at),
-    )
+def _thread_key(job: Mapping[str, Any]) -> str:
+    return f"{job['repository']['id']}/{job['number']}"
 
 
 def _recover(dead: Set[str]) -> None:

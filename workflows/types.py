@@ -95,6 +95,8 @@ class Job(Noun):
     ``comment`` is where the command stands; ``words`` are told to the thread by a job that only answers.
     ``request`` is equal for requests that ask for the same, so that fifty are one; empty: never the same as another.
     ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
+    ``admission``: looked at before it is queued (``workflows/admission``). ``delay`` is the seconds for which it is
+    kept back, so that what comes in bursts is one job. ``plan`` is the approved plan to carry out, word for word.
     """
 
     id: str
@@ -112,6 +114,9 @@ class Job(Noun):
     request: str = ""
     on_pull_request: bool = False
     head: str | None = None
+    admission: bool = False
+    delay: float = 0.0
+    plan: str = ""
 
 
 class Repository(Noun):

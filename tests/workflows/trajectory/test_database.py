@@ -75,7 +75,7 @@ def test_a_question_waits_until_it_is_answered(trajectories: DatabaseTrajectorie
     delivery = Delivery(guid="d-1", event="issues", repository_id=5, number=7, received_at=now, digest="0")
     engine = open_engine(f"sqlite:///{tmp_path}/db.sqlite3", wait_seconds=5)
     with engine.begin() as connection:
-        store(connection, [Submission(delivery, "started", job)])
+        store(connection, [Submission(delivery, "started", (job,))])
     assert trajectories.waiting(5, 7) is None
     trajectories.open("job-1").append([OPENING, ASKED])
     waiting = trajectories.waiting(5, 7)
