@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import docker
 from fastapi import FastAPI
 
+from app.commands.help import render_help
 from app.dispatch import Audience
 from app.github import GitHubApp
 from app.github_retry import RetryRules
@@ -30,17 +31,25 @@ from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
 from workflows import fix_issue
+from workflows.admission import admit, show_positions
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
 from workflows.database import open_engine
 from workflows.git import Mirrors
+from workflows.job_services import JobServices, NoJobs, Spoken
+from workflows.outcome import Outcome
 from workflows.queue import Queue, QueueUnavailable
 from workflows.services import BrokenWorld, GitHub, Run
+from workflows.thread_work import answer_bug
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.types import Job, RepositoryRef
 from workflows.workshop import Workshop
 
 Say = Callable[[str], None]
+Work = Callable[[Run, Job, JobServices], Outcome]
+WORKFLOWS: Mapping[str, Work] = {
+    fix_issue.NAME: fix_issue.fix_issue,
+}
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""
 
@@ -59,6 +68,7 @@ class Composition:
         self.redactor = Redactor(_secrets(settings))
         self._say = say
         self._rules = rules
+        self._queue: Queue | None = None
         self._owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
 
     @cached_property
@@ -186,9 +196,9 @@ class Composition:
         return self.github.for_repository(ref, fix_issue.PERMISSIONS, optional=fix_issue.OPTIONAL_PERMISSIONS)
 
     @cached_property
-    def fix_services(self) -> fix_issue.FixServices:
-        """What the main job works with."""
-        return fix_issue.FixServices(
+    def job_services(self) -> JobServices:
+        """What workflows work with."""
+        return JobServices(
             github=self.repository,
             model=self.model,
             mirrors=self.mirrors,
@@ -204,6 +214,8 @@ class Composition:
             model_for=self.model_for,
             map_cache=self.data_dir / "maps",
             context_cap=self.settings.context_cap,
+            jobs=self._queue or NoJobs(),
+            spoken=self._spoken(),
         )
 
     def queue(self, *, worker: bool) -> Queue:
@@ -216,15 +228,29 @@ class Composition:
             on_bug=self._answer_bug,
             lease_seconds=self.settings.worker_lease_seconds,
         )
+        self._queue = queue
         if worker:
-            queue.register(fix_issue.NAME, lambda run, job: fix_issue.fix_issue(run, job, self.fix_services))
+            for name, work in WORKFLOWS.items():
+                queue.register(name, self._with_services(work))
+            queue.register_admission(
+                lambda run, job: admit(run, job, self.job_services),
+                on_ended=lambda job: show_positions(job, self.job_services),
+            )
         return queue
 
     def web(self, queue: Queue) -> FastAPI:
         """The web application over a started queue."""
         secrets = [secret.get_secret_value() for secret in self.settings.webhook_secrets]
-        audience = Audience(app_slug=self._slug(), installations=frozenset(self.settings.installations))
-        return create_app(queue=queue, secrets=secrets, audience=audience, checks=self.checks(queue))
+        audience = Audience(
+            app_slug=self._slug(),
+            app_id=self.settings.app_id,
+            prefix=self.settings.command_prefix,
+            label=self.settings.default_label,
+            installations=frozenset(self.settings.installations),
+        )
+        return create_app(
+            queue=queue, secrets=secrets, audience=audience, checks=self.checks(queue), waits=self._waits_for_answer
+        )
 
     def checks(self, queue: Queue | None = None) -> Mapping[str, Callable[[], Check]]:
         """What readiness and the doctor look at."""
@@ -251,6 +277,30 @@ class Composition:
             if part in self.__dict__:
                 self.__dict__[part].close()
 
+    def _with_services(self, work: Work) -> Callable[[Run, Job], Outcome]:
+        return lambda run, job: work(run, job, self.job_services)
+
+    def _waits_for_answer(self, repository_id: int, number: int) -> bool:
+        return self.trajectories.waiting(repository_id, number) is not None
+
+    def _spoken(self) -> Spoken:
+        settings = self.settings
+        slug = self._slug()
+        return Spoken(
+            prefix=settings.command_prefix,
+            login=f"{slug}[bot]" if slug else "",
+            help=lambda on_pull_request: render_help(prefix=settings.command_prefix, on_pull_request=on_pull_request),
+            doctor=self._look_at_parts,
+            settings=lambda: settings.limits_shown,
+        )
+
+    def _look_at_parts(self) -> list[tuple[str, bool, str]]:
+        found = []
+        for name, look in self.checks(self._queue).items():
+            check = look()
+            found.append((name, check.ok, check.reason))
+        return found
+
     def _slug(self) -> str | None:
         try:
             return self.github.app_slug
@@ -258,7 +308,7 @@ class Composition:
             return None  # GitHub does not answer now: readiness says so, and bots are refused by their type anyway
 
     def _answer_bug(self, run: Run, job: Job, message: str) -> None:
-        fix_issue.answer_bug(job, message, self.fix_services)
+        answer_bug(job, message, self.job_services)
 
     def _check_engine(self) -> Check:
         try:

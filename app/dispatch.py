@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.webhook import Event
-from workflows.types import IssueText, Job
+from app.commands.grammar import parse_comment
+from app.commands.routes import ANSWER, route
+from app.webhook import Event, EventIssue
+from workflows.deliveries import MOST_JOBS, job_id
+from workflows.types import Command, CommandError, CommentRef, IssueText, Job
+
+BURST_SECONDS = 30.0
+"""Comments on lines and red checks come in bursts: a job that they ask for waits so long for the rest of them."""
+OUR_MARK = "<!-- forgehand:"
+"""In every comment of ours: whoever copies one says nothing new."""
+RED = ("failure", "timed_out", "startup_failure")
 
 
 @dataclass(frozen=True)
 class Start:
-    """Run this job."""
+    """Run these jobs, in their order."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Run this job if its thread waits for an answer: a comment without a command may be one."""
 
     job: Job
+    otherwise: str
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """End the jobs of this issue that have not ended."""
+    """End the jobs of this thread that have not ended, at once; ``job`` then says so where they spoke.
+
+    ``trigger``: those alone that this label asked for.
+    """
 
     repository_id: int
     number: int
     reason: str
+    job: Job | None = None
+    trigger: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,25 +55,32 @@ class Ignore:
     reason: str
 
 
-Dispatch = Start | Cancel | Ignore
+Dispatch = Start | Signal | Cancel | Ignore
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Whom we serve. Empty sets mean everyone; both hold GitHub's ids, for names can be renamed and squatted."""
+    """Whom we serve, and by which names we are called.
+
+    Empty sets mean everyone; both hold GitHub's ids, for names can be renamed and squatted. ``app_id`` and
+    ``app_slug`` are our own. ``label`` is the one that works without a policy.
+    """
 
     app_slug: str | None = None
+    app_id: int | None = None
+    prefix: str = "/qwen"
+    label: str = "qwen"
     installations: frozenset[int] = frozenset()
     repositories: frozenset[int] = frozenset()
 
 
 def dispatch(event: Event, audience: Audience) -> Dispatch:
-    """Start, Cancel or Ignore. Whether the actor may and the label is the right one is policy, and decided later."""
+    """What is to be done. Whether the actor may, and the label is the right one, is policy, and decided later."""
     if event.unread:
         return Ignore(f"Not read: {event.unread}.")
     if event.name == "ping":
         return Ignore("A ping: the webhook is set up.")
-    if event.name != "issues":
+    if event.name not in _KINDS:
         return Ignore(f"Nothing is done on {event.name} events.")
     if event.repository is None:
         return Ignore("The event names no repository of an installation.")
@@ -57,42 +88,155 @@ def dispatch(event: Event, audience: Audience) -> Dispatch:
         return Ignore(f"Installation {event.repository.installation_id} is not among those served.")
     if audience.repositories and event.repository.id not in audience.repositories:
         return Ignore(f"Repository {event.repository.id} is not among those served.")
-    return _dispatch_issue(event, audience)
+    return _KINDS[event.name](event, audience)
 
 
-def _dispatch_issue(event: Event, audience: Audience) -> Dispatch:
-    assert event.repository is not None
-    if event.issue is None or event.issue.is_pull_request:
-        return Ignore("The event is not about an issue.")
+def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
+    """An issue or a pull request itself changed."""
+    issue = event.issue
+    if issue is None:
+        return Ignore("The event is not about an issue or a pull request.")
+    what = "pull request" if issue.is_pull_request else "issue"
     if event.action in ("closed", "deleted", "transferred"):
-        return Cancel(event.repository.id, event.issue.number, f"The issue was {event.action}.")
-    if event.action != "labeled":
-        return Ignore(f"Nothing is done when an issue is {event.action or 'changed'}.")
+        done = "merged" if issue.merged else event.action
+        return _cancel(event, issue, f"The {what} was {done}.")
+    if event.action not in ("labeled", "unlabeled"):
+        return Ignore(f"Nothing is done when a {what} is {event.action or 'changed'}.")
     if event.label is None:
         return Ignore("The event names no label.")
+    if stranger := _not_a_person(event, audience):
+        return Ignore(stranger)
+    if event.action == "unlabeled":
+        working = event.label.casefold() == f"{audience.label}:working".casefold()
+        reason = f"The label `{event.label}` was taken off."
+        return _cancel(event, issue, reason, trigger=None if working else event.label)
+    if issue.is_pull_request:
+        return Ignore("Labels start work on issues; on a pull request a command does.")
+    if issue.state != "open":
+        return Ignore("The issue is not open.")
+    return Start((_make_job(event, issue, "fix_issue", trigger=event.label),))
+
+
+def _dispatch_comment(event: Event, audience: Audience) -> Dispatch:
+    """Somebody commented: in the conversation, on a line of a diff, or a whole review."""
+    issue, comment = event.issue, event.comment
+    if issue is None or comment is None:
+        return Ignore("The event names no comment of an issue or a pull request.")
+    if event.action not in ("created", "submitted"):
+        return Ignore(f"Nothing is done when a comment is {event.action or 'changed'}: write a new one.")
+    if comment.app_id is not None and comment.app_id == audience.app_id:
+        return Ignore("Our own comment.")
+    if stranger := _not_a_person(event, audience):
+        return Ignore(stranger)
+    if OUR_MARK in comment.body:
+        return Ignore("The comment holds a hidden mark of ours, so it is a copy of what we said.")
+    found = parse_comment(
+        comment.body, prefix=audience.prefix, slug=audience.app_slug, on_pull_request=issue.is_pull_request
+    )
+    if found:
+        return Start(_jobs_of(event, issue, found))
+    if comment.kind == "review" and comment.state in ("changes_requested", "commented"):
+        # A single comment on a line comes as a review too.
+        delay = 0.0 if comment.body.strip() else BURST_SECONDS
+        return Start((_make_job(event, issue, "address_feedback", request="feedback", delay=delay),))
+    if comment.kind == "issue":
+        answer = _make_job(event, issue, "fix_issue", request="answer")
+        return Signal(answer, "The comment holds no command.")
+    return Ignore("The comment holds no command.")
+
+
+def _dispatch_checks(event: Event, audience: Audience) -> Dispatch:
+    checks = event.checks
+    if event.action != "completed" or checks is None:
+        return Ignore("Nothing is done before a check suite is complete.")
+    if checks.app_id == audience.app_id and audience.app_id is not None:
+        return Ignore("Our own checks.")
+    if checks.conclusion not in RED:
+        return Ignore(f"The checks ended as {checks.conclusion or 'unknown'}.")
+    if not checks.pulls:
+        return Ignore("The checks belong to no pull request of this repository.")
     if event.sender is None:
         return Ignore("The event names no actor.")
-    if event.sender.login == f"{audience.app_slug}[bot]":
-        return Ignore("Our own change.")
-    if event.sender.type != "User" or event.sender.login.endswith("[bot]"):
-        return Ignore(f"Only people start work, and {event.sender.login} is not one.")
-    if event.issue.state != "open":
-        return Ignore("The issue is not open.")
-    return Start(_make_job(event, "fix_issue", event.label))
+    pull = EventIssue(number=checks.pulls[0], is_pull_request=True)
+    request = f"checks {checks.head_sha}"
+    job = _make_job(event, pull, "fix_checks", request=request, delay=BURST_SECONDS, head=checks.head_sha)
+    return Start((job,))
 
 
-def _make_job(event: Event, workflow: str, trigger: str) -> Job:
+def _jobs_of(event: Event, issue: EventIssue, found: Sequence[Command | CommandError]) -> tuple[Job, ...]:
+    """A job a command; all that could not be read is answered by one."""
+    errors = [one for one in found if isinstance(one, CommandError)]
+    commands = [one for one in found if isinstance(one, Command)][: MOST_JOBS - bool(errors)]
+    jobs = []
+    for index, command in enumerate(commands, 1):
+        workflow = route(command, on_pull_request=issue.is_pull_request)
+        same = hashlib.sha256(command.model_dump_json(exclude={"line"}).encode()).hexdigest()
+        jobs.append(_make_job(event, issue, workflow, index=index, command=command, request=same))
+    if errors:
+        words = "\n\n".join(error.message for error in errors)
+        jobs.append(_make_job(event, issue, ANSWER, index=len(jobs) + 1, words=words))
+    return tuple(jobs)
+
+
+def _cancel(event: Event, issue: EventIssue, reason: str, *, trigger: str | None = None) -> Cancel:
     assert event.repository is not None
-    assert event.issue is not None
+    job = None if event.sender is None else _make_job(event, issue, "tidy", words=reason)
+    return Cancel(event.repository.id, issue.number, reason, job, trigger)
+
+
+def _not_a_person(event: Event, audience: Audience) -> str:
+    """Why the one who caused the event starts no work; empty for a person."""
+    if event.sender is None:
+        return "The event names no actor."
+    if event.sender.login == f"{audience.app_slug}[bot]":
+        return "Our own change."
+    if event.sender.type != "User" or event.sender.login.endswith("[bot]"):
+        return f"Only people start work, and {event.sender.login} is not one."
+    return ""
+
+
+def _make_job(
+    event: Event,
+    issue: EventIssue,
+    workflow: str,
+    *,
+    index: int = 1,
+    trigger: str = "",
+    command: Command | None = None,
+    words: str = "",
+    request: str = "",
+    delay: float = 0.0,
+    head: str | None = None,
+) -> Job:
+    assert event.repository is not None
     assert event.sender is not None
+    comment = event.comment
     return Job(
-        id=f"gh-{event.delivery_id}",
+        id=job_id(event.delivery_id, index),
         workflow=workflow,
         repository=event.repository,
-        number=event.issue.number,
+        number=issue.number,
         actor=event.sender,
         trigger=trigger,
         delivery_id=event.delivery_id,
         created_at=event.received_at,
-        text=IssueText(title=event.issue.title, body=event.issue.body),
+        text=IssueText(title=issue.title, body=issue.body) if event.issue is not None else None,
+        command=command,
+        comment=CommentRef(kind=comment.kind, id=comment.id) if comment else None,
+        words=words,
+        request=request,
+        on_pull_request=issue.is_pull_request,
+        head=head,
+        admission=True,
+        delay=delay,
     )
+
+
+_KINDS = {
+    "issues": _dispatch_thread,
+    "pull_request": _dispatch_thread,
+    "issue_comment": _dispatch_comment,
+    "pull_request_review": _dispatch_comment,
+    "pull_request_review_comment": _dispatch_comment,
+    "check_suite": _dispatch_checks,
+}

@@ -95,7 +95,7 @@ def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str |
     try:
         checkout = _read_checkout(composition, path.expanduser().resolve(), text=text, base=base)
         solution, seconds = _solve(composition, console, checkout)
-        ending = closing.choose(solution, clean=composition.fix_services.clean)
+        ending = closing.choose(solution, clean=composition.job_services.clean)
         if ending is not None:
             console.print(_one_line(ending.reason), style="yellow", markup=False)
             print(show_hidden(ending.text))
@@ -122,7 +122,7 @@ def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
     configure_logging(style=settings.log_format, level="info", redactor=composition.redactor)
     try:
         job = _job_of_url(composition, found["name"], int(found["number"]), login)
-        outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.fix_services)
+        outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.job_services)
     except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1
@@ -196,7 +196,7 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
             composition.settings.budget, checkout.policy, long_turns=composition.settings.budget_long_turns
         ),
         test_seconds=composition.settings.test_seconds,
-        secrets=composition.fix_services.secrets,
+        secrets=composition.job_services.secrets,
         log=lambda session: composition.trajectories.open(checkout.job.id, session),
         attempts=min(composition.settings.attempts, checkout.policy.attempts),
         model_for=composition.model_for,
@@ -218,7 +218,7 @@ def _leave(
         survey=checkout.survey,
         model=composition.model.name,
         seconds=seconds,
-        secrets=composition.fix_services.secrets,
+        secrets=composition.job_services.secrets,
     )
     branch = _push(checkout, solution, texts)
     folder = composition.settings.data_dir / "fixes"

@@ -20,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 
 from app.bodies import SMALL_BODY_BYTES, BodyBudget, BodyShare, read_body
 from app.connections import HeadDeadlineProtocol
-from app.dispatch import Audience, Cancel, Ignore, Start, dispatch
+from app.dispatch import Audience, Cancel, Ignore, Signal, Start, dispatch
 from app.readiness import Check, Readiness
 from app.receipts import Receipts
 from app.webhook import Event, Refused, check_headers, check_signature, parse_event, verify
 from workflows.queue import Delivery, Queue, QueueUnavailable, Receipt, Submission
+from workflows.types import Job
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +44,14 @@ def create_app(
     secrets: Sequence[str],
     audience: Audience,
     checks: Mapping[str, Callable[[], Check]],
+    waits: Callable[[int, int], bool] = lambda repository_id, number: False,
     body_seconds: float = BODY_SECONDS,
     budget: BodyBudget | None = None,
 ) -> FastAPI:
     """The web application: ``POST /webhook``, ``GET /healthz`` (live) and ``GET /readyz`` (every check passes).
 
     Anybody may ask ``/readyz``, so it gives no reasons: those are in the log.
+    ``waits`` says whether a thread (repository's id, number) waits for people's answer to a question.
     ``secrets``: the webhook's secret; several while it is being replaced. The caller starts and stops ``queue``.
     ``budget``: what all large bodies together may hold (by default ``BUDGET_BYTES``); a body beyond is answered 503.
     """
@@ -57,7 +60,14 @@ def create_app(
     app = FastAPI(title="Forgehand", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     readiness = Readiness(checks)
 
-    webhook = _Webhook(queue, secrets, audience, body_seconds, budget or BodyBudget())
+    webhook = _Webhook(
+        queue,
+        secrets=secrets,
+        audience=audience,
+        waits=waits,
+        body_seconds=body_seconds,
+        budget=budget or BodyBudget(),
+    )
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"ok": True})
@@ -130,12 +140,20 @@ class _Webhook:
     """The way of one POST: signature's form, size and time, signature, shape, decision, record."""
 
     def __init__(
-        self, queue: Queue, secrets: Sequence[str], audience: Audience, body_seconds: float, budget: BodyBudget
+        self,
+        queue: Queue,
+        *,
+        secrets: Sequence[str],
+        audience: Audience,
+        waits: Callable[[int, int], bool],
+        body_seconds: float,
+        budget: BodyBudget,
     ) -> None:
         self._queue = queue
         self._receipts = Receipts(queue.submit_all)
         self._secrets = [secret for secret in secrets if secret]
         self._audience = audience
+        self._waits = waits
         self._body_seconds = body_seconds
         self._budget = budget
 
@@ -173,13 +191,9 @@ class _Webhook:
         return parse_event(headers, body, received_at)
 
     async def _record(self, event: Event) -> Response:
-        decided = dispatch(event, self._audience)
         try:
-            if isinstance(decided, Cancel):
-                # Before the record: after a crash in between, the redelivery cancels again, which changes nothing.
-                ended = await asyncio.to_thread(self._queue.cancel_issue, decided.repository_id, decided.number)
-                decided = Ignore(f"{decided.reason} {len(ended)} running job(s) cancelled.")
-            receipt = await self._receipts.store(_submission(event, decided))
+            submission = await self._decide(event)
+            receipt = await self._receipts.store(submission)
         except (QueueUnavailable, sa.exc.SQLAlchemyError) as error:
             log.error("delivery_not_stored", delivery=event.delivery_id, reason=str(error).splitlines()[0])
             return _refuse(Refused(503, "The delivery could not be stored: redeliver it later."))
@@ -193,29 +207,43 @@ class _Webhook:
         )
         return JSONResponse(_answer(receipt), status_code=202)
 
+    async def _decide(self, event: Event) -> Submission:
+        """What is stored with the delivery. Raises QueueUnavailable and SQLAlchemyError."""
+        decided = dispatch(event, self._audience)
+        if isinstance(decided, Cancel):
+            # Before the record: after a crash in between, the redelivery cancels again, which changes nothing.
+            ended = await asyncio.to_thread(
+                self._queue.cancel_issue, decided.repository_id, decided.number, trigger=decided.trigger
+            )
+            said = f"{decided.reason} {len(ended)} running job(s) cancelled."
+            return _submission(event, said, (decided.job,) if ended and decided.job else ())
+        if isinstance(decided, Signal):
+            job = decided.job
+            waits = await asyncio.to_thread(self._waits, job.repository.id, job.number)
+            decided = Start((job,)) if waits else Ignore(decided.otherwise)
+        if isinstance(decided, Ignore):
+            return _submission(event, f"Ignored: {decided.reason}")
+        started = ", ".join(job.id for job in decided.jobs)
+        return _submission(event, f"Started {'job' if len(decided.jobs) == 1 else 'jobs'} {started}.", decided.jobs)
+
 
 def _raw_header(request: Request, name: bytes) -> bytes:
     return next((bytes(value) for key, value in request.scope["headers"] if key == name), b"")
 
 
-def _submission(event: Event, decided: Start | Ignore) -> Submission:
-    delivery = _make_delivery(event)
-    if isinstance(decided, Start):
-        return Submission(delivery, f"Started job {decided.job.id}.", (decided.job,))
-    return Submission(delivery, f"Ignored: {decided.reason}")
-
-
-def _make_delivery(event: Event) -> Delivery:
-    return Delivery(
+def _submission(event: Event, decision: str, jobs: tuple[Job, ...] = ()) -> Submission:
+    number = jobs[0].number if jobs else event.issue.number if event.issue else None
+    delivery = Delivery(
         guid=event.delivery_id,
         event=event.name,
         action=event.action,
         repository=event.repository.full_name if event.repository else "",
         repository_id=event.repository.id if event.repository else None,
-        number=event.issue.number if event.issue else None,
+        number=number,
         received_at=event.received_at,
         digest=event.digest,
     )
+    return Submission(delivery, decision, jobs)
 
 
 def _answer(receipt: Receipt) -> dict[str, Any]:

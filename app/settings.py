@@ -363,6 +363,19 @@ class Settings(BaseSettings):
         )
 
     @property
+    def limits_shown(self) -> dict[str, str]:
+        """What people of a repository may know of these settings."""
+        return {
+            "attempts": f"at most {self.attempts}",
+            "label": self.default_label,
+            "minutes": f"at most {self.budget_seconds / 60:g}",
+            "model": self.model,
+            "tokens": f"at most {self.budget_tokens:,}",
+            "turns": f"at most {self.budget_turns}, {self.budget_long_turns} in the mode long",
+            "usd": f"at most {self.budget_usd:g}",
+        }
+
+    @property
     def cached_price(self) -> float:
         """US dollars per million cached input tokens."""
         return self.price_input if self.price_cached is None else self.price_cached

@@ -12,7 +12,7 @@ from typing import Any
 
 import jiter
 
-from workflows.types import Actor, Noun, RepositoryRef
+from workflows.types import Actor, CommentKind, Noun, RepositoryRef
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
 """GitHub sends no more (https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap)."""
@@ -22,6 +22,7 @@ MAX_PARSED_BYTES = 2 * 1024 * 1024
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(
     rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
@@ -47,14 +48,30 @@ class EventIssue(Noun):
     state: str = ""
     author: Actor | None = None
     is_pull_request: bool = False
+    merged: bool = False
 
 
 class EventComment(Noun):
-    """The comment that an event is about."""
+    """The comment or the review that an event is about; ``app_id`` is the GitHub App's by which it was written.
+
+    ``state`` is a review's: approved, changes_requested, commented or dismissed.
+    """
 
     id: int
+    kind: CommentKind = "issue"
     body: str = ""
     author: Actor | None = None
+    app_id: int | None = None
+    state: str = ""
+
+
+class EventChecks(Noun):
+    """The check suite that an event is about: all checks of one App on one commit; ``pulls`` hold that commit."""
+
+    app_id: int | None = None
+    head_sha: str
+    conclusion: str = ""
+    pulls: tuple[int, ...] = ()
 
 
 class Event(Noun):
@@ -74,6 +91,7 @@ class Event(Noun):
     issue: EventIssue | None = None
     label: str | None = None
     comment: EventComment | None = None
+    checks: EventChecks | None = None
     unread: str | None = None
 
 
@@ -140,7 +158,8 @@ def _parse_payload(payload: dict[str, Any]) -> dict[str, Any]:
         "sender": _parse_actor(_object(payload, "sender")),
         "issue": _parse_issue(payload),
         "label": _text(_object(payload, "label").get("name")) or None,
-        "comment": _parse_comment(_object(payload, "comment")),
+        "comment": _parse_comment(payload),
+        "checks": _parse_checks(_object(payload, "check_suite")),
     }
 
 
@@ -163,14 +182,43 @@ def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
         state=_text(issue.get("state")),
         author=_parse_actor(_object(issue, "user")),
         is_pull_request="issue" not in payload or isinstance(issue.get("pull_request"), dict),
+        merged=issue.get("merged") is True,
     )
 
 
-def _parse_comment(comment: dict[str, Any]) -> EventComment | None:
-    number = _id(comment.get("id"))
-    if number is None:
+def _parse_comment(payload: dict[str, Any]) -> EventComment | None:
+    """The comment, or the review when there is none: an event about a comment on a line may name its review too."""
+    kinds: tuple[tuple[str, CommentKind], ...] = (
+        ("comment", "review_comment" if "pull_request" in payload else "issue"),
+        ("review", "review"),
+    )
+    for key, kind in kinds:
+        comment = _object(payload, key)
+        number = _id(comment.get("id"))
+        if number is not None:
+            return EventComment(
+                id=number,
+                kind=kind,
+                body=_text(comment.get("body")),
+                author=_parse_actor(_object(comment, "user")),
+                app_id=_id(_object(comment, "performed_via_github_app").get("id")),
+                state=_text(comment.get("state")).lower(),
+            )
+    return None
+
+
+def _parse_checks(suite: dict[str, Any]) -> EventChecks | None:
+    head = _text(suite.get("head_sha"))
+    if not _SHA.fullmatch(head):
         return None
-    return EventComment(id=number, body=_text(comment.get("body")), author=_parse_actor(_object(comment, "user")))
+    pulls = suite.get("pull_requests")
+    numbers = [_id(_object({"pull": pull}, "pull").get("number")) for pull in pulls] if isinstance(pulls, list) else []
+    return EventChecks(
+        app_id=_id(_object(suite, "app").get("id")),
+        head_sha=head,
+        conclusion=_text(suite.get("conclusion")),
+        pulls=tuple(number for number in numbers if number is not None),
+    )
 
 
 def _parse_actor(user: dict[str, Any]) -> Actor | None:

@@ -24,6 +24,8 @@ class Assignment:
     ``workshop`` raises BrokenWorld when there is no engine; ``test_seconds`` bounds one run of the tests.
     ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of each attempt after the
     first. ``answer`` is what people said to the question with which the session ended, fenced.
+    ``request`` is what is asked for beside the issue's own text, in our words with those of others fenced. ``scope``
+    keeps the set-up's snapshots of code that is not on the default branch apart from all others.
     ``map_cache`` is the folder of repository maps; None: no map is offered.
     """
 
@@ -42,6 +44,8 @@ class Assignment:
     attempts: int = 1
     model_for: Callable[[int], Model] | None = None
     answer: str = ""
+    request: str = ""
+    scope: str = ""
     may_ask: bool = False
     map_cache: Path | None = None
     context_cap: int | None = None

@@ -94,6 +94,7 @@ class Bench:
             guidance=given.survey.guidance,
             facts=[*given.survey.notes, *known],
             test_command=given.survey.test_command,
+            request=given.request,
         )
 
     def equip(self, session: Session, before: TestRun | None) -> Equipment:
@@ -207,7 +208,7 @@ class Bench:
             raise BrokenWorld("sandbox", str(error)) from error
         spec, self._setup = workshop.prepare(
             job_id=given.job.id,
-            repository=snapshot_scope(given.job.repository),
+            repository=snapshot_scope(given.job.repository) + given.scope,
             policy=given.policy,
             mirror=given.mirror(),
             survey=given.survey,

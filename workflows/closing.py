@@ -66,7 +66,7 @@ def render_unpublished(reason: str, solution: Solution, *, clean: Clean = clean_
 def render_failure(message: str, solution: Solution | None = None, *, clean: Clean = clean_words) -> str:
     """The last word when something outside failed for good; the change is shown if there was one by then."""
     lost = "No pull request was opened." if solution else "Nothing was published."
-    lines = [f"**Stopped:** {clean(message)}", f"{lost} When it is mended, apply the label again."]
+    lines = [f"**Stopped:** {clean(message)}", f"{lost} When it is mended, ask for it again."]
     if solution is not None and solution.described.diff:
         lines.append(render_patch(solution))
     return "\n\n".join(lines)
@@ -91,8 +91,8 @@ def render_patch(solution: Solution) -> str:
 def _with_question(solution: Solution, clean: Clean) -> Ending:
     asked = clean(solution.question).strip()
     text = (
-        f"**A question before this goes on.**\n\n{asked}\n\nAnswer in a comment (people with write access), then apply "
-        "the label again: the work goes on where it stopped."
+        f"**A question before this goes on.**\n\n{asked}\n\nAnswer in a comment (people with write access): the work "
+        "goes on where it stopped."
     )
     if not solution.described.patch.empty:
         text += f"\n\nThe change so far:\n\n{render_patch(solution)}"

@@ -12,7 +12,21 @@ from workflows.types import Noun
 
 T = TypeVar("T")
 
-Status = Literal["pull_request", "no_change", "asked", "worse", "rejected", "refused", "ignored", "failed", "cancelled"]
+Status = Literal[
+    "pull_request",  # a draft was opened
+    "pushed",  # a commit was pushed to the branch of a pull request
+    "answered",  # said what was asked for, and nothing else
+    "planned",  # waits for an approval
+    "joined",  # another job does it
+    "no_change",
+    "asked",  # waits for an answer
+    "worse",
+    "rejected",
+    "refused",
+    "ignored",
+    "failed",
+    "cancelled",
+]
 
 
 class Timed(Noun, Generic[T]):

@@ -28,6 +28,10 @@ def _one_or_many(value: Any) -> Any:
 
 
 OneOrMany = BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])
+Readable = Literal["ask", "review"]
+Access = Literal["change", "read", "answer", "automatic"]
+"""What a request needs: ``change`` write permission, ``read`` that too unless the policy opens it to readers,
+``answer`` only that the actor sees the repository; ``automatic`` was asked for by an event and nobody."""
 ChangelogStyle = Literal["auto", "keepachangelog", "towncrier", "changesets", "scriv", "fragments", "body", "none"]
 
 
@@ -38,6 +42,28 @@ class PolicyBudget(Noun):
     tokens: int | None = Field(default=None, ge=1_000, description="Tokens, input and output.")
     minutes: float | None = Field(default=None, gt=0, description="Minutes.")
     usd: float | None = Field(default=None, gt=0, description="US dollars.")
+
+
+class FeedbackPolicy(Noun):
+    """How reviews of our own pull requests are followed up."""
+
+    auto: bool = Field(default=True, description="Act on a submitted review without being asked.")
+    rounds: int = Field(default=10, ge=1, le=100, description="Rounds on one pull request, then it is handed over.")
+    critical_after: int = Field(
+        default=5, ge=1, description="After so many rounds only requested changes, red checks and conflicts count."
+    )
+    growth: int = Field(
+        default=800,
+        ge=50,
+        description="Lines by which all rounds together may grow the change, then it is handed over.",
+    )
+
+
+class ChecksPolicy(Noun):
+    """How failed checks of our own pull requests are followed up."""
+
+    auto: bool = Field(default=True, description="Act on failed checks without being asked.")
+    attempts: int = Field(default=3, ge=1, le=20, description="Repairs of one pull request's checks, at most.")
 
 
 class Policy(Noun):
@@ -81,6 +107,22 @@ class Policy(Noun):
     )
     changelog: ChangelogStyle = Field(
         default="auto", description="How the changelog is kept. `auto`: found in the repository."
+    )
+    plan: Literal["on_request", "always"] = Field(
+        default="on_request",
+        description="`always`: on an issue, work begins with a plan that waits for `/qwen approve`.",
+    )
+    readers: Annotated[tuple[Readable, ...], Field(max_length=10), OneOrMany] = Field(
+        default=(), description="Commands that people without write permission may use: `ask`, `review`."
+    )
+    feedback: FeedbackPolicy = Field(default=FeedbackPolicy(), description="Reviews of our own pull requests.")
+    checks: ChecksPolicy = Field(default=ChecksPolicy(), description="Failed checks of our own pull requests.")
+    resolve: Literal["on_request", "auto"] = Field(
+        default="on_request",
+        description="`auto`: merge conflicts of our own pull requests are resolved when the next work on them begins.",
+    )
+    state_labels: bool = Field(
+        default=True, description="Show with labels, such as `qwen:working`, how far the work on a thread is."
     )
     allowed_hosts: Annotated[tuple[Host, ...], Field(max_length=100), OneOrMany] | None = Field(
         default=None, description="Hosts that set-up commands may reach. It can only narrow the operator's list."
@@ -142,7 +184,7 @@ def render_policy_errors(errors: Sequence[PolicyError], *, path: str = POLICY_PA
         lines.append(f"- {where}{error.message}")
     if len(errors) > 20:
         lines.append(f"- … and {len(errors) - 20} more.")
-    lines += ["", "Correct the file on the default branch, then apply the label again."]
+    lines += ["", "Correct the file on the default branch, then ask again."]
     return "\n".join(lines)
 
 
@@ -181,8 +223,11 @@ def decide(
     issue: Issue | None,
     repository: Repository,
     default_label: str = "qwen",
+    access: Access = "change",
+    word: str = "",
+    on_pull_request: bool = False,
 ) -> Decision:
-    """May a job run on this issue? ``permission`` is the actor's now; ``label`` is None when a command asked.
+    """May a job run on this thread? ``permission`` is the actor's now; ``label`` is None when a command asked.
 
     Whoever could not have been asking us (another label, a bot, a deleted issue, an archived repository, in which
     nobody can comment) gets no answer, only a record.
@@ -190,23 +235,34 @@ def decide(
     wanted = policy.trigger_label(default_label)
     if label is not None and label.casefold() != wanted.casefold():
         return _silent(f"The label `{label}` does not start work here; `{wanted}` does.")
-    if actor.type != "User":
+    if actor.type != "User" and access != "automatic":
         return _silent(f"{actor.login} is not a person ({actor.type}): bots cannot start work.")
     if repository.archived:
         return _silent("The repository is archived: nothing can be changed in it.")
     if issue is None:
         return _silent("The issue is gone.")
-    if permission not in WRITERS:
+    if not _has_access(access, permission, word, policy):
         return _refused(
             f"@{actor.login} has {permission} permission here. Starting work needs write permission: "
             "ask a maintainer to do it."
         )
-    if issue.is_pull_request:
+    if issue.is_pull_request and not on_pull_request:
         return _refused("This is a pull request, and the label works on issues. Open an issue and label that one.")
-    if issue.state == "closed":
-        return _refused("This issue is closed. Reopen it, then ask again.")
+    if issue.state == "closed" and access in ("change", "automatic"):
+        what = "pull request" if issue.is_pull_request else "issue"
+        return _refused(f"This {what} is closed. Reopen it, then ask again.")
+    if access == "automatic":
+        return Decision(allowed=True, reasons=("An event asked for it.",))
     how = f"applied the label `{label}`" if label is not None else "asked"
     return Decision(allowed=True, reasons=(f"@{actor.login} has {permission} permission and {how}.",))
+
+
+def _has_access(access: Access, permission: Permission, word: str, policy: Policy) -> bool:
+    if access == "automatic" or permission in WRITERS:
+        return True
+    if permission == "none":
+        return False
+    return access == "answer" or (access == "read" and word in policy.readers)
 
 
 def _silent(reason: str) -> Decision:
@@ -251,7 +307,8 @@ def _policy_error(detail: ErrorDetails, lines: Mapping[Path, int]) -> PolicyErro
 
 
 def _unknown_key(path: Path) -> str:
-    known = PolicyBudget.model_fields if path[:-1] == ("budget",) else Policy.model_fields
+    inner = Policy.model_fields[str(path[0])].annotation if len(path) > 1 and path[0] in Policy.model_fields else Policy
+    known = inner.model_fields if isinstance(inner, type) and issubclass(inner, Noun) else Policy.model_fields
     name = str(path[-1])
     near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.6)
     shown = name if len(name) <= 60 else name[:60] + "…"

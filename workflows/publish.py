@@ -13,7 +13,7 @@ from workflows.services import BrokenWorld, Conclusion, GitHub
 from workflows.solve import Solution
 from workflows.survey import Survey
 from workflows.texts import Texts
-from workflows.types import Issue, Job, Noun, Repository
+from workflows.types import Issue, Job, Noun, Repository, Verdict
 
 CHECK_NAME = "Forgehand"
 MOST_BRANCHES = 9
@@ -100,11 +100,16 @@ class Publisher:
                 external_id=self.job.id,
                 title=texts.verdict_line,
                 summary=texts.evidence,
-                conclusion=_CONCLUSIONS[solution.verdict.status],
+                conclusion=conclude(solution.verdict),
             )
         except BrokenWorld as broken:
             return f"The check run is missing: {broken.message}"
         return ""
+
+
+def conclude(verdict: Verdict) -> Conclusion:
+    """The conclusion of a check run that shows this verdict."""
+    return _CONCLUSIONS[verdict.status]
 
 
 def commit_solution(mirror: Mirror, solution: Solution, job: Job, message: str) -> str:

@@ -144,6 +144,12 @@ def render_commit_message(
     return "\n\n".join([subject, *paragraphs, *(["\n".join(trailers)] if trailers else [])]) + "\n"
 
 
+def parse_job_id(body: str) -> str | None:
+    """The job that opened a pull request of ours, as its body says; only to be believed where the body is ours."""
+    found = re.findall(r"^<!-- forgehand:job=([A-Za-z0-9._:/+-]+) -->\r?$", body, re.MULTILINE)
+    return found[-1] if found else None
+
+
 def branch_name(prefix: str, number: int | None, title: str) -> str:
     """``qwen/issue-123-short-title``: valid for git, ASCII, and the same whenever it is computed again."""
     start = re.sub(r"[^A-Za-z0-9._/-]+", "-", prefix).strip("/.-") or "qwen"

@@ -527,7 +527,7 @@ class Queue:
     def _park(self, job: Job, error: sa.exc.SQLAlchemyError) -> NoReturn:
         """Leave the job where its last checkpoint is: what could not store a step cannot store an outcome either."""
         log.error("job_parked", reason=describe(error))
-        self._parked.add(job.id)
+        self._parked.add(DBOS.workflow_id or job.id)
         raise JobInterrupted("the database refuses") from error
 
     def _keep_watch(self) -> None:
@@ -545,7 +545,7 @@ class Queue:
 
     def _cancelled_of(self, job_ids: list[str]) -> list[str]:
         found = self._client.list_workflows(
-            workflow_ids=job_ids, status=_STATES["cancelled"], load_input=False, load_output=False
+            workflow_ids=job_ids, status=STATES["cancelled"], load_input=False, load_output=False
         )
         return [status.workflow_id for status in found]
 
@@ -556,7 +556,10 @@ class Queue:
                 if self._parked:
                     check_writable(self._receipt_engine)
                     parked = sorted(self._parked)
-                    self._client.resume_workflows(parked, queue_name=QUEUE)
+                    admissions = [one for one in parked if one.startswith(_admission_id(""))]
+                    for name, own in ((ADMISSIONS, admissions), (QUEUE, sorted({*parked} - {*admissions}))):
+                        if own:
+                            self._client.resume_workflows(own, queue_name=name)
                     self._parked.difference_update(parked)
                 if time.monotonic() - pruned > PRUNE_SECONDS:
                     pruned = time.monotonic()

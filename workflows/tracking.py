@@ -75,6 +75,11 @@ def render_start(job_id: str) -> str:
     return f"Working on it: starting.\n\n{marker(job_id)}"
 
 
+def render_queued(ahead: int) -> str:
+    """The comment of a request that waits, without its marker."""
+    return f"Queued: {ahead} ahead on this thread." if ahead else "Queued: next on this thread."
+
+
 def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
     """The comment's Markdown without its marker: headline, checklist of stages, plan, notes, last activity."""
     minutes, seconds = divmod(int(max(0.0, (now - state.started).total_seconds())), 60)

@@ -97,6 +97,8 @@ class Job(Noun):
     ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
     ``admission``: looked at before it is queued (``workflows/admission``). ``delay`` is the seconds for which it is
     kept back, so that what comes in bursts is one job. ``plan`` is the approved plan to carry out, word for word.
+    ``tracking`` is the comment in which its progress is shown, once there is one. ``continues`` is the job with whose
+    session it goes on.
     """
 
     id: str
@@ -117,6 +119,8 @@ class Job(Noun):
     admission: bool = False
     delay: float = 0.0
     plan: str = ""
+    tracking: int | None = None
+    continues: str | None = None
 
 
 class Repository(Noun):

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.dispatch import Audience, Cancel, Dispatch, Ignore, Start, dispatch
-from app.webhook import Event, EventIssue, parse_event
+from app.dispatch import Audience, Cancel, Dispatch, Ignore, Signal, Start, dispatch
+from app.webhook import Event, EventChecks, EventComment, EventIssue, parse_event
 from workflows.types import Actor, RepositoryRef
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PAYLOADS = Path(__file__).parent / "payloads"
-AUDIENCE = Audience(app_slug="forgehand")
+AUDIENCE = Audience(app_slug="forgehand", app_id=77)
 LABELED = Event(
     name="issues",
     action="labeled",
@@ -38,7 +38,7 @@ def test_a_label_starts_the_main_job() -> None:
     """A label set by a person starts fix_issue; the job's id is the delivery's, its date the receipt's."""
     decided = decide()
     assert isinstance(decided, Start)
-    job = decided.job
+    [job] = decided.jobs
     assert (job.id, job.delivery_id) == (f"gh-{GUID}", GUID)
     assert (job.workflow, job.trigger, job.number) == ("fix_issue", "qwen", 7)
     assert (job.actor.login, job.repository.full_name, job.created_at) == ("mona", "octo/hello", NOW)
@@ -55,7 +55,7 @@ def test_an_issue_that_ends_cancels_its_jobs(action: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "ping"}, {"name": "push"}, {"name": "brand_new_event"}, {"action": "unlabeled"}, {"action": "opened"},
+        {"name": "ping"}, {"name": "push"}, {"name": "brand_new_event"}, {"action": "opened"},
         {"action": ""}, {"action": "brand_new_action"}, {"repository": None}, {"issue": None}, {"label": None},
         {"sender": None}, {"sender": Actor(id=1, login="forgehand[bot]", type="Bot")},
         {"sender": Actor(id=1, login="renovate[bot]", type="Bot")}, {"sender": Actor(id=1, login="sneaky[bot]")},
@@ -87,4 +87,129 @@ def test_every_example_is_decided(path: Path) -> None:
     event = parse_event(headers, path.read_bytes(), NOW)
     assert isinstance(event, Event)
     decided = dispatch(event, AUDIENCE)
-    assert isinstance(decided, Start) == (path.stem == "issues.labeled")
+    kinds = {
+        "issues.labeled": Start,
+        "issues.unlabeled": Cancel,
+        "issues.deleted": Cancel,
+        "issue_comment.created": Signal,
+    }
+    assert isinstance(decided, kinds.get(path.stem, Ignore)), decided
+
+
+def comment(body: str, kind: str = "issue", *, pull: bool = False, **changes: Any) -> Dispatch:
+    names = {"issue": "issue_comment", "review": "pull_request_review", "review_comment": "pull_request_review_comment"}
+    fields: dict[str, Any] = {
+        "name": names[kind],
+        "action": "submitted" if kind == "review" else "created",
+        "label": None,
+        "issue": EventIssue(number=7, title="It breaks", state="open", is_pull_request=pull or kind != "issue"),
+        "comment": EventComment(id=99, kind=kind, body=body, state="commented" if kind == "review" else ""),  # type: ignore[arg-type]
+    }
+    return decide(**(fields | changes))
+
+
+def test_the_commands_of_a_comment_are_jobs_in_their_order() -> None:
+    """Each command is a job of its own, with the comment it stands in; what cannot be read is answered by one more."""
+    decided = comment("/qwen fix the sum\n\n/qwen status\n\n/qwen reviw\n\n/qwen fix budget=many")
+    assert isinstance(decided, Start)
+    first, second, third = decided.jobs
+    assert [job.id for job in decided.jobs] == [f"gh-{GUID}", f"gh-{GUID}-2", f"gh-{GUID}-3"]
+    assert (first.workflow, second.workflow, third.workflow) == ("fix_issue", "answer", "answer")
+    assert first.command is not None
+    assert (first.command.word, first.command.text) == ("fix", "the sum")
+    assert first.comment is not None
+    assert (first.comment.kind, first.comment.id) == ("issue", 99)
+    assert "Did you mean `/qwen review`" in third.words
+    assert "budget" in third.words
+    assert all(job.admission for job in decided.jobs)
+
+
+def test_the_same_command_is_the_same_request() -> None:
+    """Two comments that ask for the same have the same request, whoever wrote them; other options make another."""
+
+    def request(body: str, guid: str) -> str:
+        decided = comment(body, delivery_id=guid)
+        assert isinstance(decided, Start)
+        return decided.jobs[0].request
+
+    assert request("/qwen fix", "1") == request("Please:\n/qwen fix", "2") != request("/qwen fix turns=9", "3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"action": "edited"}, "write a new one"),
+        ({"action": "deleted"}, "write a new one"),
+        ({"sender": Actor(id=1, login="ci[bot]", type="Bot")}, "Only people"),
+        ({"comment": EventComment(id=1, body="/qwen fix", app_id=77)}, "Our own"),
+        ({"comment": EventComment(id=1, body="/qwen fix\n<!-- forgehand:tracking job=1 -->")}, "hidden mark"),
+        ({"issue": None}, "names no comment"),
+    ],
+    ids=["edited", "deleted", "bot", "our app", "our mark", "no issue"],
+)
+def test_what_is_no_request_is_ignored(changes: dict[str, Any], reason: str) -> None:
+    """Edits, bots, our own App (known by its id) and copies of our own comments never command."""
+    decided = comment("/qwen fix", **changes)
+    assert isinstance(decided, Ignore)
+    assert reason in decided.reason
+
+
+def test_a_comment_without_a_command_may_be_an_answer() -> None:
+    """It starts a job only when the thread waits for one; on a line of a diff it never does."""
+    decided = comment("Yes, floats too.")
+    assert isinstance(decided, Signal)
+    assert (decided.job.workflow, decided.job.request) == ("fix_issue", "answer")
+    assert isinstance(comment("Yes.", "review_comment"), Ignore)
+
+
+def test_a_review_is_one_batch() -> None:
+    """A submitted review asks for one follow-up; comments on lines wait for the rest of theirs; approval is none."""
+    written, loose = comment("Please mend these.", "review"), comment("", "review")
+    assert isinstance(written, Start)
+    assert isinstance(loose, Start)
+    assert [(job.workflow, job.request) for job in (*written.jobs, *loose.jobs)] == [
+        ("address_feedback", "feedback")
+    ] * 2
+    assert (written.jobs[0].delay, loose.jobs[0].delay > 0) == (0, True)
+    approved = EventComment(id=3, kind="review", body="Fine.", state="approved")
+    assert isinstance(comment("", "review", comment=approved), Ignore)
+    on_line = comment("/qwen fix use a set", "review_comment")
+    assert isinstance(on_line, Start)
+    assert on_line.jobs[0].workflow == "address_feedback"
+
+
+def checks(**changes: Any) -> Dispatch:
+    suite = EventChecks(app_id=15368, head_sha="a" * 40, conclusion="failure", pulls=(12,))
+    bot = Actor(id=9, login="github-actions[bot]", type="Bot")
+    return decide(name="check_suite", action="completed", issue=None, label=None, sender=bot, checks=suite, **changes)
+
+
+def test_red_checks_of_a_pull_request_start_their_repair() -> None:
+    """A completed suite that failed asks for one repair of that commit; green, our own and stray ones do not."""
+    decided = checks()
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.number, job.head, job.on_pull_request) == ("fix_checks", 12, "a" * 40, True)
+    for other in ({"conclusion": "success"}, {"app_id": 77}, {"pulls": ()}):
+        suite = EventChecks(**({"app_id": 1, "head_sha": "a" * 40, "conclusion": "failure", "pulls": (12,)} | other))
+        assert isinstance(decide(name="check_suite", action="completed", issue=None, checks=suite), Ignore)
+
+
+@pytest.mark.parametrize(("label", "trigger"), [("qwen", "qwen"), ("Qwen:Working", None)])
+def test_taking_the_label_off_cancels(label: str, trigger: str | None) -> None:
+    """The trigger label cancels what it asked for; the state label all; a bot's hand on it nothing."""
+    decided = decide(action="unlabeled", label=label)
+    assert isinstance(decided, Cancel)
+    assert decided.trigger == trigger
+    bot = Actor(id=1, login="forgehand[bot]", type="Bot")
+    assert isinstance(decide(action="unlabeled", label=label, sender=bot), Ignore)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_pull_request_that_ends_cancels_its_jobs(merged: bool) -> None:
+    """Closing and merging end the work on a pull request, and what waited is told so."""
+    issue = EventIssue(number=8, state="closed", is_pull_request=True, merged=merged)
+    decided = decide(name="pull_request", action="closed", label=None, issue=issue)
+    assert isinstance(decided, Cancel)
+    assert decided.job is not None
+    assert ("merged" in decided.job.words) == merged

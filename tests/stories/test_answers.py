@@ -165,7 +165,7 @@ def test_a_set_up_that_fails(ground: Ground) -> None:
     assert told.outcome.status == "failed"
     assert "**Stopped:** The set-up failed: `echo 'no such compiler' && exit 3` ended with exit code 3." in told.answer
     assert "no such compiler\n[exit code 3" in told.answer
-    assert "Nothing was published. When it is mended, apply the label again." in told.answer
+    assert "Nothing was published. When it is mended, ask for it again." in told.answer
     assert_nothing_published(told)
 
 

@@ -28,7 +28,7 @@ from workflows.workshop import Workshop
 
 ACCEPTED = ["POST issues/1/reactions", "POST issues/1/comments", "DELETE issues/1/labels/qwen"]
 PUBLISHED = [*ACCEPTED, "PUSH qwen/issue-1-add-is-wrong", "POST pulls", "POST check-runs"]
-AGAIN = "Nothing was published. When it is mended, apply the label again."
+AGAIN = "Nothing was published. When it is mended, ask for it again."
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +363,7 @@ def test_the_pull_request_is_refused(ground: Ground) -> None:
     assert told.outcome.status == "failed"
     assert told.answer.startswith("**Stopped:** GitHub answered 403 to opening the pull request from qwen/issue-1-")
     assert "Grant the App the missing permission" in told.answer
-    assert "No pull request was opened. When it is mended, apply the label again." in told.answer
+    assert "No pull request was opened. When it is mended, ask for it again." in told.answer
     assert "```diff\n" in told.answer
     assert "+Another one.\n" in told.answer
     assert told.writes == [*ACCEPTED, "PUSH qwen/issue-1-add-is-wrong"]
@@ -430,13 +430,13 @@ def test_a_bug_of_ours(ground: Ground, where: str) -> None:
         raise ZeroDivisionError("a bug")
 
     composition = ground.inside.composition
-    sound = composition.fix_services
+    sound = composition.job_services
     bug = {"workshop": broken} if where == "sandbox" else {"model": CrashingModel(sound.model)}
-    composition.fix_services = dataclasses.replace(sound, **bug)
+    composition.job_services = dataclasses.replace(sound, **bug)
     try:
         told = ground.run(f"bug-{where}", UNTESTED, *NOTED)
     finally:
-        composition.fix_services = sound
+        composition.job_services = sound
 
     assert told.outcome.status == "failed"
     [comment] = told.comments

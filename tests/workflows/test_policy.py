@@ -132,7 +132,7 @@ def test_all_mistakes_are_answered_at_once() -> None:
     text = render_policy_errors(errors(b"lable: x\ntest: 5\ndraft: maybe\n"))
 
     assert text.index("line 1:") < text.index("line 2:") < text.index("line 3:")
-    assert "apply the label again" in text
+    assert "ask again" in text
 
 
 def test_policy_can_only_lower_the_budget() -> None:

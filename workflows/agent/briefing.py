@@ -11,6 +11,11 @@ from workflows.untrusted import clean_inbound, fence_untrusted
 
 __all__ = ["AgentTask", "brief_agent", "render_nearer_guidance"]
 
+ON_ISSUE = "Work on this issue."
+ON_PULL_REQUEST = (
+    "Work on this pull request. The repository is checked out at its head, so its change is in place already; your own "
+    "change comes on top of it as one more commit."
+)
 LONGEST_BODY = 30_000
 LONGEST_COMMENT = 8_000
 LONGEST_GUIDANCE = 12_000
@@ -26,8 +31,11 @@ def brief_agent(
     guidance: Mapping[str, str],
     facts: Sequence[str],
     test_command: str | None,
+    request: str = "",
 ) -> AgentTask:
-    """Brief the agent on an issue.
+    """Brief the agent on an issue, or on a pull request whose head is checked out.
+
+    ``request`` is what is asked for beside it, in our words with those of others fenced.
 
     ``guidance`` maps the paths of files such as AGENTS.md, taken from the default branch, to their text; ``facts`` are
     our own sentences about the repository. Text of others is stripped of what a person cannot see, cut, and fenced; of
@@ -38,6 +46,8 @@ def brief_agent(
         system=render_prompt("system"),
         prompt=render_prompt(
             "task",
+            opening=ON_PULL_REQUEST if issue.is_pull_request else ON_ISSUE,
+            request=request or "Nothing else was asked for.",
             issue=_render_issue(issue),
             discussion=_render_discussion(comments),
             facts="\n".join(f"- {fact}" for fact in [told, *facts]),
@@ -56,7 +66,8 @@ def render_nearer_guidance(path: str, text: str) -> str:
 
 
 def _render_issue(issue: Issue) -> str:
-    return _fenced(f"issue #{issue.number} by {issue.author.login}", f"{issue.title}\n\n{issue.body}", LONGEST_BODY)
+    kind = "pull request" if issue.is_pull_request else "issue"
+    return _fenced(f"{kind} #{issue.number} by {issue.author.login}", f"{issue.title}\n\n{issue.body}", LONGEST_BODY)
 
 
 def _render_discussion(comments: Sequence[Comment]) -> str:

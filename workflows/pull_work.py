@@ -1,0 +1,199 @@
+"""Work on the branch of a pull request: its head is the base, and what comes of it is one more commit on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workflows import closing
+from workflows.git_patience import persist
+from workflows.outcome import Outcome
+from workflows.policy import WRITERS, effective_budget
+from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
+from workflows.services import BrokenWorld
+from workflows.solve import Assignment, Solution, solve
+from workflows.stages import Stages
+from workflows.survey import Survey, survey_repository
+from workflows.texts import Texts, compose_texts
+from workflows.thread_work import Thread
+from workflows.types import Noun, PullRequest
+
+
+class Head(Noun):
+    """The pull request as it was when the work began; ``problem`` says why nothing can be pushed to it."""
+
+    pull: PullRequest | None = None
+    problem: str = ""
+
+
+def read_head(thread: Thread) -> Head:
+    """The pull request now, as a step."""
+    return thread.run.step("pull request", lambda: _read_head(thread), Head)
+
+
+def is_ours(thread: Thread, pull: PullRequest) -> bool:
+    """Whether our App opened it."""
+    return bool(thread.services.spoken.login) and pull.author.login == thread.services.spoken.login
+
+
+@dataclass(frozen=True)
+class PullWork:
+    """One session on a pull request's branch. ``request`` is what is asked for, as the agent is told it."""
+
+    thread: Thread
+    pull: PullRequest
+    stages: Stages
+    request: str
+
+    def survey(self) -> Survey:
+        """What the head tells about the repository; the guidance is the default branch's. A stage."""
+        told = f"`{self.pull.head}` at `{self.pull.head_sha[:10]}`"
+        return self.stages.step("fetch", self._survey, Survey, lambda found: told)
+
+    def solve(self, survey: Survey) -> Solution:
+        """The session and its proof. Raises BrokenWorld and JobCancelled."""
+        thread = self.thread
+        thread.solution = solve(thread.run, self.stages, thread.tracking, self._assign(survey))
+        return thread.solution
+
+    def publish(self, survey: Survey, solution: Solution) -> Outcome:
+        """The commit on the branch, or why there is none; the last word is the caller's when it was pushed."""
+        services = self.thread.services
+        ending = closing.choose(solution, clean=services.clean)
+        if ending is not None:
+            self.thread.close(ending.text)
+            return Outcome(status=ending.status, reason=ending.reason, seconds=self.stages.seconds)
+        texts = self._compose(survey, solution)
+
+        def push() -> Published:
+            self.thread.published = self._push(solution, texts)
+            return self.thread.published
+
+        published = self.stages.step("publish", push, Published, lambda done: done.commit[:10] or done.reason)
+        if published.reason:
+            self.thread.close(closing.render_unpublished(published.reason, solution, clean=services.clean))
+            return Outcome(status="rejected", reason=published.reason, seconds=self.stages.seconds)
+        return Outcome(
+            status="pushed",
+            reason=solution.verdict.reasons[0],
+            pull_request=self.pull.number,
+            url=self.pull.html_url,
+            branch=published.branch,
+            commit=published.commit,
+            seconds=self.stages.seconds,
+        )
+
+    def _survey(self) -> Survey:
+        thread = self.thread
+        mirror = thread.fetch()
+        if not mirror.holds(self.pull.head_sha):
+            raise BrokenWorld("git", f"The branch `{self.pull.head}` moved just now. Ask again.")
+        policy = thread.asked.policy
+        found = survey_repository(mirror, base=self.pull.head_sha, branch=self.pull.head, policy=policy)
+        trusted = mirror.resolve(thread.asked.repository.default_branch)
+        if trusted is None:
+            return found.model_copy(update={"guidance": {}, "nested_guidance": ()})
+        # A change under work cannot rewrite its own guidance.
+        told = survey_repository(mirror, base=trusted, branch=thread.asked.repository.default_branch, policy=policy)
+        return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
+
+    def _assign(self, survey: Survey) -> Assignment:
+        thread = self.thread
+        services, asked, job = thread.services, thread.asked, thread.job
+        return Assignment(
+            job=job,
+            issue=thread.issue,
+            comments=asked.comments,
+            policy=asked.policy,
+            survey=survey,
+            mirror=lambda: thread.mirror(survey.base),
+            workshop=services.workshop,
+            model=services.model,
+            budget=effective_budget(services.budget, asked.policy, long_turns=services.long_turns),
+            test_seconds=services.test_seconds,
+            secrets=services.secrets,
+            log=lambda session: services.trajectories.open(job.continues or job.id, session),
+            request=self.request,
+            scope=f":pull-{self.pull.number}",
+            map_cache=services.map_cache,
+            context_cap=services.context_cap,
+        )
+
+    def _compose(self, survey: Survey, solution: Solution) -> Texts:
+        thread = self.thread
+        return compose_texts(
+            solution,
+            job=thread.job,
+            issue=thread.issue.model_copy(update={"number": 0}),
+            survey=survey,
+            model=thread.services.model.name,
+            seconds=sum(self.stages.seconds.values()),
+            secrets=thread.services.secrets,
+            hosts=thread.services.hosts,
+        )
+
+    def _push(self, solution: Solution, texts: Texts) -> Published:
+        """One commit on top of the head; a branch that moved meanwhile is left as it is."""
+        thread, pull = self.thread, self.pull
+        problem = self._changed_since()
+        if problem:
+            return Published(reason=problem)
+        patch = solution.described.patch
+        mirror = thread.mirror(patch.base)
+        commit = mirror.commit(
+            patch,
+            base=patch.base,
+            message=texts.commit_message,
+            author=AUTHOR,
+            committer=AUTHOR,
+            date=thread.job.created_at,
+        )
+        url = thread.asked.repository.clone_url
+        pushed = persist(
+            lambda: mirror.push(url, commit, pull.head, thread.github.git_token()),
+            renew=thread.github.fetch_repository,
+        )
+        if not pushed.ok:
+            return Published(branch=pull.head, reason=f"GitHub refused the push to `{pull.head}`: {pushed.reason}.")
+        note = self._check(solution, texts, commit)
+        return Published(branch=pull.head, commit=commit, pull_request=pull.number, url=pull.html_url, note=note)
+
+    def _changed_since(self) -> str:
+        """Why nothing may be pushed any more; empty when all is as it was."""
+        thread = self.thread
+        job = thread.job
+        if thread.asked.decision.allowed and job.actor.type == "User":
+            permission = thread.github.fetch_permission(job.actor.login)
+            if permission not in WRITERS:
+                return f"`{job.actor.login}` no longer has write permission ({permission})."
+        now = thread.github.fetch_pull_request(self.pull.number)
+        if now is None or now.state == "closed":
+            return "The pull request was closed meanwhile."
+        return ""
+
+    def _check(self, solution: Solution, texts: Texts, commit: str) -> str:
+        try:
+            self.thread.github.find_or_create_check_run(
+                head_sha=commit,
+                name=CHECK_NAME,
+                external_id=self.thread.job.id,
+                title=texts.verdict_line,
+                summary=texts.evidence,
+                conclusion=conclude(solution.verdict),
+            )
+        except BrokenWorld as broken:
+            return f"The check run is missing: {broken.message}"
+        return ""
+
+
+def _read_head(thread: Thread) -> Head:
+    pull = thread.github.fetch_pull_request(thread.job.number)
+    if pull is None:
+        return Head(problem="This is not a pull request, or it is gone.")
+    if pull.state == "closed":
+        return Head(pull=pull, problem="The pull request is closed.")
+    if pull.head_repository is None:
+        return Head(pull=pull, problem="The fork that this pull request came from is gone.")
+    if pull.head_repository.casefold() != thread.asked.repository.ref.full_name.casefold():
+        told = "This pull request comes from a fork, to which nothing can be pushed from here."
+        return Head(pull=pull, problem=f"{told} Push its branch to this repository to have it worked on.")
+    return Head(pull=pull)

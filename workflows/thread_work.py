@@ -1,0 +1,181 @@
+"""What all work on a thread has in common: accepted once, shown in one comment and by labels, never ended unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from workflows import closing
+from workflows.admission import may_be_trigger, refuse
+from workflows.asked import Asked, read_asked
+from workflows.conversation.replies import react
+from workflows.git import Mirror
+from workflows.git_patience import persist
+from workflows.interruptible import leave_when_over
+from workflows.job_services import JobServices
+from workflows.outcome import Outcome, Status
+from workflows.publish import Published
+from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
+from workflows.solve import Solution
+from workflows.state_labels import State, labels_for
+from workflows.tracking import Tracking, marker, render_start
+from workflows.types import Issue, Job
+
+log = structlog.get_logger()
+
+_STATES: dict[Status, State] = {
+    "pull_request": "in-review",
+    "pushed": "in-review",
+    "asked": "needs-info",
+    "planned": "needs-info",
+    "failed": "blocked",
+    "rejected": "blocked",
+    "worse": "blocked",
+}
+
+
+@dataclass
+class Thread:
+    """One accepted request on an issue or pull request. ``solution`` and ``published`` are set as they come about."""
+
+    run: Run
+    job: Job
+    services: JobServices
+    github: GitHub
+    tracking: Tracking
+    asked: Asked
+    issue: Issue
+    solution: Solution | None = None
+    published: Published | None = None
+
+    def close(self, text: str) -> None:
+        """Say the last word in the tracking comment, as a step."""
+        self.run.step("close", lambda: self.tracking.close(text), type(None))
+
+    def fetch(self) -> Mirror:
+        """The repository's mirror, brought up to date."""
+        mirror = self.services.mirrors.at(self.asked.repository.ref.id)
+        url = self.asked.repository.clone_url
+        # A fetch that nobody waits for any more does no harm, and the next job has it.
+        leave_when_over(
+            self.run,
+            lambda: persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository),
+        )
+        return mirror
+
+    def mirror(self, *commits: str) -> Mirror:
+        """The mirror with these commits in it: fetched again when another machine began this job."""
+        mirror = self.services.mirrors.at(self.asked.repository.ref.id)
+        return mirror if all(mirror.holds(commit) for commit in commits) else self.fetch()
+
+    def show_state(self, state: State | None) -> None:
+        """Put the thread's state label on, and take the others off, as a step."""
+        if self.asked.policy.state_labels:
+            self.run.step("label", lambda: self.label(state), type(None))
+
+    def label(self, state: State | None) -> None:
+        """The same outside of a step. What cannot be labelled is logged: it fails no job."""
+        try:
+            issue = self.github.fetch_issue(self.job.number)
+            trigger = self.asked.policy.trigger_label(self.services.default_label)
+            add, remove = labels_for(state, issue.labels if issue else (), trigger=trigger)
+            for label in add:
+                self.github.add_label(self.job.number, label.name, color=label.color, description=label.description)
+            for name in remove:
+                self.github.remove_label(self.job.number, name)
+        except BrokenWorld as broken:
+            log.warning("state not shown", state=state, reason=broken.message)
+
+
+def work_on_thread(
+    run: Run, job: Job, services: JobServices, carry_out: Callable[[Thread], Outcome], *, detail: str = ""
+) -> Outcome:
+    """Carry an accepted request out. Every end is said; only a broken GitHub or a bug leaves by an exception.
+
+    ``detail`` is said beside "Accepted".
+    """
+    github = services.github(job.repository)
+    try:
+        asked = run.step("accept", lambda: read_asked(github, job, services), Asked)
+    except BrokenWorld as broken:
+        if may_be_trigger(job, services):
+            raise
+        # Another label, as far as anybody knows: silence, as if it had been looked into.
+        log.error("label not looked into", label=job.trigger, reason=broken.message)
+        return Outcome(status="failed", reason=broken.message)
+    if not asked.decision.allowed or asked.issue is None:
+        return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
+    try:
+        comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
+    except JobCancelled:
+        # Perhaps within the step, so that the comment is there already.
+        say(github, job, services.scrub(closing.render_cancelled(None)))
+        raise
+    tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
+    tracking.done("accept", detail or f"asked by `{job.actor.login}`")
+    thread = Thread(run, job, services, github, tracking, asked, asked.issue)
+    thread.show_state("working")
+    try:
+        outcome = _carry_out(thread, carry_out)
+    except JobCancelled:
+        tracking.close(closing.render_cancelled(thread.published))
+        if asked.policy.state_labels:
+            thread.label(None)
+        raise
+    thread.show_state(_STATES.get(outcome.status))
+    return outcome
+
+
+def answer_bug(job: Job, message: str, services: JobServices) -> None:
+    """Say on the thread, in the tracking comment, that the job broke outside of its own care. Raises BrokenWorld.
+
+    A label that is perhaps not ours is left alone and not answered, unless the job was accepted before it broke; nor is
+    what an event asked for by itself.
+    """
+    github = services.github(job.repository)
+    trigger = may_be_trigger(job, services) and (job.trigger or job.command is not None)
+    accepted = job.tracking is not None
+    if not trigger and not accepted:
+        accepted = any(marker(job.id) in comment.body for comment in github.fetch_comments(job.number))
+    if not trigger and not accepted:
+        return
+    say(github, job, services.scrub(closing.render_failure(message, clean=services.clean)))
+    if trigger and job.trigger:
+        github.remove_label(job.number, job.trigger)
+
+
+def say(github: GitHub, job: Job, text: str) -> None:
+    """Make ``text`` the tracking comment, whether it is there already or not."""
+    name = marker(job.id)
+    body = f"{text}\n\n{name}"
+    github.update_comment(job.tracking or github.find_or_create_comment(job.number, name, body), body)
+
+
+def _carry_out(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
+    try:
+        return carry_out(thread)
+    except BrokenWorld as broken:
+        text = closing.render_failure(broken.message, thread.solution, clean=thread.services.clean)
+        thread.run.step("give up", lambda: thread.tracking.close(text), type(None))
+        return Outcome(status="failed", reason=broken.message.partition("\n")[0])
+
+
+def _turn_down(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome:
+    """Refused when it was asked for; or, when it was admitted before, not begun any more, and said in its comment."""
+    if job.tracking is None:
+        return refuse(github, job, asked, services)
+    reason = asked.decision.reasons[0]
+    say(github, job, services.scrub(f"**Not started:** {reason}"))
+    return Outcome(status="refused", reason=reason)
+
+
+def _acknowledge(github: GitHub, job: Job) -> int:
+    if job.tracking is not None:
+        return job.tracking
+    react(github, job, "eyes")
+    comment = github.find_or_create_comment(job.number, marker(job.id), render_start(job.id))
+    if job.trigger:
+        github.remove_label(job.number, job.trigger)
+    return comment
