@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from sandbox.container import JOB_LABEL
 from tests.stories.inside import Inside
 from workflows.queue import JobRecord, Queue
 
+_STATE_LABEL = re.compile(r"POST labels|POST issues/\d+/labels|DELETE issues/\d+/labels/\w+%3A[a-z-]+")
 SECRET = "a webhook secret of the stories"
 REPOSITORY = "octo/project"
 ROOT = Path(__file__).parent.parent.parent
@@ -166,7 +168,10 @@ class World:
         return of_issue()[0]
 
     def writes(self, repository: str) -> list[str]:
-        """What our App wrote to a repository, oldest first; edits of comments, of which there are many, left out."""
+        """What our App wrote to a repository, oldest first.
+
+        Left out are edits of comments, of which there are many, and the state labels: :meth:`state_labels` has those.
+        """
         found = []
         for entry in self.hub.journal:
             if entry.actor != self.hub.bot_login or entry.status >= 400:
@@ -176,7 +181,11 @@ class World:
                 found.append(f"PUSH {path.removeprefix(f'{repository} refs/heads/')}")
             elif path != entry.path and not (entry.method == "PATCH" and path.startswith("issues/comments/")):
                 found.append(f"{entry.method} {path}")
-        return found
+        return [write for write in found if not _STATE_LABEL.fullmatch(write)]
+
+    def state_labels(self, repository: str, number: int) -> list[str]:
+        """The state labels that an issue or pull request has now."""
+        return [label.name for label in self.hub.issue(repository, number).labels if ":" in label.name]
 
     def containers(self, client: docker.DockerClient) -> list[str]:
         """The containers of this world's jobs that are there now."""
