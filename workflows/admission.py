@@ -7,13 +7,14 @@ from datetime import timedelta
 import structlog
 
 from workflows.asked import Asked, read_asked
+from workflows.closing import render_cancelled
 from workflows.conversation.answers import answer
 from workflows.conversation.replies import answer_once, answer_to_request, react
 from workflows.conversation.tidying import tidy
 from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
-from workflows.services import BrokenWorld, GitHub, Run
+from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.tracking import marker, render_queued
 from workflows.types import Job
 
@@ -57,8 +58,20 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
         job = found
     if job.workflow in SILENT and job.command is None:
         return job
-    comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
+    try:
+        comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
+    except JobCancelled:
+        # Perhaps within the step, so that the comment is there already.
+        say(github, job, services.scrub(render_cancelled(None)))
+        raise
     return job.model_copy(update={"tracking": comment})
+
+
+def say(github: GitHub, job: Job, text: str) -> None:
+    """Make ``text`` the job's tracking comment, whether it is there already or not."""
+    name = marker(job.id)
+    body = f"{text}\n\n{name}"
+    github.update_comment(job.tracking or github.find_or_create_comment(job.number, name, body), body)
 
 
 def may_be_trigger(job: Job, services: JobServices) -> bool:

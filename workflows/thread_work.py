@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from workflows import closing
-from workflows.admission import may_be_trigger, refuse
+from workflows.admission import may_be_trigger, refuse, say
 from workflows.asked import Asked, read_asked
 from workflows.conversation.replies import react
 from workflows.git import Mirror
@@ -144,13 +144,6 @@ def answer_bug(job: Job, message: str, services: JobServices) -> None:
     say(github, job, services.scrub(closing.render_failure(message, clean=services.clean)))
     if trigger and job.trigger:
         github.remove_label(job.number, job.trigger)
-
-
-def say(github: GitHub, job: Job, text: str) -> None:
-    """Make ``text`` the tracking comment, whether it is there already or not."""
-    name = marker(job.id)
-    body = f"{text}\n\n{name}"
-    github.update_comment(job.tracking or github.find_or_create_comment(job.number, name, body), body)
 
 
 def _carry_out(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:

@@ -267,7 +267,7 @@ def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor) ->
     assert record.outcome.status == "failed"
     [comment] = world.comments(number, repository)
     assert comment.startswith("**Stopped:** The sandbox broke twice in a row")
-    assert "apply the label again" in comment
+    assert "ask for it again" in comment
     assert world.writes(repository) == ACCEPTED
     assert len(world.containers(ground.engine)) == 1
 

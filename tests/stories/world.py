@@ -157,7 +157,8 @@ class World:
 
         def of_issue() -> list[JobRecord]:
             found = queue.jobs(limit=1000)
-            return [r for r in found if (r.job.repository.full_name, r.job.number) == (repository, number)]
+            own = [r for r in found if (r.job.repository.full_name, r.job.number) == (repository, number)]
+            return [record for record in own if record.job.workflow != "tidy"]
 
         def all_ended() -> bool:
             found = of_issue()
