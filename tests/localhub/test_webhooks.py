@@ -8,7 +8,7 @@ import json
 import uuid
 from pathlib import Path
 
-from app.localhub.server import LocalHub
+from app.localhub.server import EVENTS, PERMISSIONS, LocalHub
 from tests.localhub.conftest import REPO, SECRET, Receiver, Rest, integration
 from tests.localhub.test_auth import signed
 
@@ -154,3 +154,10 @@ def test_what_goes_away_is_told(hub: LocalHub, receiver: Receiver) -> None:
     gone = [json.loads(body) for headers, body in receiver.got if headers["x-github-event"] == "delete"]
     assert [(each["ref_type"], each["ref"]) for each in gone] == [("branch", "fix"), ("tag", "v1")]
     assert hub.issue(REPO, pull).state == "closed"
+
+
+def test_the_app_hears_what_its_manifest_asks_for() -> None:
+    """The local App is subscribed to the events of the manifest that operators use, and to pushes besides."""
+    manifest = json.loads((Path(__file__).parents[2] / ".github" / "app-manifest.json").read_text())
+    assert set(EVENTS) == {*manifest["default_events"], "push"}
+    assert manifest["default_permissions"] == PERMISSIONS

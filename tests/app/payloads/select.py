@@ -1,8 +1,12 @@
-"""Cuts the payloads of this folder out of npm's ``@octokit/webhooks-examples``: ``python select.py */index.json``."""
+"""Makes the payloads of this folder from npm's ``@octokit/webhooks-examples``: ``python select.py */index.json``.
+
+``examples.json.xz`` holds every example of the package once, of github.com and of Enterprise Server.
+"""
 
 from __future__ import annotations
 
 import json
+import lzma
 import sys
 from pathlib import Path
 
@@ -11,6 +15,19 @@ WANTED = (
     ("pull_request", "labeled"), ("push", ""), ("installation", "created"), ("check_run", "completed"),
     ("star", "created"),
 )  # fmt: skip
+
+
+def pack(indexes: list[Path]) -> None:
+    """Write all examples, each as ``{"event", "payload"}``, with none twice."""
+    found = {
+        json.dumps({"event": event["name"], "payload": example}, separators=(",", ":"), sort_keys=True): None
+        for index in indexes
+        for event in json.loads(index.read_text())
+        for example in event["examples"]
+    }
+    text = "[\n" + ",\n".join(found) + "\n]\n"
+    target = Path(__file__).with_name("examples.json.xz")
+    target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def main(indexes: list[Path]) -> None:
@@ -30,3 +47,4 @@ def main(indexes: list[Path]) -> None:
 
 if __name__ == "__main__":
     main([Path(argument) for argument in sys.argv[1:]])
+    pack([Path(argument) for argument in sys.argv[1:]])
