@@ -100,8 +100,9 @@ class Assembly:
         """The slot at a fragment's index when a new id on it does not mean a new call."""
         if here is None:
             return None
-        if here.id:  # some servers make up an id for every fragment
-            return here if here.mid_json and not name else None
+        if here.id:  # some servers make up an id for every fragment, and some say the name again beside it
+            same = not name or (name == here.name and bool(text.strip()) and text.lstrip()[0] not in "{[")
+            return here if here.mid_json and same else None
         return None if here.is_other(name, text) else here
 
     def _waiting(self, name: str) -> _Slot | None:

@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agent.calls.loose_json import parse_strictly
+from workflows.agent.calls.loose_json import parse_loosely, parse_strictly
 
 _START = re.compile(r"\s*(?:```\w*\s*)?(?=[{\[])")
 _NEXT = re.compile(r"[\s,]*(?=[{\[])")
 _END = re.compile(r"[\s}\]]*(?:```\s*)?</tool_call>")
 # Brackets come in runs, and a string always matches, to the end of the text if it must: no character is seen twice.
 _PIECE = re.compile(r'"(?:[^"\\]|\\.?)*+(?P<closed>"?)|[{\[]+|[}\]]+|</?tool_call>', re.DOTALL)
+_BODY = re.compile(r"\s*(?=\{)")
+_BODY_END = re.compile(r"\s*(?:</function>\s*(?:</tool_call>)?|</tool_call>|\Z)")
 _NAME = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]{1,80})"')
 
 
@@ -36,6 +38,37 @@ class HermesBlock:
     end: int
     cut: str | None = None
     fault: str = ""
+
+
+@dataclass(frozen=True)
+class Body:
+    """What looks like a JSON object in the place of a function's parameters, read up to the character ``end``.
+
+    ``value`` None: it was cut off by the end of the text (``cut``), something else than a closing tag follows, or it is
+    no JSON.
+    """
+
+    end: int
+    value: dict[str, Any] | None = None
+    cut: bool = False
+
+
+def read_body(text: str, start: int) -> Body | None:
+    """What stands in ``<function=NAME>{…}</function>`` from ``start`` on, after the opening tag.
+
+    None when no object begins there.
+    """
+    opening = _BODY.match(text, start)
+    if opening is None:
+        return None
+    end, whole = _find_end(text, opening.end())
+    if not whole:
+        return Body(end, cut=end == len(text))
+    closing = _BODY_END.match(text, end)
+    if closing is None:
+        return Body(end)
+    read = parse_loosely(text[opening.end() : end])
+    return Body(closing.end(), read.value if read.fault in ("", "comma") else None)
 
 
 def is_hermes(text: str, start: int) -> bool:
@@ -93,12 +126,17 @@ def _calls_of(text: str) -> list[NamedCall] | None:
     try:
         value = parse_strictly(text)
     except ValueError:
-        return None
+        mended = parse_loosely(text)
+        if mended.fault != "comma":
+            return None
+        value = mended.value
     found = [_call_of(item) for item in (value if isinstance(value, list) else [value])]
     return [call for call in found if call] or None
 
 
 def _call_of(item: Any) -> NamedCall | None:
+    if isinstance(item, dict) and isinstance(item.get("function"), dict):
+        item = item["function"]  # the protocol's own form of a call
     name = item.get("name") if isinstance(item, dict) else None
     if not isinstance(name, str) or not name.strip():
         return None

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.agent.calls.argument_types import type_argument
+from workflows.agent.calls.argument_types import accepted_types, type_argument
 from workflows.agent.calls.tags import Tag, TagList
 
 _INDENT = 16  # characters
 _LONGEST_LINE = 4_000
+_LONGEST_WORD = 200
+_WORDS = frozenset({"integer", "number", "boolean", "null"})
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class XmlReading:
             case "parameter" | "inline":
                 alone = not inside.parameters and not inside.functions
                 own = alone and self._is_next(tag, properties, seen) and self._begins_line(opening, tag)
+                own = own and self._fits(index, properties)
                 inside.doubtful = own and inside.closed
                 return _Stop(index, opens=True) if own and not inside.closed else None
             case "function_end":
@@ -142,6 +145,17 @@ class XmlReading:
             return False
         name = unquoted(tag.name, properties)
         return name not in seen and (not properties or name in properties)
+
+    def _fits(self, index: int, properties: Mapping[str, Any]) -> bool:
+        """Whether what follows the tag can be its value: a number's tag before other words is only mentioned."""
+        tag = self._tags[index]
+        schema = properties.get(unquoted(tag.name or "", properties))
+        types = accepted_types(schema)
+        if not types or not types <= _WORDS:
+            return True
+        end = self._tags[index + 1].start if index + 1 < len(self._tags) else len(self._list.text)
+        text = tag.value if tag.kind == "inline" else self._list.text[tag.end : min(end, tag.end + _LONGEST_WORD)]
+        return not isinstance(type_argument(text, schema), str)
 
     def _begins_line(self, opening: int, tag: Tag) -> bool:
         """Whether a field begins on a line of its own, or on the very line of the value that was left open."""
@@ -221,6 +235,8 @@ def _balance(inside: _Inside, tag: Tag, *, marked: bool) -> None:
 
 def _trimmed(value: str) -> str:
     """One newline less at either end: the dialect puts the value on lines of its own."""
+    if value.startswith("\r\n"):  # all of the markup has such lines, so that the last one is none of the value's either
+        return value.removeprefix("\r\n").removesuffix("\r\n")
     return value.removeprefix("\n").removesuffix("\n")
 
 

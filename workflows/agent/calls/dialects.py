@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.agent.calls.dialect_hermes import is_hermes, json_text, read_block
+from workflows.agent.calls.dialect_hermes import Body, is_hermes, json_text, read_block, read_body
 from workflows.agent.calls.dialect_xml import XmlReading, unquoted
 from workflows.agent.calls.fences import Fences, only_fence
 from workflows.agent.calls.tags import Tag, TagList
@@ -76,6 +76,7 @@ class _Pass:
     offered: Mapping[str, Mapping[str, Any]]
     strangers: bool = True
     at: int = 0
+    looked: int = 0
     content: list[str] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
@@ -133,6 +134,11 @@ class _Pass:
             if wrapped:
                 self._note(f"`{_storable(name)[:40]}` is not the name of a tool, so the block was left as text.")
             return
+        opening = tags.before(index)
+        start = opening.start if wrapped and opening and opening.kind == "call" else tag.start
+        body = self._read_body(tag.end)
+        if body is not None and self._take_body(name, body, start, wrapped=wrapped):
+            return
         follower = tags.after(index)
         if not wrapped and (follower is None or follower.kind not in ("parameter", "inline", "function_end")):
             return  # the tag is only mentioned
@@ -141,8 +147,28 @@ class _Pass:
             self._add(name, json_text(call.arguments))
         else:
             self.incomplete.append(_storable(name))
-        opening = tags.before(index)
-        self._consume(opening.start if wrapped and opening and opening.kind == "call" else tag.start, call.end)
+        self._consume(start, call.end)
+
+    def _read_body(self, at: int) -> Body | None:
+        """The JSON object in the place of parameters; text is not looked at for one again and again."""
+        body = read_body(self.text, at) if self.looked <= 4 * len(self.text) else None
+        self.looked += body.end - at if body is not None else 0
+        return body
+
+    def _take_body(self, name: str, body: Body, start: int, *, wrapped: bool) -> bool:
+        """Whether the object was a call's, or what was left of one; without a wrapper only a whole one is."""
+        if body.value is not None:
+            self._add(name, json_text(body.value))
+        elif wrapped and body.cut:
+            self.incomplete.append(_storable(name))
+        elif wrapped:
+            self._note(
+                f"The arguments of `{_storable(name)[:40]}` are not a JSON object, so the block was left as text."
+            )
+        else:
+            return False
+        self._consume(start, body.end, keep=body.value is None and not body.cut)
+        return True
 
     def _note_unreadable(self, tags: TagList, index: int) -> None:
         tag = tags.tags[index]

@@ -203,3 +203,14 @@ def test_assembly_costs_linear_time(item: dict[str, Any]) -> None:
         return best
 
     assert cost(20_000) < 8 * cost(5_000) + 0.1
+
+
+def test_a_name_that_is_said_again_beside_a_made_up_id() -> None:
+    """What cannot begin arguments goes on with those of the call under way; what can begins a call."""
+    begun = fragment('{"command": ', name="bash", id="a1", index=0)
+    said_again = fragment('"ls"}', name="bash", id="b2", index=0)
+    assert assembled([begun, said_again]) == [("a1", "bash", '{"command": "ls"}')]
+    other = fragment('"ls"}', name="grep", id="b2", index=0)
+    assert [name for _, name, _ in assembled([begun, other])] == ["bash", "grep"], "another tool is another call"
+    another = fragment('{"command": "pwd"}', name="bash", id="b2", index=0)
+    assert assembled([begun, another])[1] == ("b2", "bash", '{"command": "pwd"}')

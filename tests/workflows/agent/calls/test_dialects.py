@@ -38,6 +38,9 @@ HOSTILE = (
     '<tool_call>{"a":',
     '<tool_call>{\\"',
     "```a\n",
+    "<function=bash>{",
+    "<tool_call><function=bash>{",
+    '<function=bash>{"a":1}x',
 )
 HERMES = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
 
@@ -234,6 +237,61 @@ def test_a_rendered_call_is_read_back(path: str, content: str) -> None:
         assert read(xml("write_file", meant)) == [("write_file", meant)]
     hermes = json.dumps({"name": "write_file", "arguments": meant})
     assert read(f"<tool_call>\n{hermes}\n</tool_call>") == [("write_file", meant)]
+
+
+@pytest.mark.parametrize("wrap", ["{}", "<tool_call>\n{}\n</tool_call>"])
+@pytest.mark.parametrize("body", ['{"command": "ls"}', '\n{"command": "ls",}\n'])
+def test_arguments_may_be_json_in_the_functions_tag(wrap: str, body: str) -> None:
+    """A model that mixes the dialects says what it means all the same: an object where the parameters would be."""
+    assert read(wrap.replace("{}", f"<function=bash>{body}</function>")) == [("bash", {"command": "ls"})]
+
+
+def test_json_in_the_functions_tag_that_is_not_whole() -> None:
+    """Cut off it is not run; broken it is answered; only mentioned it stays text."""
+    cut = read_calls('<tool_call>\n<function=bash>{"command": "rm -rf /tmp/a', TOOLS)
+    assert (cut.calls, cut.incomplete) == ((), ("bash",))
+    broken = read_calls("<tool_call>\n<function=bash>{command: ls}</function>\n</tool_call>", TOOLS)
+    assert broken.calls == ()
+    assert "The arguments of `bash` are not a JSON object" in broken.malformed[0]
+    said = 'Write <function=bash>{"command": "ls"} and then close it.'
+    assert read_calls(said, TOOLS) == TextCalls(said)
+    nested = "<function=bash>{" * 2_000 + "}" * 2_000
+    assert seconds(lambda: read_calls(nested * 10, TOOLS)) < 1.0
+
+
+def test_a_call_in_the_protocols_own_form_is_read() -> None:
+    """`{"type": "function", "function": {…}}`, and a comma too many, which changes nothing."""
+    wrapped = '{"type": "function", "function": {"name": "bash", "arguments": {"command": "ls",}}}'
+    assert read(f"<tool_call>\n{wrapped}\n</tool_call>") == [("bash", {"command": "ls"})]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "grep '<parameter=timeout>' a\ngrep '</tool_call>' b",
+        "cat <<E\n<parameter=timeout>\n</tool_call>\nE",
+        "echo <parameter=timeout>soon",
+    ],
+)
+def test_a_numbers_tag_before_words_is_only_mentioned(command: str) -> None:
+    """What cannot be a field's value is none: the command that speaks of the field stays whole."""
+    assert read(xml("bash", {"command": command})) == [("bash", {"command": command})]
+    assert read(xml("bash", {"command": command, "timeout": "3"})) == [("bash", {"command": command, "timeout": 3})]
+
+
+def test_a_number_after_a_value_that_was_left_open() -> None:
+    """A field that holds what it should still ends the one before it."""
+    text = "<tool_call>\n<function=bash>\n<parameter=command>\nls\n<parameter=timeout>\n3\n</parameter>\n</function>"
+    assert read(text) == [("bash", {"command": "ls", "timeout": 3})]
+
+
+def test_markup_in_windows_lines() -> None:
+    """The line ends of the markup are none of the value's; those of the value stay."""
+    text = xml("write_file", {"path": "a", "content": "x\n\ny"}).replace("\n", "\r\n")
+    assert read(text) == [("write_file", {"path": "a", "content": "x\r\n\r\ny"})]
+    assert read(xml("write_file", {"path": "a", "content": "x\r\n"})) == [
+        ("write_file", {"path": "a", "content": "x\r\n"})
+    ]
 
 
 def test_the_models_end_of_text_is_no_text() -> None:
