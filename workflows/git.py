@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from workflows.git_process import (
+    EMPTY_TREE,
     LOCAL_RECEIVE_PACK,
     LOCAL_UPLOAD_PACK,
     GitAnswer,
@@ -28,12 +29,12 @@ from workflows.git_process import (
     parse_remote,
     run_git,
 )
-from workflows.types import Noun, Patch
+from workflows.patch import patch_file
+from workflows.types import Noun, Patch, PatchFile
 
 NETWORK_SECONDS = 900.0
 MAX_TREE_ENTRIES = 1_000_000
 BLOB_GROUP_BYTES = 16_000_000
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 REGULAR = ("100644", "100755")
 
 
@@ -65,6 +66,22 @@ class TreeEntry:
     type: str
     oid: str
     path: str
+
+
+class Conflict(Noun):
+    """One path that does not merge by itself; each id is None where that side has no file of this name."""
+
+    path: str
+    base: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+
+
+class Merge(Noun):
+    """What a merge of two commits gives. With conflicts the tree is there too: its files hold conflict markers."""
+
+    tree: str
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,12 +202,24 @@ class Mirror:
 
         ``base`` itself is returned when the patch changes nothing. The patch must have passed ``check_patch``.
         """
-        before = (
-            self._read("rev-parse", "--verify", f"{_checked(base)}^{{tree}}").output.decode().strip() if base else None
-        )
         tree = self._write_tree(patch, base)
-        if base and tree == before:
+        if base and tree == self.tree_of(base):
             return base
+        return self.commit_tree(
+            tree, (base,) if base else (), message=message, author=author, committer=committer, date=date
+        )
+
+    def commit_tree(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        *,
+        message: str,
+        author: Identity,
+        committer: Identity,
+        date: datetime,
+    ) -> str:
+        """The commit of a tree that is there already, with these parents; the same input gives the same id."""
         when = f"{int(date.timestamp())} +0000"
         people = {
             "GIT_AUTHOR_NAME": author.name,
@@ -200,11 +229,10 @@ class Mirror:
             "GIT_COMMITTER_EMAIL": committer.email,
             "GIT_COMMITTER_DATE": when,
         }
-        parents = ["-p", base] if base else []
         answer = self._read(
             "commit-tree",
-            tree,
-            *parents,
+            _checked(tree),
+            *(word for parent in parents for word in ("-p", _checked(parent))),
             "-F",
             "-",
             environment=people,
@@ -223,6 +251,84 @@ class Mirror:
             return answer.output.decode("utf-8", "replace")
         kept = answer.output[: answer.output.rfind(b"\n") + 1].decode("utf-8", "replace")
         return f"{kept}[the rest of the diff is left out: it is longer than {limit:,} bytes]\n"
+
+    def tree_of(self, commit: str) -> str:
+        """The id of a commit's tree."""
+        return self._read("rev-parse", "--verify", f"{_checked(commit)}^{{tree}}").output.decode().strip()
+
+    def merge_base(self, ours: str, theirs: str) -> str | None:
+        """The best common ancestor of two commits; None when their histories have nothing in common."""
+        answer = self._git("merge-base", _checked(ours), _checked(theirs))
+        if answer.code not in (0, 1):
+            raise failure("compare the histories", answer)
+        return answer.output.decode().strip() or None
+
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether ``of`` has the commit in its history, or is it."""
+        answer = self._git("merge-base", "--is-ancestor", _checked(commit), _checked(of))
+        if answer.code not in (0, 1):
+            raise failure("compare the histories", answer)
+        return answer.code == 0
+
+    def merge(self, ours: str, theirs: str) -> Merge:
+        """What merging ``theirs`` into ``ours`` gives, as a tree: nothing is committed. They must have a merge base.
+
+        The repository's attributes choose neither a merge driver nor a filter: git merges as text, or not at all.
+        """
+        for commit in (ours, theirs):
+            self._refuse_endless_tree(_checked(commit))
+        answer = run_git(["merge-tree", "--write-tree", "-z", "--no-messages", ours, theirs], git_dir=self.path)
+        if answer.code not in (0, 1) or answer.truncated:
+            raise failure("merge the branches", answer)
+        # "<tree>\0", then with conflicts "<mode> <object> <stage>\t<path>\0" each:
+        # https://git-scm.com/docs/git-merge-tree#OUTPUT
+        tree, *entries = answer.output.decode("utf-8", "replace").rstrip("\0").split("\0")
+        stages: dict[str, dict[str, str]] = {}
+        for entry in entries:
+            facts, _, path = entry.partition("\t")
+            _, oid, stage = facts.split(" ")
+            stages.setdefault(path, {})[("base", "ours", "theirs")[int(stage) - 1]] = oid
+        if answer.code and not stages:
+            raise failure("merge the branches", answer)
+        return Merge(tree=tree, conflicts=tuple(Conflict(path=path, **oids) for path, oids in stages.items()))
+
+    def changed_between(
+        self, base: str, commit: str, *, max_files: int = 300, max_bytes: int = 4_000_000
+    ) -> Patch | None:
+        """What ``commit`` has and ``base`` has not, as a patch on ``base``; None when it is larger than that.
+
+        None as well when a name is not UTF-8. The bounds are those of any patch; whether it may be published is for
+        ``check_patch`` to say.
+        """
+        # ":<mode> <mode> <id> <id> <status>\0<path>\0": https://git-scm.com/docs/git-diff-tree#_raw_output_format
+        answer = run_git(
+            ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", _checked(base), _checked(commit), "--"],
+            git_dir=self.path,
+            limit=max_files * 5_000,
+        )
+        if answer.truncated or answer.output.count(b"\0") > 2 * max_files:
+            return None
+        if answer.code:
+            raise failure("compare the commits", answer)
+        words = answer.output.split(b"\0")[:-1]
+        try:
+            changed = [
+                (raw.decode().split(" "), path.decode()) for raw, path in zip(words[::2], words[1::2], strict=True)
+            ]
+        except UnicodeDecodeError:
+            return None
+        contents: dict[str, bytes] = {}
+        for group in self.blobs([facts[3] for facts, _ in changed if _is_file(facts[1])], limit=max_bytes):
+            contents.update(group)
+            if sum(map(len, contents.values())) > max_bytes:
+                return None
+        files: list[PatchFile] = []
+        for (_, mode, _, oid, status), path in changed:
+            content = contents.get(oid) if _is_file(mode) else oid.encode()
+            if status != "D" and content is None:
+                return None
+            files.append(patch_file(path, None, None) if status == "D" else patch_file(path, mode, content))
+        return Patch(base=base, files=tuple(sorted(files, key=lambda file: file.path)))
 
     def push(
         self,
@@ -409,6 +515,11 @@ def _checked(commit: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", commit):
         raise GitFailure("usage", "This is not a commit id. Give all of its hexadecimal digits.")
     return commit
+
+
+def _is_file(mode: str) -> bool:
+    """Whether there is a content: a submodule's id is of another repository."""
+    return mode not in ("000000", "160000")
 
 
 def _upload_pack(remote: Remote) -> list[str]:

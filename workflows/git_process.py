@@ -26,6 +26,7 @@ from workflows.services import BrokenWorld
 Reason = Literal["authentication", "not_found", "network", "timeout", "usage", "broken"]
 
 STDERR_KEPT = 8_192
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 # Proxies and certificate authorities are the host's to set; HOME is not passed on, so ~/.netrc is never read.
 PASSED_ON = (
     "PATH",
@@ -66,6 +67,8 @@ CONFIG = (
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("submodule.recurse", "false"),
+    ("merge.conflictStyle", "diff3"),
+    ("attr.tree", EMPTY_TREE),  # git 2.43 and newer would read the attributes of a bare repository's HEAD
     ("push.recurseSubmodules", "no"),
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "500"),

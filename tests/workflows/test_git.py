@@ -18,6 +18,7 @@ import pytest
 
 from workflows.git import Identity, Mirror, Mirrors
 from workflows.git_process import GitFailure, clean_message, parse_remote, run_git
+from workflows.patch import PatchRules, check_patch
 from workflows.types import Patch, PatchFile
 
 FORGEHAND = Identity("Forgehand", "forgehand@example.com")
@@ -373,6 +374,128 @@ def test_bad_branch_names_are_refused(mirror: Mirror, source: Path, branch: str)
     """No branch name becomes an option, a refspec or another ref."""
     with pytest.raises(GitFailure, match="branch name"):
         mirror.push(str(source), resolved(mirror), branch)
+
+
+# --- merging --------------------------------------------------------------------------------------------------------
+
+
+def branch_with(mirror: Mirror, base: str, *files: PatchFile) -> str:
+    return commit(mirror, patch(base, *files), base)
+
+
+def test_branches_that_touch_different_lines_merge(mirror: Mirror) -> None:
+    """A merge without conflicts is a tree with both sides' changes; its commit has both parents."""
+    base = branch_with(mirror, resolved(mirror), file("a.txt", b"1\n2\n3\n4\n5\n6\n7\n"))
+    ours = branch_with(mirror, base, file("a.txt", b"one\n2\n3\n4\n5\n6\n7\n"))
+    theirs = branch_with(mirror, base, file("a.txt", b"1\n2\n3\n4\n5\n6\nseven\n"), file("new", b"\0"))
+
+    merged = mirror.merge(ours, theirs)
+    made = mirror.commit_tree(
+        merged.tree, (ours, theirs), message="Merge\n", author=FORGEHAND, committer=FORGEHAND, date=DATE
+    )
+
+    assert merged.conflicts == ()
+    assert mirror.read_file(made, "a.txt") == b"one\n2\n3\n4\n5\n6\nseven\n"
+    assert mirror.read_file(made, "new") == b"\0"
+    assert git(mirror.path, "log", "-1", "--format=%P", made).split() == [ours, theirs]
+    assert mirror.merge_base(ours, theirs) == base
+    assert mirror.is_ancestor(base, made)
+    assert not mirror.is_ancestor(made, base)
+    assert mirror.merge(made, theirs).tree == merged.tree == mirror.tree_of(made)
+
+
+def test_conflicts_are_named_with_both_sides(mirror: Mirror) -> None:
+    """Each conflict names its path and the sides that have it; the tree holds markers, the base's text too."""
+    base = resolved(mirror)
+    ours = branch_with(mirror, base, file("a.txt", b"ours\n"), file("lib/b.py", None))
+    theirs = branch_with(mirror, base, file("a.txt", b"theirs\n"), file("lib/b.py", b"x = 3\n"), file("z \t", b"z"))
+
+    merged = mirror.merge(ours, theirs)
+    made = mirror.commit_tree(
+        merged.tree, (ours, theirs), message="Draft\n", author=FORGEHAND, committer=FORGEHAND, date=DATE
+    )
+
+    text, deleted = merged.conflicts
+    assert (text.path, deleted.path) == ("a.txt", "lib/b.py")
+    assert None not in (text.base, text.ours, text.theirs)
+    assert deleted.base is not None
+    assert (deleted.ours, deleted.theirs is None) == (None, False)
+    lines = (mirror.read_file(made, "a.txt") or b"").decode().splitlines()
+    assert [line[:7] for line in lines] == ["<<<<<<<", "ours", "|||||||", "one", "=======", "theirs", ">>>>>>>"]
+    assert mirror.read_file(made, "z \t") == b"z"
+
+
+def test_histories_without_a_common_commit(mirror: Mirror) -> None:
+    """Unrelated histories have no merge base, and merging them is refused as a value of the world, not a crash."""
+    other = commit(mirror, patch(None, file("b", b"b\n")), None)
+    assert mirror.merge_base(resolved(mirror), other) is None
+    with pytest.raises(GitFailure, match="could not merge the branches"):
+        mirror.merge(resolved(mirror), other)
+
+
+def test_a_git_bomb_is_not_merged(mirror: Mirror) -> None:
+    """A tree with more paths than can be handled is refused before it is merged."""
+    blob = git(mirror.path, "hash-object", "-w", "--stdin", stdin=b"x")
+    tree = git(mirror.path, "mktree", stdin="".join(f"100644 blob {blob}\t{n}\n" for n in range(10)).encode())
+    for _ in range(6):
+        tree = git(mirror.path, "mktree", stdin="".join(f"040000 tree {tree}\t{n}\n" for n in range(10)).encode())
+    bomb = git(mirror.path, "commit-tree", tree, "-p", resolved(mirror), "-m", "bomb")
+    with pytest.raises(GitFailure, match="more than 1,000,000 files"):
+        mirror.merge(resolved(mirror), bomb)
+
+
+def test_a_merge_runs_no_program(mirror: Mirror, tmp_path: Path) -> None:
+    """Merge drivers, filters and textconv named by attributes run nothing, and decide nothing: text is merged as text.
+
+    The drivers are even in the mirror's own configuration, where no repository could put them.
+    """
+    witness = tmp_path / "witness"
+    evil = tmp_path / "evil.sh"
+    evil.write_text(f"#!/bin/sh\necho ran >> {witness}\n")
+    evil.chmod(0o755)
+    for key in ("merge.x.driver", "filter.x.clean", "filter.x.smudge", "diff.x.textconv", "diff.x.command"):
+        git(mirror.path, "config", key, f"{evil} %A")
+    base = branch_with(mirror, resolved(mirror), file(".gitattributes", b"* merge=x filter=x diff=x text eol=crlf\n"))
+    git(mirror.path, "symbolic-ref", "HEAD", "refs/heads/main")
+    git(mirror.path, "update-ref", "refs/heads/main", base)
+    ours = branch_with(mirror, base, file("a.txt", b"ours\n"), file(".gitattributes", b"* merge=x\n"))
+    theirs = branch_with(mirror, base, file("a.txt", b"theirs\n"))
+
+    merged = mirror.merge(ours, theirs)
+    changed = mirror.changed_between(ours, theirs)
+
+    assert [conflict.path for conflict in merged.conflicts] == ["a.txt"]
+    assert changed is not None
+    assert not witness.exists(), witness.read_text()
+
+
+def test_what_a_commit_changed_is_a_patch(mirror: Mirror) -> None:
+    """The change between two commits as data makes the second from the first again: modes, links and deletions too."""
+    base = resolved(mirror)
+    change = patch(
+        base,
+        file("a.txt", b"a\r\n\0"),
+        file("lib/b.py", None),
+        file("run", b"#!/bin/sh\n", "100755"),
+        file("link", b"a.txt", "120000"),
+    )
+    made = branch_with(mirror, base, *change.files)
+
+    assert mirror.changed_between(base, made) == change
+    assert mirror.changed_between(base, base) == patch(base)
+    assert mirror.changed_between(base, made, max_files=3) is None
+    assert mirror.changed_between(base, made, max_bytes=10) is None
+
+
+def test_a_submodule_in_a_change_is_not_hidden(mirror: Mirror) -> None:
+    """A submodule that changed stands in the patch with its mode, so that the rules for patches refuse it."""
+    base = resolved(mirror)
+    tree = git(mirror.path, "mktree", stdin=f"160000 commit {'1' * 40}\tsub\n".encode())
+    made = git(mirror.path, "commit-tree", tree, "-p", base, "-m", "sub")
+    changed = mirror.changed_between(base, made)
+    assert changed is not None
+    assert [(one.path, one.mode) for one in changed.files if one.mode] == [("sub", "160000")]
+    assert "submodules cannot be changed" in " ".join(check_patch(changed, PatchRules()))
 
 
 # --- a hostile source ---------------------------------------------------------------------------------------------
