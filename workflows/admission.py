@@ -84,8 +84,8 @@ def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Out
     reason = asked.decision.reasons[0]
     if not asked.decision.answer:
         return Outcome(status="ignored", reason=reason)
-    if job.workflow == "fix_issue" and job.command is None and not job.trigger:
-        # A comment that could have been the answer to a question: whoever may not answer it did not ask for anything.
+    if job.command is None and not job.trigger and not job.words:
+        # Something happened, such as a red check, or a comment that could have been an answer: nobody asked for it.
         return Outcome(status="ignored", reason=reason)
     answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
     if asked.issue is not None and job.trigger:

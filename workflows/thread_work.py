@@ -21,7 +21,7 @@ from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.solve import Solution
 from workflows.state_labels import State, labels_for
 from workflows.tracking import Tracking, marker, render_start
-from workflows.types import Issue, Job
+from workflows.types import Issue, Job, Noun
 
 log = structlog.get_logger()
 
@@ -76,25 +76,31 @@ class Thread:
             self.run.step("label", lambda: self.label(state), type(None))
 
     def label(self, state: State | None) -> None:
-        """The same outside of a step. What cannot be labelled is logged: it fails no job."""
-        try:
-            issue = self.github.fetch_issue(self.job.number)
-            trigger = self.asked.policy.trigger_label(self.services.default_label)
-            add, remove = labels_for(state, issue.labels if issue else (), trigger=trigger)
-            for label in add:
-                self.github.add_label(self.job.number, label.name, color=label.color, description=label.description)
-            for name in remove:
-                self.github.remove_label(self.job.number, name)
-        except BrokenWorld as broken:
-            log.warning("state not shown", state=state, reason=broken.message)
+        """The same outside of a step."""
+        show_state(self.github, self.job, self.asked, self.services, state)
+
+
+Look = Callable[[GitHub, Job, Asked, JobServices], Outcome | None]
+"""What is looked at before a job that an event asked for by itself is acknowledged: its end, when nothing is done."""
+
+
+class _Looked(Noun):
+    ending: Outcome | None = None
 
 
 def work_on_thread(
-    run: Run, job: Job, services: JobServices, carry_out: Callable[[Thread], Outcome], *, detail: str = ""
+    run: Run,
+    job: Job,
+    services: JobServices,
+    carry_out: Callable[[Thread], Outcome],
+    *,
+    detail: str = "",
+    look: Look | None = None,
 ) -> Outcome:
     """Carry an accepted request out. Every end is said; only a broken GitHub or a bug leaves by an exception.
 
-    ``detail`` is said beside "Accepted".
+    ``detail`` is said beside "Accepted". ``look`` may end what nobody asked for before anything is said; it is one
+    step, and what it says itself it must find again.
     """
     github = services.github(job.repository)
     try:
@@ -107,6 +113,10 @@ def work_on_thread(
         return Outcome(status="failed", reason=broken.message)
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
+    if look is not None and job.command is None and not job.trigger:
+        looked = run.step("look", lambda: _Looked(ending=look(github, job, asked, services)), _Looked)
+        if looked.ending is not None:
+            return looked.ending
     try:
         comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
     except JobCancelled:
@@ -126,6 +136,20 @@ def work_on_thread(
         raise
     thread.show_state(_STATES.get(outcome.status))
     return outcome
+
+
+def show_state(github: GitHub, job: Job, asked: Asked, services: JobServices, state: State | None) -> None:
+    """Put the thread's state label on, and take the others off. What cannot be labelled is logged: it fails no job."""
+    try:
+        issue = github.fetch_issue(job.number)
+        trigger = asked.policy.trigger_label(services.default_label)
+        add, remove = labels_for(state, issue.labels if issue else (), trigger=trigger)
+        for label in add:
+            github.add_label(job.number, label.name, color=label.color, description=label.description)
+        for name in remove:
+            github.remove_label(job.number, name)
+    except BrokenWorld as broken:
+        log.warning("state not shown", state=state, reason=broken.message)
 
 
 def answer_bug(job: Job, message: str, services: JobServices) -> None:
