@@ -104,8 +104,13 @@ class Mirror:
     path: Path
     local_checkouts: bool = False
 
-    def fetch(self, url: str, token: str | None = None, *, timeout: float = NETWORK_SECONDS) -> None:
-        """Bring all branches and tags up to date; what is gone there goes here. Safe beside other fetches."""
+    def fetch(
+        self, url: str, token: str | None = None, *, pull: int | None = None, timeout: float = NETWORK_SECONDS
+    ) -> None:
+        """Bring all branches and tags up to date; what is gone there goes here. Safe beside other fetches.
+
+        ``pull``: the head of this pull request too, which may be in a fork.
+        """
         remote = self._remote(url, token)
         with self._locked(timeout) as lock:
             self._init()
@@ -123,6 +128,9 @@ class Mirror:
                     remote.url,
                     "+refs/heads/*:refs/heads/*",
                     "+refs/tags/*:refs/tags/*",
+                    # GitHub keeps this one for forks and deleted branches as well:
+                    # https://docs.github.com/en/pull-requests/collaborating-with-pull-requests/reviewing-changes-in-pull-requests/checking-out-pull-requests-locally
+                    *([f"+refs/pull/{pull}/head:refs/pull/{pull}/head"] if pull is not None else []),
                 ],
                 git_dir=self.path,
                 remote=remote,

@@ -15,7 +15,7 @@ from workflows.stages import Stages
 from workflows.survey import Survey, survey_repository
 from workflows.texts import Texts, compose_texts
 from workflows.thread_work import Thread
-from workflows.types import Noun, PullRequest
+from workflows.types import Noun, Patch, PullRequest
 
 
 class Head(Noun):
@@ -132,43 +132,10 @@ class PullWork:
         )
 
     def _push(self, solution: Solution, texts: Texts) -> Published:
-        """One commit on top of the head; a branch that moved meanwhile is left as it is."""
-        thread, pull = self.thread, self.pull
-        problem = self._changed_since()
-        if problem:
-            return Published(reason=problem)
-        patch = solution.described.patch
-        mirror = thread.mirror(patch.base)
-        commit = mirror.commit(
-            patch,
-            base=patch.base,
-            message=texts.commit_message,
-            author=AUTHOR,
-            committer=AUTHOR,
-            date=thread.job.created_at,
-        )
-        url = thread.asked.repository.clone_url
-        pushed = persist(
-            lambda: mirror.push(url, commit, pull.head, thread.github.git_token()),
-            renew=thread.github.fetch_repository,
-        )
-        if not pushed.ok:
-            return Published(branch=pull.head, reason=f"GitHub refused the push to `{pull.head}`: {pushed.reason}.")
-        note = self._check(solution, texts, commit)
-        return Published(branch=pull.head, commit=commit, pull_request=pull.number, url=pull.html_url, note=note)
-
-    def _changed_since(self) -> str:
-        """Why nothing may be pushed any more; empty when all is as it was."""
-        thread = self.thread
-        job = thread.job
-        if thread.asked.decision.allowed and job.actor.type == "User":
-            permission = thread.github.fetch_permission(job.actor.login)
-            if permission not in WRITERS:
-                return f"`{job.actor.login}` no longer has write permission ({permission})."
-        now = thread.github.fetch_pull_request(self.pull.number)
-        if now is None or now.state == "closed":
-            return "The pull request was closed meanwhile."
-        return ""
+        published = push_commit(self.thread, self.pull, solution.described.patch, texts.commit_message)
+        if published.reason:
+            return published
+        return published.model_copy(update={"note": self._check(solution, texts, published.commit)})
 
     def _check(self, solution: Solution, texts: Texts, commit: str) -> str:
         try:
@@ -183,6 +150,40 @@ class PullWork:
         except BrokenWorld as broken:
             return f"The check run is missing: {broken.message}"
         return ""
+
+
+def push_commit(thread: Thread, pull: PullRequest, patch: Patch, message: str) -> Published:
+    """One commit on top of the head, pushed; a branch that moved meanwhile is left as it is, and ``reason`` says so.
+
+    The patch must have passed its rules.
+    """
+    problem = changed_since(thread, pull)
+    if problem:
+        return Published(reason=problem)
+    mirror = thread.mirror(patch.base)
+    commit = mirror.commit(
+        patch, base=patch.base, message=message, author=AUTHOR, committer=AUTHOR, date=thread.job.created_at
+    )
+    url = thread.asked.repository.clone_url
+    pushed = persist(
+        lambda: mirror.push(url, commit, pull.head, thread.github.git_token()), renew=thread.github.fetch_repository
+    )
+    if not pushed.ok:
+        return Published(branch=pull.head, reason=f"GitHub refused the push to `{pull.head}`: {pushed.reason}.")
+    return Published(branch=pull.head, commit=commit, pull_request=pull.number, url=pull.html_url)
+
+
+def changed_since(thread: Thread, pull: PullRequest) -> str:
+    """Why nothing may be published on the pull request any more; empty when all is as it was."""
+    job = thread.job
+    if thread.asked.decision.allowed and job.actor.type == "User":
+        permission = thread.github.fetch_permission(job.actor.login)
+        if permission not in WRITERS:
+            return f"`{job.actor.login}` no longer has write permission ({permission})."
+    now = thread.github.fetch_pull_request(pull.number)
+    if now is None or now.state == "closed":
+        return "The pull request was closed meanwhile."
+    return ""
 
 
 def _read_head(thread: Thread) -> Head:

@@ -54,14 +54,16 @@ class Thread:
         """Say the last word in the tracking comment, as a step."""
         self.run.step("close", lambda: self.tracking.close(text), type(None))
 
-    def fetch(self) -> Mirror:
-        """The repository's mirror, brought up to date."""
+    def fetch(self, *, pull: int | None = None) -> Mirror:
+        """The repository's mirror, brought up to date; with the head of a pull request, a fork's too."""
         mirror = self.services.mirrors.at(self.asked.repository.ref.id)
         url = self.asked.repository.clone_url
         # A fetch that nobody waits for any more does no harm, and the next job has it.
         leave_when_over(
             self.run,
-            lambda: persist(lambda: mirror.fetch(url, self.github.git_token()), renew=self.github.fetch_repository),
+            lambda: persist(
+                lambda: mirror.fetch(url, self.github.git_token(), pull=pull), renew=self.github.fetch_repository
+            ),
         )
         return mirror
 

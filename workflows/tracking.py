@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -52,9 +52,13 @@ class Progress(Protocol):
 
 @dataclass
 class TrackingState:
-    """What the comment shows: the details of finished stages, the running one, the plan and the last sign of life."""
+    """What the comment shows: the details of finished stages, the running one, the plan and the last sign of life.
+
+    ``titles`` are the stages of this kind of work, in their order.
+    """
 
     started: datetime
+    titles: Mapping[StageName, str] = field(default_factory=lambda: TITLES)
     details: dict[StageName, str] = field(default_factory=dict)
     current: StageName | None = None
     plan: Sequence[PlanItem] = ()
@@ -84,9 +88,9 @@ def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
     """The comment's Markdown without its marker: headline, checklist of stages, plan, notes, last activity."""
     minutes, seconds = divmod(int(max(0.0, (now - state.started).total_seconds())), 60)
     elapsed = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-    head = state.closing or f"Working on it: {TITLES[state.current].lower() if state.current else 'starting'}."
-    lines = [head, ""]
-    for stage, title in TITLES.items():
+    now_at = state.titles.get(state.current, TITLES[state.current]).lower() if state.current else "starting"
+    lines = [state.closing or f"Working on it: {now_at}.", ""]
+    for stage, title in state.titles.items():
         if stage in state.details:
             detail = state.details[stage]
             lines.append(f"- [x] {title}{': ' + detail if detail else ''}")
@@ -124,6 +128,10 @@ class Tracking:
         self._comment_id = comment_id
         self._state = TrackingState(started=job.created_at)
         self._edited = 0.0
+
+    def follow(self, titles: Mapping[StageName, str]) -> None:
+        """Show these stages, in this order, from the next edit on: not all work is a change with tests."""
+        self._state.titles = titles
 
     def begin(self, stage: StageName) -> None:
         """Show that a stage runs, perhaps once more."""

@@ -105,6 +105,18 @@ def test_fetch_follows_the_remote(mirror: Mirror, source: Path) -> None:
     assert git(mirror.path, "tag") == "v1"
 
 
+def test_the_head_of_a_fork_s_pull_request_is_fetched(mirror: Mirror, source: Path) -> None:
+    """What is on no branch is fetched by the pull request's number, and a later fetch of the rest leaves it there."""
+    tree = git(source, "rev-parse", "main^{tree}")
+    head = git(source, "commit-tree", tree, "-p", "main", "-m", "from a fork")
+    git(source, "update-ref", "refs/pull/7/head", head)
+    mirror.fetch(str(source))
+    assert not mirror.holds(head)
+    mirror.fetch(str(source), pull=7)
+    mirror.fetch(str(source))
+    assert mirror.holds(head)
+
+
 def test_an_empty_repository_has_no_branch(tmp_path: Path) -> None:
     """An empty repository is fetched without an error, and no branch of it resolves; a first commit works."""
     source = tmp_path / "empty"
