@@ -25,13 +25,13 @@ class CheckCalls(RepositoryCalls):
     """What GitHub's checks API does, and the two calls of its Actions API that need the optional permission."""
 
     def fetch_check_runs(self, sha: str) -> list[CheckRun]:
-        """The latest run of each App and name, oldest first."""
-        latest: dict[tuple[str, str], CheckRun] = {}
-        for run in map(parse_check_run, self._pages(f"/commits/{sha}/check-runs", item="check_runs")):
-            known = latest.get((run.app_slug, run.name))
-            if known is None or run.id > known.id:
-                latest[run.app_slug, run.name] = run
-        return sorted(latest.values(), key=lambda run: run.id)
+        """The latest run of each name in each check suite, oldest first: two workflows may name a job the same."""
+        latest: dict[tuple[int, str], dict[str, Any]] = {}
+        for run in self._pages(f"/commits/{sha}/check-runs", item="check_runs"):
+            key = (_suite(run), run["name"])
+            if key not in latest or run["id"] > latest[key]["id"]:
+                latest[key] = run
+        return sorted(map(parse_check_run, latest.values()), key=lambda run: run.id)
 
     def fetch_annotations(self, check_run_id: int) -> list[Annotation]:
         """The first ANNOTATIONS_CAP annotations; none of a run that is gone."""
@@ -74,8 +74,11 @@ class CheckCalls(RepositoryCalls):
         return False
 
     def _runs_again(self, check: CheckRun) -> bool:
-        same = (run for run in self.fetch_check_runs(check.head_sha) if run.app_slug == check.app_slug)
-        return any(run.name == check.name and run.id > check.id for run in same)
+        """Whether there is a newer run of this name in the same check suite; new attempts stay in it."""
+        wanted = {"check_name": check.name, "filter": "all"}
+        runs = list(self._pages(f"/commits/{check.head_sha}/check-runs", wanted, item="check_runs"))
+        suites = {_suite(run) for run in runs if run["id"] == check.id}
+        return any(run["id"] > check.id and _suite(run) in suites for run in runs)
 
     def find_or_create_check_run(
         self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None
@@ -104,6 +107,10 @@ class CheckCalls(RepositoryCalls):
             if not _shows(run, state):
                 self._accept(what, self._send("PATCH", f"/check-runs/{run['id']}", body=state))
         return int(run["id"])
+
+
+def _suite(run: Mapping[str, Any]) -> int:
+    return int((run.get("check_suite") or {}).get("id") or 0)
 
 
 def _shows(run: Mapping[str, Any], state: Mapping[str, Any]) -> bool:

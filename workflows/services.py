@@ -138,7 +138,7 @@ class GitHub(Protocol):
         """
 
     def fetch_check_runs(self, sha: str) -> list[CheckRun]:
-        """The latest check run of each App and name on a commit, of all Apps."""
+        """The latest check runs on a commit, of all Apps: one of each name in each suite (Actions: each workflow)."""
 
     def fetch_annotations(self, check_run_id: int) -> list[Annotation]:
         """What a check run says of lines; at most 500."""

@@ -9,7 +9,7 @@ from app.localhub.acts import Actor
 from app.localhub.answers import Refusal, no_access
 from app.localhub.events import announce, links_of
 from app.localhub.records import App, CheckRun, CheckSuite, Json, Repository
-from app.localhub.shapes_checks import ACTIONS, check_json, conclusion_of, latest_runs, suite_json, suite_of
+from app.localhub.shapes_checks import ACTIONS, check_json, conclusion_of, latest_runs, suite_json
 from app.localhub.store import Store
 
 ALREADY = "The workflow run containing this job is already running"
@@ -28,12 +28,12 @@ class Outcome:
     log: str | bytes | None = None
 
 
-def new_check(store: Store, repo: Repository, app: App, *, name: str, sha: str) -> CheckRun:
+def new_check(store: Store, repo: Repository, app: App, *, name: str, sha: str, workflow: str = "") -> CheckRun:
     """A queued check run, not yet announced, in the App's suite on that commit."""
-    now = store.now()
-    if (app.id, sha) not in repo.check_suites:
-        repo.check_suites[app.id, sha] = CheckSuite(store.new_id(), app, sha, created_at=now)
-    run = CheckRun(store.new_id(), app, name, sha, started_at=now)
+    now, key = store.now(), (app.id, sha, workflow)
+    if key not in repo.check_suites:
+        repo.check_suites[key] = CheckSuite(store.new_id(), app, sha, workflow, created_at=now)
+    run = CheckRun(store.new_id(), repo.check_suites[key], name, started_at=now)
     repo.check_runs[run.id] = run
     return run
 
@@ -45,7 +45,7 @@ def announce_check(
     links = links_of(store)
     details: Json = {"check_run": check_json(links, repo, run)}
     announce(store, repo, "check_run", action=action, sender=actor.user, details=details, only=only)
-    suite = suite_of(repo, run)
+    suite = run.suite
     if action == "completed" and conclusion_of(latest_runs(repo, suite)):
         details = {"check_suite": suite_json(links, repo, suite)}
         announce(store, repo, "check_suite", action="completed", sender=actor.user, details=details)
@@ -65,9 +65,9 @@ def rerun_job(store: Store, repo: Repository, run: CheckRun, *, actor: Actor) ->
 
     Raises Refusal 403 in GitHub's words while any job of the same run is at work.
     """
-    if any(each.status != "completed" for each in latest_runs(repo, suite_of(repo, run))):
+    if any(each.status != "completed" for each in latest_runs(repo, run.suite)):
         raise Refusal(403, ALREADY)
-    again = new_check(store, repo, run.app, name=run.name, sha=run.head_sha)
+    again = new_check(store, repo, run.app, name=run.name, sha=run.head_sha, workflow=run.suite.workflow)
     again.details_url, again.attempt = run.details_url, run.attempt + 1
     announce_check(store, repo, again, action="created", actor=actor)
     return again

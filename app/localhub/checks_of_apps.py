@@ -20,19 +20,21 @@ class ChecksOfApps(Cast):
         name: str,
         *,
         app: str = ACTIONS,
+        workflow: str = "CI",
         outcome: Outcome | None = None,
         details_url: str | None = None,
     ) -> CheckRun:
         """Start a check by the App ``app`` on a branch or commit; with an ``outcome`` it ends at once.
 
-        The App is registered when absent; it needs no installation. Raises KeyError for an unknown commit.
+        ``workflow`` is the one that a job of GitHub Actions is part of. The App is registered when absent; it needs no
+        installation. Raises KeyError for an unknown commit.
         """
         with self.store.lock:
             repo = self.repository(repository)
             commit = bare.resolve(repo.path, sha)
             if commit is None:
                 raise KeyError(f"There is no commit {sha} in {repository}.")
-            run = acts_checks.new_check(self.store, repo, self._app(app), name=name, sha=commit)
+            run = acts_checks.new_check(self.store, repo, self._app(app), name=name, sha=commit, workflow=workflow)
             run.status, run.details_url = "in_progress", details_url
             bot = Actor(run.app.bot, run.app)
             acts_checks.announce_check(self.store, repo, run, action="created", actor=bot)

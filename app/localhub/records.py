@@ -179,11 +179,12 @@ class Issue:
 
 @dataclass(eq=False)
 class CheckSuite:
-    """All check runs of one App on one commit."""
+    """The check runs of one App on one commit; of GitHub Actions, those of one workflow's run."""
 
     id: int
     app: App
     head_sha: str
+    workflow: str
     created_at: datetime
 
 
@@ -195,9 +196,8 @@ class CheckRun:
     """
 
     id: int
-    app: App
+    suite: CheckSuite
     name: str
-    head_sha: str
     started_at: datetime
     status: str = "queued"
     conclusion: str | None = None
@@ -210,6 +210,16 @@ class CheckRun:
     annotations: list[Json] = field(default_factory=list)
     log: bytes | None = None
     attempt: int = 1
+
+    @property
+    def app(self) -> App:
+        """The App that it is by."""
+        return self.suite.app
+
+    @property
+    def head_sha(self) -> str:
+        """The commit that it is on."""
+        return self.suite.head_sha
 
 
 @dataclass(eq=False)
@@ -246,8 +256,8 @@ class Repository:
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
-    check_suites: dict[tuple[int, str], CheckSuite] = field(default_factory=dict)
-    """By the App's id and the commit."""
+    check_suites: dict[tuple[int, str, str], CheckSuite] = field(default_factory=dict)
+    """By the App's id, the commit and the workflow."""
     releases: dict[int, Release] = field(default_factory=dict)
 
     @property

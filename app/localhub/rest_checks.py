@@ -157,7 +157,7 @@ def list_annotations(call: Call) -> Answer:
     docs="checks/runs#list-check-runs-for-a-git-reference",
 )
 def list_checks(call: Call) -> Answer:
-    """The check runs of a commit; by default only the latest of each name and App."""
+    """The check runs of a commit; by default only the latest of each name and suite."""
     sha = bare.resolve(call.repo.path, call.params["ref"])
     if sha is None:
         raise Refusal(422, f"No commit found for SHA: {call.params['ref']}")
@@ -171,8 +171,8 @@ def list_checks(call: Call) -> Answer:
         and query.get("app_id") in (None, str(run.app.id))
     ]
     if query.get("filter", "latest") == "latest":
-        latest = {(run.app.id, run.name): run for run in reversed(found)}
-        found = [run for run in found if latest[run.app.id, run.name] is run]
+        latest = {(run.suite.id, run.name): run for run in reversed(found)}
+        found = [run for run in found if latest[run.suite.id, run.name] is run]
     page = call.page(found, lambda run: check_json(call.links, call.repo, run))
     return Answer(200, {"total_count": len(found), "check_runs": page.body}, page.headers)
 

@@ -36,20 +36,15 @@ def check_json(links: Links, repo: Repository, run: CheckRun) -> Json:
             "annotations_count": len(run.annotations),
             "annotations_url": f"{url}/annotations",
         },
-        "check_suite": {"id": suite_of(repo, run).id},
+        "check_suite": {"id": run.suite.id},
         "app": app_json(links, run.app),
         "pull_requests": _pulls_on(links, repo, run.head_sha),
     }
 
 
-def suite_of(repo: Repository, run: CheckRun) -> CheckSuite:
-    """The check suite of a run."""
-    return repo.check_suites[run.app.id, run.head_sha]
-
-
 def latest_runs(repo: Repository, suite: CheckSuite) -> list[CheckRun]:
     """The latest run of each name in a suite."""
-    runs = (run for run in repo.check_runs.values() if suite_of(repo, run) is suite)
+    runs = (run for run in repo.check_runs.values() if run.suite is suite)
     return list({run.name: run for run in sorted(runs, key=lambda run: run.id)}.values())
 
 
@@ -128,7 +123,7 @@ def suite_json(links: Links, repo: Repository, suite: CheckSuite) -> Json:
 
 def job_json(links: Links, repo: Repository, run: CheckRun) -> Json:
     """A check run by GitHub Actions as the job that it is; the suite stands for the workflow run."""
-    suite = suite_of(repo, run)
+    suite = run.suite
     runs, url = f"{links.repo(repo)}/actions/runs/{suite.id}", f"{links.repo(repo)}/actions/jobs/{run.id}"
     waiting = run.status not in ("in_progress", "completed")
     return {
@@ -139,7 +134,7 @@ def job_json(links: Links, repo: Repository, run: CheckRun) -> Json:
         "run_attempt": run.attempt,
         "head_sha": run.head_sha,
         "head_branch": None,
-        "workflow_name": "CI",
+        "workflow_name": suite.workflow,
         "name": run.name,
         "url": url,
         "html_url": f"{links.page(repo)}/actions/runs/{suite.id}/job/{run.id}",

@@ -68,6 +68,20 @@ def test_checks_of_all_apps(place: Place) -> None:
     assert (running.status, running.conclusion, running.completed_at) == ("in_progress", None, None)
 
 
+def test_jobs_of_one_name_in_two_workflows(place: Place, github: RepositoryClient) -> None:
+    """Jobs of two workflows with one name are both seen, and one that runs is not taken for the other's new attempt."""
+    red = place.hub.add_check_run(place.name, BRANCH, "build", workflow="CI", outcome=FAILED)
+    green = place.hub.add_check_run(place.name, BRANCH, "build", workflow="Docs", outcome=Outcome("success"))
+    found = github.fetch_check_runs(red.head_sha)
+    assert [(each.id, each.conclusion) for each in found] == [(red.id, "failure"), (green.id, "success")]
+    assert github.rerun_check(found[0]) is True
+    assert [(each.suite.workflow, each.attempt) for each in place.hub.check_runs(place.name)] == [
+        ("CI", 1),
+        ("Docs", 1),
+        ("CI", 2),
+    ]
+
+
 def test_annotations_are_capped(place: Place) -> None:
     """Annotations are read over pages, and no more than 500 of them."""
     many = [{**FAILED.annotations[0], "start_line": n, "end_line": n} for n in range(1, 613)]
