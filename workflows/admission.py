@@ -23,7 +23,9 @@ log = structlog.get_logger()
 SILENT = frozenset({"address_feedback", "fix_checks"})
 """What an event asks for by itself is acknowledged by its workflow, once there is something to do."""
 BURST = timedelta(minutes=2)
-"""A request equal to one that runs joins it for so long after it was made; later it may be meant anew."""
+"""A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant
+anew."""
+CARRIED_OUT = frozenset({"pull_request", "pushed", "planned", "no_change", "answered"})
 
 
 def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
@@ -118,12 +120,15 @@ def _acknowledge(github: GitHub, job: Job, services: JobServices) -> int:
 
 def _find_same(job: Job, services: JobServices) -> str:
     """The id of the job that does what this one asks for; empty when there is none."""
-    for record in _unended(job, services):
+    if not job.request:
+        return ""
+    for record in services.jobs.thread(job.repository.id, job.number):
         other = record.job
-        if not job.request or other.request != job.request:
+        if other.request != job.request or other.id == job.id or other.admission:
             continue
         fresh = job.created_at - other.created_at <= BURST and job.command is not None
-        if record.state == "queued" or fresh:
+        done = record.outcome is not None and record.outcome.status in CARRIED_OUT
+        if record.state == "queued" or (fresh and (record.state == "running" or done)):
             return other.id
     return ""
 

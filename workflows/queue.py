@@ -201,10 +201,11 @@ class Queue:
         return self._cancel([job_id for job_id in ids if not delivery or not job_id.startswith(delivery)])
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
-        """The jobs of one issue or pull request that are on record, oldest first."""
+        """The jobs of one issue or pull request that are on record, in the order in which they were asked for."""
         self._take_in()
         with self._engine.connect() as connection:
-            return self._records(store.fetch_jobs_of_issue(connection, repository_id, number))
+            found = self._records(store.fetch_jobs_of_issue(connection, repository_id, number))
+        return sorted(found, key=lambda record: (record.job.created_at, record.job.id))
 
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """The last deliveries about one issue or pull request, newest first."""
@@ -445,8 +446,6 @@ class Queue:
         for job in [Job.model_validate(one) for one in stored]:
             with self._busy_with(_admission_id(stored[0]["id"]), job) as run:
                 found = self._run(run, job, self._look_at)
-                if isinstance(found, Job):
-                    run.step("queue", partial(self._queue_admitted, found), type(None))
                 decided.append({"outcome": found.model_dump(mode="json") if isinstance(found, Outcome) else None})
         return decided
 
@@ -469,9 +468,10 @@ class Queue:
             self._enqueue(connection, job.model_copy(update={"admission": False}).model_dump(mode="json"))
 
     def _look_at(self, run: Run, job: Job, _reason: str) -> Outcome | Job:
-        if self._admit is None:
-            return job
-        return self._admit(run, job)
+        found = job if self._admit is None else self._admit(run, job)
+        if isinstance(found, Job):
+            run.step("queue", partial(self._queue_admitted, found), type(None))
+        return found
 
     def _run(self, run: DurableRun, job: Job, first: Callable[[Run, Job, str], Outcome | Job]) -> Outcome | Job:
         """The queue's edge: every way a job can end comes by here. Raises JobInterrupted alone."""

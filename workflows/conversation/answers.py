@@ -9,6 +9,7 @@ from workflows.asked import Asked
 from workflows.conversation.again import approve, go_on, retry
 from workflows.conversation.explaining import render_config, render_doctor, render_status, render_why
 from workflows.conversation.replies import answer_to_request
+from workflows.conversation.tidying import tidy
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.services import GitHub, Run
@@ -82,6 +83,7 @@ def _stop(question: Question) -> str:
     ended = question.services.jobs.cancel_issue(job.repository.id, job.number, spare=job.id)
     if not ended:
         return "Nothing is queued or under way on this thread."
+    tidy(question.github, job, question.services)
     return f"Stopped: {len(ended)} {'job' if len(ended) == 1 else 'jobs'} on this thread."
 
 
