@@ -84,8 +84,8 @@ class Bench:
         command = f"{survey.test_command} {targets}".strip()
         return run_tests(sandbox, command, runner=survey.runner, timeout=self.assignment.test_seconds)
 
-    def brief(self, before: TestRun | None) -> AgentTask:
-        """The opening messages."""
+    def brief(self, before: TestRun | None, *, reading: bool = False) -> AgentTask:
+        """The opening messages; ``reading``: of a session that changes nothing."""
         given = self.assignment
         known = [f"Before any change: {say_tests(before)}."] if before is not None else []
         return brief_agent(
@@ -95,6 +95,7 @@ class Bench:
             facts=[*given.survey.notes, *known],
             test_command=given.survey.test_command,
             request=given.request,
+            reading=reading,
         )
 
     def equip(self, session: Session, before: TestRun | None) -> Equipment:

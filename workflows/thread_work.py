@@ -67,10 +67,10 @@ class Thread:
         )
         return mirror
 
-    def mirror(self, *commits: str) -> Mirror:
-        """The mirror with these commits in it: fetched again when another machine began this job."""
+    def mirror(self, *commits: str, pull: int | None = None) -> Mirror:
+        """The mirror with these commits in it: fetched again, as by :meth:`fetch`, when another machine began this."""
         mirror = self.services.mirrors.at(self.asked.repository.ref.id)
-        return mirror if all(mirror.holds(commit) for commit in commits) else self.fetch()
+        return mirror if all(mirror.holds(commit) for commit in commits) else self.fetch(pull=pull)
 
     def show_state(self, state: State | None) -> None:
         """Put the thread's state label on, and take the others off, as a step."""

@@ -16,6 +16,11 @@ ON_PULL_REQUEST = (
     "Work on this pull request. The repository is checked out at its head, so its change is in place already; your own "
     "change comes on top of it as one more commit."
 )
+READ_ISSUE = "This is the issue on which something was asked; what is wanted of you comes after it."
+READ_PULL_REQUEST = (
+    "This is the pull request on which something was asked; what is wanted of you comes after it. The repository is "
+    "checked out at its head, so its change is in place."
+)
 LONGEST_BODY = 30_000
 LONGEST_COMMENT = 8_000
 LONGEST_GUIDANCE = 12_000
@@ -32,8 +37,11 @@ def brief_agent(
     facts: Sequence[str],
     test_command: str | None,
     request: str = "",
+    reading: bool = False,
 ) -> AgentTask:
     """Brief the agent on an issue, or on a pull request whose head is checked out.
+
+    ``reading``: nothing is to be changed; the ``request`` says what is to be handed over.
 
     ``request`` is what is asked for beside it, in our words with those of others fenced.
 
@@ -42,11 +50,14 @@ def brief_agent(
     the comments the last 30 are given, of the guidance about 36,000 characters in all, the first files first.
     """
     told = f"The repository's tests are run by: `{test_command}`" if test_command else "No test command is known."
+    opening = READ_PULL_REQUEST if issue.is_pull_request else READ_ISSUE
+    if not reading:
+        opening = ON_PULL_REQUEST if issue.is_pull_request else ON_ISSUE
     return AgentTask(
-        system=render_prompt("system"),
+        system=render_prompt("reading" if reading else "system"),
         prompt=render_prompt(
             "task",
-            opening=ON_PULL_REQUEST if issue.is_pull_request else ON_ISSUE,
+            opening=opening,
             request=request or "Nothing else was asked for.",
             issue=_render_issue(issue),
             discussion=_render_discussion(comments),

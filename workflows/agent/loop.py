@@ -58,6 +58,7 @@ def run_agent(
         with_tests=equipment.run_tests is not None,
         with_map=equipment.draw_map is not None,
         may_ask=equipment.may_ask,
+        handover=equipment.reading.handover if equipment.reading is not None else "",
     )
     recorder = Recorder(log, answer=answer, repair=repair)
     task = recorder.open(task, schemas=schemas, model=model.name, facts={"base": equipment.base, **(facts or {})})

@@ -126,12 +126,21 @@ TOOLS: tuple[Schema, ...] = (
 )
 
 
-def offered_tools(*, with_tests: bool, with_map: bool = False, may_ask: bool = False) -> tuple[Schema, ...]:
-    """The schemas sent to the model; the tools that need something only where it is there."""
+def offered_tools(
+    *, with_tests: bool, with_map: bool = False, may_ask: bool = False, handover: str = ""
+) -> tuple[Schema, ...]:
+    """The schemas sent to the model; the tools that need something only where it is there.
+
+    ``handover``: the session only reads, and this says what ``finish`` hands over.
+    """
     absent = {
         name for name, there in (("run_tests", with_tests), ("repo_map", with_map), ("ask", may_ask)) if not there
     }
-    return tuple(tool for tool in TOOLS if tool["function"]["name"] not in absent)
+    if not handover:
+        return tuple(tool for tool in TOOLS if tool["function"]["name"] not in absent)
+    kept = tuple(tool for tool in TOOLS if tool["function"]["name"] not in {*absent, *WRITING, "finish"})
+    told = "End the session: what was asked for is in `summary`, complete."
+    return (*kept, _tool("finish", told, required=["summary"], summary=("string", handover)))
 
 
 def sandbox_tools(

@@ -13,6 +13,7 @@ from workflows.agent.budget import exhausted, nearly_exhausted
 from workflows.agent.calls.toolcalls import MalformedCall, Schema, parse_call
 from workflows.agent.context.compaction import fresh_start
 from workflows.agent.done.finishing import answer_finish
+from workflows.agent.done.handover import answer_handover
 from workflows.agent.eight_stages import infer_stage
 from workflows.agent.equipment import Equipment
 from workflows.agent.history import History
@@ -173,7 +174,10 @@ def _act(session: SessionParts, number: int, reply: Reply, opening: _Opening) ->
 
 def _close(session: SessionParts, number: int, closing: Sequence[ToolCall], work: _Work, *, now: Patch | None) -> None:
     turns = session.history.turns
-    if closing[0].name == "ask":
+    reading = session.equipment.reading
+    if reading is not None and closing[0].name == "finish":
+        work.finish, answers = answer_handover(closing, turns, schemas=session.schemas, objection=reading.objection)
+    elif closing[0].name == "ask":
         refused = notices.NO_QUESTION_NOW if session.recorder.repairing else ""
         work.question, answers = answer_question(closing, work.results, schemas=session.schemas, refused=refused)
     else:

@@ -1,0 +1,142 @@
+"""A session of the agent that only reads: in a sandbox, with what it hands over as the one thing that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from workflows.agent.equipment import Reading
+from workflows.agent.loop import AgentResult, run_agent
+from workflows.assignment import Assignment
+from workflows.bench import Bench
+from workflows.interruptible import interruptible
+from workflows.policy import effective_budget
+from workflows.services import BrokenWorld
+from workflows.setup_steps import Setup
+from workflows.stages import Stages
+from workflows.stops import say_stop
+from workflows.survey import Survey, survey_repository
+from workflows.thread_work import Thread
+from workflows.types import Budget, PullRequest
+from workflows.workshop import SetupReport
+
+MOST_TURNS = 40
+SHARE = 4
+"""Reading may use this part of what a change may."""
+_NO_SETUP = Setup(why=("Nothing was installed: the code is only read.",))
+
+
+@dataclass(frozen=True)
+class ReadingSession:
+    """One session on an issue or pull request. ``request`` is what is asked for, as the agent is told it.
+
+    ``name`` is the session's in the trajectory, one that no session of changes has. ``pull``: its head is read, which
+    may be a fork's; else the default branch's tip. Whatever commands change is thrown away with the container.
+    """
+
+    thread: Thread
+    stages: Stages
+    name: str
+    request: str
+    reading: Reading
+    pull: PullRequest | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The number of the pull request that is read."""
+        return self.pull.number if self.pull is not None else None
+
+    def survey(self) -> Survey:
+        """What is known of the commit that is read. A stage."""
+        return self.stages.step("fetch", self._survey, Survey, lambda found: f"`{found.branch}` at `{found.base[:10]}`")
+
+    def carry_out(self, survey: Survey) -> AgentResult:
+        """The session to its end. Raises BrokenWorld and JobCancelled."""
+        thread = self.thread
+        assignment = interruptible(self._assign(survey), thread.run)
+        bench = Bench(assignment)
+        self.stages.step("sandbox", bench.prepare, SetupReport, lambda report: "nothing installed")
+        thread.tracking.begin("agent")
+        session = bench.open_session()
+        job = thread.job
+        try:
+            result = run_agent(
+                thread.run,
+                assignment.model,
+                log=assignment.log(self.name),
+                equipment=replace(bench.equip(session, None), run_tests=None, reading=self.reading),
+                task=bench.brief(None, reading=True),
+                budget=assignment.budget,
+                facts={
+                    "repository": job.repository.full_name,
+                    "repository_id": job.repository.id,
+                    "mirror": assignment.mirror().path.name,
+                    "number": job.number,
+                    "job": job.id,
+                },
+                on_turn=thread.tracking.turn,
+            )
+        finally:
+            session.close()
+            bench.close()
+        self.stages.note("agent", result.seconds, f"{len(result.turns)} turns")
+        return result
+
+    def _survey(self) -> Survey:
+        thread, pull = self.thread, self.pull
+        mirror = thread.fetch(pull=self.number)
+        branch = thread.asked.repository.default_branch
+        trusted = mirror.resolve(branch)
+        if trusted is None:
+            raise BrokenWorld("git", f"The branch `{branch}` has no commit yet. Push a first one, then ask again.")
+        policy = thread.asked.policy
+        told = survey_repository(mirror, base=trusted, branch=branch, policy=policy)
+        told = told.model_copy(update={"setup": _NO_SETUP, "lock_files": {}})
+        if pull is None:
+            return told
+        if not mirror.holds(pull.head_sha):
+            raise BrokenWorld("git", f"The branch `{pull.head}` moved just now. Ask again.")
+        # A change under work cannot rewrite its own guidance.
+        return told.model_copy(update={"base": pull.head_sha, "branch": pull.head, "nested_guidance": ()})
+
+    def _assign(self, survey: Survey) -> Assignment:
+        thread = self.thread
+        services, asked, job = thread.services, thread.asked, thread.job
+        return Assignment(
+            job=job,
+            issue=thread.issue,
+            comments=asked.comments,
+            policy=asked.policy,
+            survey=survey,
+            mirror=lambda: thread.mirror(survey.base, pull=self.number),
+            workshop=services.workshop,
+            model=services.model,
+            budget=reading_budget(effective_budget(services.budget, asked.policy, long_turns=0)),
+            test_seconds=services.test_seconds,
+            secrets=services.secrets,
+            log=lambda session: services.trajectories.open(job.id, session),
+            request=self.request,
+            scope=f":pull-{self.number}" if self.pull is not None else "",
+            map_cache=services.map_cache,
+            context_cap=services.context_cap,
+        )
+
+
+def reading_budget(change: Budget) -> Budget:
+    """What a session that only reads may use, of what one that changes may: a quarter, and at most 40 turns."""
+    return Budget(
+        turns=max(1, min(MOST_TURNS, change.turns // SHARE)),
+        tokens=change.tokens // SHARE,
+        seconds=change.seconds / SHARE,
+        usd=change.usd / SHARE,
+    )
+
+
+def handed_over(result: AgentResult) -> tuple[str, str]:
+    """The text of a session, and why the model was stopped before it handed one over (empty: it did).
+
+    A model that only talks, and calls no tool, has said its answer all the same.
+    """
+    if result.finish is not None:
+        return result.finish.summary.strip(), ""
+    last = result.turns[-1].reply.content.strip() if result.stop == "no_tool_calls" and result.turns else ""
+    return last, say_stop(result.stop, result.detail)
