@@ -11,7 +11,7 @@ from typing import Protocol
 from workflows.deliveries import DeliveryRecord
 from workflows.git import Mirrors
 from workflows.job_records import JobRecord
-from workflows.outbound import clean_outbound, clean_words
+from workflows.outbound import MARKER_ROOM, MAX_CHARACTERS, clean_outbound, clean_words
 from workflows.services import GitHub, Model
 from workflows.trajectory.log import SessionLog
 from workflows.types import Budget, RepositoryRef
@@ -108,8 +108,8 @@ class JobServices:
     spoken: Spoken = field(default_factory=Spoken)
 
     def scrub(self, text: str) -> str:
-        """``text`` fit to be sent to GitHub: no secret, no live mention, no image, no command."""
-        return clean_outbound(text, self.secrets, hosts=self.hosts)
+        """``text`` fit for GitHub, with room for a marker below it: no secret, no live mention, no image, no command."""
+        return clean_outbound(text, self.secrets, hosts=self.hosts, limit=MAX_CHARACTERS - MARKER_ROOM)
 
     def clean(self, text: str) -> str:
         """The same for words of others, before they stand in a text of ours: nothing in them counts as ours."""

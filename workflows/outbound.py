@@ -14,6 +14,8 @@ from workflows.leaks import redact
 from workflows.untrusted import show_hidden
 
 MAX_CHARACTERS = 65_536  # https://github.com/orgs/community/discussions/41331
+MARKER_ROOM = 256
+"""What a text leaves for one hidden marker that is put below it afterwards."""
 HOSTS = ("github.com",)
 CUT = "\n\n_The rest was left out: it is longer than GitHub allows._"
 # What the harness writes itself, each alone on its line: after a block tag GitHub reads raw HTML up to a blank line.
@@ -26,6 +28,7 @@ _DRAWN_BY_GITHUB = ("mermaid", "geojson", "topojson", "stl", "math")
 
 _OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
 _LEADING_FENCE = re.compile(r"^([ >*+\-0-9.)]{0,40})([~`])(?=\2\2)")
+_RAW_COMMAND = re.compile(r"/[A-Za-z][\w-]*(?![\w/-])|@[A-Za-z0-9][\w/-]*[,:]?[ \t]")
 _PATH = r"[A-Za-z0-9._~/#?=%+,;-]"
 _REFERENCE = r"(?:(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d+|GH-\d+|https?://[^\s<]{1,300}?/(?:issues|pull)/\d+)"
 # What follows a code span could become a mention that it was not before, so it is taken into the span.
@@ -306,8 +309,8 @@ def _code_line(line: str, indent: int) -> str:
     while depth < indent and line[depth : depth + 1] in (" ", "\t"):
         depth += 1
     line = line[depth:]
-    # Bots that read raw text look for commands at the start of a line, in code too.
-    return f" {line}" if re.match(r"/[A-Za-z][\w-]*(?![\w/-])", line) else line
+    # Bots that read raw text look for commands at the start of a line, in code too: `/merge`, or `@bot merge`.
+    return f" {line}" if _RAW_COMMAND.match(line) else line
 
 
 def _split_spans(line: str) -> list[str] | None:

@@ -6,12 +6,26 @@ import random
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from workflows.outbound import MARKER, clean_line, clean_outbound, clean_title, clean_words, code_block, code_span
+from app.github_text import fit_body
+from workflows.job_services import JobServices
+from workflows.outbound import (
+    HOSTS,
+    MARKER,
+    MAX_CHARACTERS,
+    clean_line,
+    clean_outbound,
+    clean_title,
+    clean_words,
+    code_block,
+    code_span,
+)
 
 SECRET = "s3cret-0123456789-value"
 TOKEN = "ghs_" + "a1B2" * 9
@@ -126,6 +140,37 @@ def test_nothing_in_an_attack_stays_alive(text: str, clean: Callable[[str], str]
     alive = [one for one in living(cleaned) if not (clean is clean_outbound and one in own)]
     assert alive == [], cleaned
     assert clean(cleaned) == cleaned
+
+
+# Bots that take the raw text, whatever Markdown makes of it: a word at the very start of a line.
+RAW = re.compile(r"(?mi)^(?:[/]|@[a-z0-9-]+[,:]?[ \t])[a-z]")
+
+
+@pytest.mark.parametrize("clean", [clean_outbound, clean_words, clean_line])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/merge", "words\n/merge", "> /merge", "    /merge", "\t/merge", "/MERGE now", "\\/merge", "&#47;merge",
+        "```\n/merge\n```", "  ```\n  /merge\n  ```", "```\n@dependabot merge\n```", "~~~\n@mergifyio: rebase\n~~~",
+        "```\n@bors, r+", "@dependabot merge", "> @bot fix", "<details>\n/merge\n</details>", "<sub>\n/merge",
+        "\u200b/merge", "@\u200bdependabot merge", "a\u2028/merge", "a\r/merge", "a\x0b/merge\x0c/close\x85/lgtm",
+        "\ufeff/merge",
+    ],
+)  # fmt: skip
+def test_no_line_calls_another_bot(text: str, clean: Callable[[str], str]) -> None:
+    """Bots that read raw text find no slash command and no mention with a word where a line begins, code included."""
+    assert not RAW.search(clean(text)), clean(text)
+    assert clean(clean(text)) == clean(text)
+
+
+def test_a_marker_fits_below_the_longest_text() -> None:
+    """A text of any length, scrubbed and with its marker, is no longer than GitHub takes, and the marker is whole."""
+    services = cast(JobServices, SimpleNamespace(secrets=(), hosts=HOSTS))
+    marker = f"<!-- forgehand:{'x' * 200} -->"
+    for piece in ("x", "```\ncode\n", "@user\n"):
+        body = f"{JobServices.scrub(services, piece * 65_536)}\n\n{marker}"
+        assert len(body) <= MAX_CHARACTERS
+        assert fit_body(body) == body
 
 
 WORDS = """

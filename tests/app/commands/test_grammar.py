@@ -45,6 +45,7 @@ SILENT = {
     "A47-fence-not-closed-by-tildes": "```\n~~~\n/qwen fix",
     "A47-unclosed-fence": "```\n\n/qwen fix\n\nmore",
     "A47-indented": "    /qwen fix",
+    "A47-indented-in-paragraph": "words\n     /qwen fix",
     "A47-tab": "\t/qwen fix",
     "A47-span": "`/qwen fix`",
     "A47-span-over-lines": "`a\n/qwen fix\nb`",
@@ -218,6 +219,7 @@ BAD = {
     "budget-infinite": ("/qwen fix budget=inf", "`budget` wants"),
     "budget-digits": ("/qwen fix budget=" + "9" * 400, "`budget` wants"),
     "budget-other-digits": ("/qwen fix budget=\u0662", "`budget` wants"),
+    "turns-other-digits": ("/qwen fix turns=\u0662", "`turns` wants"),
     "turns-fraction": ("/qwen fix turns=1.5", "`turns` wants a whole number"),
     "time-without-unit": ("/qwen fix time=30", "`time` wants a time with its unit"),
     "attempts": ("/qwen fix attempts=many", "`attempts` wants"),
@@ -366,6 +368,8 @@ def test_the_prefix_is_configured() -> None:
     assert read("/qwen fix\n\n@forgehand fix", prefix="/bot", slug="acme") == ()
     assert "`/bot help`" in mistake("/bot xyzzy", prefix="/bot")
     assert read("xqwen fix", prefix=".qwen") == ()
+    assert only("@KS fix", slug="ks").word == "fix"
+    assert read("@\u212as fix\n\n@k\u017f fix", slug="ks") == ()
     assert only("!q fix", prefix="!q").word == "fix"
     assert read("@ fix\n\n fix", prefix="", slug="") == ()
     assert read("@None fix", slug=None) == ()

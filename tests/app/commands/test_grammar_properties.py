@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.commands import places
 from app.commands.grammar import MAX_COMMANDS, parse_comment
 from app.commands.options import OPTIONS, parse_branch, parse_paths, render_options
+from workflows.outbound import clean_line, clean_outbound, clean_words
 from workflows.types import Command, CommandError, CommandOptions
 
 LIMIT = 65_536
@@ -80,6 +81,16 @@ def test_commented_text_never_triggers(body: str) -> None:
 def test_what_follows_does_not_take_a_command_back(body: str) -> None:
     """A command in a paragraph of its own at the top is read whatever stands below it."""
     assert read(f"/qwen status\n\n{body}")[0] == Command(word="status")
+
+
+@CHANGES
+@given(BODIES, st.sampled_from([("/qwen", "forgehand"), ("/bot", "acme"), ("@acme-bot", "acme")]))
+def test_what_we_post_is_no_command(body: str, names: tuple[str, str]) -> None:
+    """A44: what the outbound filter lets through is no command to us, whatever it is and however we are called."""
+    prefix, slug = names
+    text = body.replace("/qwen", prefix).replace("@forgehand", f"@{slug}")
+    for clean in (clean_outbound, clean_words, clean_line):
+        assert parse_comment(clean(text), prefix=prefix, slug=slug, on_pull_request=True) == ()
 
 
 OPTION_VALUES = st.builds(
