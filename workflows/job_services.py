@@ -108,7 +108,7 @@ class JobServices:
     spoken: Spoken = field(default_factory=Spoken)
 
     def scrub(self, text: str) -> str:
-        """``text`` fit for GitHub, with room for a marker below it: no secret, no live mention, no image, no command."""
+        """``text`` fit for GitHub with a marker below it: no secret, no live mention, no image, no command."""
         return clean_outbound(text, self.secrets, hosts=self.hosts, limit=MAX_CHARACTERS - MARKER_ROOM)
 
     def clean(self, text: str) -> str:
