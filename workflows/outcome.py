@@ -44,7 +44,11 @@ def timed(function: Callable[[], T]) -> Timed[T]:
 
 
 class Outcome(Noun):
-    """The end of a job. ``reason`` is one sentence for people; ``seconds`` maps a stage's name to its wall time."""
+    """The end of a job. ``reason`` is one sentence for people; ``seconds`` maps a stage's name to its wall time.
+
+    Of a round of feedback, ``heard`` names the reviews and comments that it dealt with, and ``growth`` is by how many
+    lines it made the change longer (or, below zero, shorter).
+    """
 
     status: Status
     reason: str
@@ -52,4 +56,6 @@ class Outcome(Noun):
     url: str | None = None
     branch: str | None = None
     commit: str | None = None
+    heard: tuple[str, ...] = ()
+    growth: int = 0
     seconds: dict[str, float] = Field(default_factory=dict)

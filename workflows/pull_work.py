@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workflows import closing
+from workflows.asked import Asked
 from workflows.git_patience import persist
+from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.policy import WRITERS, effective_budget
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
-from workflows.services import BrokenWorld
+from workflows.services import BrokenWorld, GitHub
 from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
 from workflows.survey import Survey, survey_repository
 from workflows.texts import Texts, compose_texts
 from workflows.thread_work import Thread
-from workflows.types import Noun, Patch, PullRequest
+from workflows.types import Job, Noun, Patch, PullRequest
 
 
 class Head(Noun):
@@ -27,22 +30,39 @@ class Head(Noun):
 
 def read_head(thread: Thread) -> Head:
     """The pull request now, as a step."""
-    return thread.run.step("pull request", lambda: _read_head(thread), Head)
+    return thread.run.step("pull request", lambda: head_now(thread.github, thread.job, thread.asked), Head)
 
 
 def is_ours(thread: Thread, pull: PullRequest) -> bool:
     """Whether our App opened it."""
-    return bool(thread.services.spoken.login) and pull.author.login == thread.services.spoken.login
+    return opened_by_us(pull, thread.services)
+
+
+def opened_by_us(pull: PullRequest, services: JobServices) -> bool:
+    """The same before there is a thread."""
+    return bool(services.spoken.login) and pull.author.login == services.spoken.login
+
+
+def open_pull_work(
+    thread: Thread, pull: PullRequest, request: str, *, naming: Callable[[Solution], str] = lambda solution: ""
+) -> PullWork:
+    """The work on a pull request, its stages shown in the tracking comment and as a check run on its head."""
+    thread.show_check(pull.head_sha)
+    return PullWork(thread, pull, Stages(thread.run, thread.progress), request, naming)
 
 
 @dataclass(frozen=True)
 class PullWork:
-    """One session on a pull request's branch. ``request`` is what is asked for, as the agent is told it."""
+    """One session on a pull request's branch. ``request`` is what is asked for, as the agent is told it.
+
+    ``naming`` says in a paragraph of the commit message what the change answers.
+    """
 
     thread: Thread
     pull: PullRequest
     stages: Stages
     request: str
+    naming: Callable[[Solution], str] = lambda solution: ""
 
     def survey(self) -> Survey:
         """What the head tells about the repository; the guidance is the default branch's. A stage."""
@@ -52,7 +72,7 @@ class PullWork:
     def solve(self, survey: Survey) -> Solution:
         """The session and its proof. Raises BrokenWorld and JobCancelled."""
         thread = self.thread
-        thread.solution = solve(thread.run, self.stages, thread.tracking, self._assign(survey))
+        thread.solution = solve(thread.run, self.stages, thread.progress, self._assign(survey))
         return thread.solution
 
     def publish(self, survey: Survey, solution: Solution) -> Outcome:
@@ -121,7 +141,7 @@ class PullWork:
     def _compose(self, survey: Survey, solution: Solution) -> Texts:
         thread = self.thread
         return compose_texts(
-            solution,
+            self._named(solution),
             job=thread.job,
             issue=thread.issue.model_copy(update={"number": 0}),
             survey=survey,
@@ -130,6 +150,13 @@ class PullWork:
             secrets=thread.services.secrets,
             hosts=thread.services.hosts,
         )
+
+    def _named(self, solution: Solution) -> Solution:
+        """The solution whose description says what it answers."""
+        described = solution.described
+        summary = f"{described.description.summary}\n\n{self.naming(solution)}".strip()
+        description = described.description.model_copy(update={"summary": summary})
+        return solution.model_copy(update={"described": described.model_copy(update={"description": description})})
 
     def _push(self, solution: Solution, texts: Texts) -> Published:
         published = push_commit(self.thread, self.pull, solution.described.patch, texts.commit_message)
@@ -186,15 +213,16 @@ def changed_since(thread: Thread, pull: PullRequest) -> str:
     return ""
 
 
-def _read_head(thread: Thread) -> Head:
-    pull = thread.github.fetch_pull_request(thread.job.number)
+def head_now(github: GitHub, job: Job, asked: Asked) -> Head:
+    """The pull request now, outside of a step."""
+    pull = github.fetch_pull_request(job.number)
     if pull is None:
         return Head(problem="This is not a pull request, or it is gone.")
     if pull.state == "closed":
         return Head(pull=pull, problem="The pull request is closed.")
     if pull.head_repository is None:
         return Head(pull=pull, problem="The fork that this pull request came from is gone.")
-    if pull.head_repository.casefold() != thread.asked.repository.ref.full_name.casefold():
+    if pull.head_repository.casefold() != asked.repository.ref.full_name.casefold():
         told = "This pull request comes from a fork, to which nothing can be pushed from here."
         return Head(pull=pull, problem=f"{told} Push its branch to this repository to have it worked on.")
     return Head(pull=pull)

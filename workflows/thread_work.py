@@ -15,12 +15,13 @@ from workflows.git import Mirror
 from workflows.git_patience import persist
 from workflows.interruptible import leave_when_over
 from workflows.job_services import JobServices
+from workflows.live_check import Everyone, LiveCheck
 from workflows.outcome import Outcome, Status
 from workflows.publish import Published
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.solve import Solution
 from workflows.state_labels import State, labels_for
-from workflows.tracking import Tracking, marker, render_start
+from workflows.tracking import Progress, Tracking, marker, render_start
 from workflows.types import Issue, Job, Noun
 
 log = structlog.get_logger()
@@ -38,7 +39,10 @@ _STATES: dict[Status, State] = {
 
 @dataclass
 class Thread:
-    """One accepted request on an issue or pull request. ``solution`` and ``published`` are set as they come about."""
+    """One accepted request on an issue or pull request. ``solution`` and ``published`` are set as they come about.
+
+    ``check`` shows it on a pull request's head too, once :meth:`show_check` was called.
+    """
 
     run: Run
     job: Job
@@ -49,6 +53,16 @@ class Thread:
     issue: Issue
     solution: Solution | None = None
     published: Published | None = None
+    check: LiveCheck | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """Who is told how it goes on: the tracking comment, on a pull request also the check run."""
+        return self.tracking if self.check is None else Everyone(self.tracking, self.check)
+
+    def show_check(self, head_sha: str) -> None:
+        """From now on show the running stage as a check run on this commit too; it is concluded with the job."""
+        self.check = LiveCheck(self.github, self.job, head_sha=head_sha, scrub=self.services.scrub)
 
     def close(self, text: str) -> None:
         """Say the last word in the tracking comment, as a step."""
@@ -135,7 +149,12 @@ def work_on_thread(
         tracking.close(closing.render_cancelled(thread.published))
         if asked.policy.state_labels:
             thread.label(None)
+        if thread.check is not None:
+            thread.check.cancel()
         raise
+    check = thread.check
+    if check is not None:
+        run.step("conclude", lambda: check.conclude(outcome), type(None))
     thread.show_state(_STATES.get(outcome.status))
     return outcome
 
