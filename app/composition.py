@@ -30,7 +30,7 @@ from sandbox.engine import EngineMissing, engine_report, find_engine
 from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
-from workflows import fix_issue
+from workflows import answer_question, fix_issue
 from workflows.admission import admit, show_positions
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
@@ -49,6 +49,7 @@ Say = Callable[[str], None]
 Work = Callable[[Run, Job, JobServices], Outcome]
 WORKFLOWS: Mapping[str, Work] = {
     fix_issue.NAME: fix_issue.fix_issue,
+    answer_question.NAME: answer_question.answer_question,
 }
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""
