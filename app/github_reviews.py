@@ -12,6 +12,7 @@ from app.github_text import fit_body
 from workflows.services import BrokenWorld
 from workflows.types import Review, ReviewComment, ReviewThread
 
+# fullDatabaseId, because the older databaseId is a 32-bit number, and the ids of today are larger.
 THREADS = """
 query Threads($pull: ID!, $after: String) {
   node(id: $pull) {

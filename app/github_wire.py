@@ -259,30 +259,28 @@ class Wire:
     def download(self, url: str, *, limit: int) -> Answer:
         """The last ``limit`` bytes of a text that GitHub keeps elsewhere, without our credential: ``data`` is a str.
 
-        When it is longer, the cut line at its beginning is left out. Raises Unclear, and BrokenWorld for an address
-        that is not https (or on this GitHub itself) or a text of more than DOWNLOAD_CAP bytes.
+        When it is longer, the cut line at its beginning is left out; one of more than DOWNLOAD_CAP bytes is status 413.
+        Raises Unclear, and BrokenWorld for an address that is not https (or on this GitHub itself).
         """
+        host = urlsplit(url).hostname
         if urlsplit(url).scheme != "https" and not url.startswith(f"{self._origin}/"):
-            raise BrokenWorld(
-                "github", f"GitHub points to {urlsplit(url).hostname} without https. Check the API address."
-            )
+            raise BrokenWorld("github", f"GitHub points to {host} without https. Check the API address.")
         tail, length = b"", 0
         try:
             with self._session.get(
                 url, stream=True, timeout=self._timeouts, verify=self._verify, allow_redirects=False
             ) as response:
                 if response.status_code >= 500:
-                    raise Unclear(f"{urlsplit(url).hostname} answered {response.status_code}")
+                    raise Unclear(f"{host} answered {response.status_code}")
                 for chunk in response.iter_content(DOWNLOAD_CHUNK):
                     tail, length = (tail + chunk)[-limit:], length + len(chunk)
                     if length > DOWNLOAD_CAP:
-                        raise BrokenWorld("github", f"A log has more than {DOWNLOAD_CAP} bytes. Make it shorter.")
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                        return Answer(413, {})
         except requests.RequestException as error:
-            raise Unclear(f"no whole answer: {type(error).__name__}") from None
+            raise Unclear(f"no whole answer from {host}: {type(error).__name__}") from None
         if length > limit:
             tail = tail.partition(b"\n")[2]
-        return Answer(response.status_code, headers, tail.decode("utf-8-sig", "replace"))
+        return Answer(response.status_code, {}, tail.decode("utf-8-sig", "replace"))
 
     def next_page(self, answer: Answer) -> dict[str, str] | None:
         """The query of the next page of a list, or None on the last one.

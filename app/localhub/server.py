@@ -62,6 +62,8 @@ class LocalHub(People, ChecksOfApps):
         hub.add_label("octo/calc", number, "qwen", "alice")              # -> issues.labeled is sent
         hub.wait_for_deliveries()
         hub.pull_requests("octo/calc"), hub.comments("octo/calc", number), hub.journal
+        hub.comment_on_line("octo/calc", 2, "alice", Wanted("calc.py", "why?", line=3))      # app/localhub/people.py
+        hub.add_check_run("octo/calc", "fix", "tests", outcome=Outcome("failure", log="…"))  # …/checks_of_apps.py
         hub.stop()
 
     The client needs ``hub.api_url`` (GHES style, with ``/api/v3``; the root works too), ``hub.app_id`` and
