@@ -88,7 +88,7 @@ class Session:
         return found
 
     def download(self, what: str, url: str, *, limit: int) -> str | None:
-        """The last ``limit`` bytes of a text that GitHub pointed to; None: gone, or far too long. Raises BrokenWorld."""
+        """The last ``limit`` bytes of a text that GitHub pointed to; None: gone or far too long. Raises BrokenWorld."""
         try:
             answer = self._attempts.send("GET", lambda: self._wire.download(url, limit=limit), repeatable=True)
         except Unclear as unclear:
