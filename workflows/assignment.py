@@ -23,7 +23,8 @@ class Assignment:
 
     ``workshop`` raises BrokenWorld when there is no engine; ``test_seconds`` bounds one run of the tests.
     ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of each attempt after the
-    first. ``answer`` is what people said to the question with which the session ended, fenced.
+    first. ``answer`` is what people said to the question with which the session ended, fenced; ``words``, unless None,
+    is what they say with which it goes on however it stopped.
     ``request`` is what is asked for beside the issue's own text, in our words with those of others fenced. ``scope``
     keeps the set-up's snapshots of code that is not on the default branch apart from all others.
     ``map_cache`` is the folder of repository maps; None: no map is offered.
@@ -44,6 +45,7 @@ class Assignment:
     attempts: int = 1
     model_for: Callable[[int], Model] | None = None
     answer: str = ""
+    words: str | None = None
     request: str = ""
     scope: str = ""
     may_ask: bool = False

@@ -12,8 +12,8 @@ MOST_REASONS = 10
 
 def may_repair(result: AgentResult, verdict: Verdict, budget: Budget) -> bool:
     """Whether the session may go on: the model said that it was done, was wrong, and 15 % of each limit are left."""
-    spent = Spent(turns=len(result.turns), seconds=result.seconds, usage=result.usage)
-    return verdict.status == "worse" and result.stop == "finished" and nearly_exhausted(budget, spent) is None
+    left = nearly_exhausted(budget, result.spent) is None
+    return verdict.status == "worse" and result.stop == "finished" and left
 
 
 def render_verdict(verdict: Verdict) -> str:

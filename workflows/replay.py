@@ -10,7 +10,7 @@ from workflows.agent import notices
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import run_agent
 from workflows.agent.messages import AgentTask
-from workflows.agent.recorder import REOPENING
+from workflows.agent.recorder import AFRESH, REOPENING, GoingOn
 from workflows.services import BrokenWorld, Run
 from workflows.trajectory.events import Event, of_kind
 from workflows.trajectory.log import MemoryLog
@@ -90,7 +90,7 @@ def replay(
 
     payload = opening[0].payload
     model, log, patch = RecordedModel(recorded, name=str(payload["model"])), MemoryLog(), None
-    for words in _openings(events):
+    for going_on in _openings(events):
         patch = run_agent(
             run,
             model,
@@ -99,8 +99,7 @@ def replay(
             task=AgentTask(system=payload["system"], prompt=payload["prompt"]),
             budget=Budget(turns=len(recorded), tokens=ENDLESS, seconds=float(ENDLESS), usd=float(ENDLESS)),
             on_turn=note,
-            answer=words.get("answer", ""),
-            repair=words.get("repair", ""),
+            going_on=going_on,
         ).patch
     return Replayed(
         turns=len(played),
@@ -110,9 +109,16 @@ def replay(
     )
 
 
-def _openings(events: Sequence[Event]) -> list[dict[str, str]]:
+def _openings(events: Sequence[Event]) -> list[GoingOn]:
     """What the session began with, nothing, and what it went on with after each of its ends."""
-    return [{}, *({str(event.kind): str(event.payload["text"])} for event in events if event.kind in REOPENING)]
+    openings, by = [AFRESH], ""
+    for event in events:
+        if event.kind not in REOPENING:
+            continue
+        text, by = str(event.payload["text"]), str(event.payload.get("job", by))
+        named = {"answer": "answer", "continue": "words", "repair": "repair"}[event.kind]
+        openings.append(GoingOn(by=by, **{named: text}))
+    return openings
 
 
 def _as_run(turn: Turn) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflows.agent.loop import AgentResult, run_agent
+from workflows.agent.recorder import GoingOn
 from workflows.attempts import Score, choose, reproduction_tests, run_attempts, score
 from workflows.bench import Bench
 from workflows.services import Run
@@ -89,8 +90,7 @@ class Sessions:
                     "job": given.job.id,
                     "attempt": number,
                 },
-                answer=given.answer,
-                repair=repair,
+                going_on=GoingOn(given.job.id, given.answer, given.words, repair),
                 on_turn=self.progress.turn if number == 1 or repair else _ignore,
             )
         finally:
@@ -120,9 +120,12 @@ def session_name(attempt: int) -> str:
 
 
 def record_verdict(log: SessionLog, verdict: Verdict) -> None:
-    """Put the harness's judgement beside the session that it is about; a second time changes nothing."""
-    if any(event.kind == "verdict" for event in log.events()):
-        return
+    """Put the harness's judgement beside the session that it is about: once, and again when it went on since."""
+    for event in reversed(log.events()):
+        if event.kind == "verdict":
+            return
+        if event.kind in ("answer", "continue"):
+            break
     kept = {"status", "reasons", "fail_to_pass", "pass_to_pass", "broken", "weakened"}
     log.append([Entry(kind="verdict", turn=0, payload=verdict.model_dump(mode="json", include=kept))])
 

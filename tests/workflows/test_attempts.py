@@ -7,6 +7,7 @@ from base64 import b64encode
 
 import pytest
 
+from workflows.agent.budget import Spent
 from workflows.agent.loop import AgentResult
 from workflows.attempts import Score, choose, reproduction_tests, run_attempts, score, with_tests_of
 from workflows.services import BrokenWorld, JobCancelled
@@ -31,7 +32,14 @@ def ran(*passed: str, failed: tuple[str, ...] = ()) -> TestRun:
 
 def result() -> AgentResult:
     return AgentResult(
-        turns=(), stop="finished", patch=patch(a="x"), finish=None, plan=(), usage=Usage(usd=1.0), seconds=1.0
+        turns=(),
+        stop="finished",
+        patch=patch(a="x"),
+        finish=None,
+        plan=(),
+        usage=Usage(usd=1.0),
+        seconds=1.0,
+        spent=Spent(),
     )
 
 

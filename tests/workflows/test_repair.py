@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from app.demo.scripted_model import ScriptedModel
 from tests.fakes import Crash, CrashingLog, FolderWorkspace, run_unittest
+from workflows.agent.budget import Spent
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
+from workflows.agent.recorder import GoingOn
 from workflows.repair import may_repair, render_verdict, say_repair, spent_after
 from workflows.replay import replay
 from workflows.run import InlineRun
@@ -61,7 +64,7 @@ class Job:
             equipment=self.equip(),
             task=AgentTask(system="You mend code.", prompt="`add` subtracts."),
             budget=budget or Budget(),
-            repair=repair,
+            going_on=GoingOn(repair=repair),
         )
 
 
@@ -185,6 +188,7 @@ def ended(turns: int = 1, **fields: Any) -> AgentResult:
     given: dict[str, Any] = {"stop": "finished", "usage": Usage(), "seconds": 1.0} | fields
     return AgentResult(
         turns=tuple(Turn.model_validate({"number": number, "reply": {}}) for number in range(1, turns + 1)),
+        spent=Spent(turns, given["seconds"], given["usage"]),
         patch=None,
         finish=None,
         plan=(),
@@ -196,6 +200,7 @@ def ended(turns: int = 1, **fields: Any) -> AgentResult:
     ("result", "verdict", "may"),
     [
         (ended(84), WORSENED, True),
+        (replace(ended(120), spent=Spent(84)), WORSENED, True),
         (ended(85), WORSENED, False),
         (ended(1, seconds=86.0), WORSENED, False),
         (ended(1, usage=Usage(usd=0.9)), WORSENED, False),

@@ -22,7 +22,8 @@ CHANGING = frozenset({"edit", "write_file"})
 class History:
     """The finished turns and what follows from them alone, so that a replay builds the same; each turn costs the same.
 
-    ``spent_before`` is the spending without the last turn. ``patch`` is None when nothing is changed (any more).
+    ``spent_now`` is the spending that counts for the budget, which began anew after the turns ``renewed``, and
+    ``spent_before`` the same without the last turn. ``patch`` is None when nothing is changed (any more).
     ``known_failing`` are tests that failed before any change. ``untold_guidance`` are notices on directories that the
     last turn touched for the first time.
     """
@@ -34,13 +35,16 @@ class History:
         schemas: Sequence[Schema] = (),
         guidance: Callable[[str], tuple[str, str] | None] = lambda path: None,
         known_failing: frozenset[str] = frozenset(),
+        renewed: frozenset[int] = frozenset(),
     ) -> None:
         self.turns: list[Turn] = []
         self.messages: list[dict[str, Any]] = open_messages(task)
         self._estimate = estimate_tokens(self.messages, schemas)
         self._schemas = schemas
         self.spent = Spent()
+        self.spent_now = Spent()
         self.spent_before = Spent()
+        self._renewed = renewed
         self.patch: Patch | None = None
         self.plan: tuple[PlanItem, ...] = ()
         self.checkpoints = Checkpoints(known_failing)
@@ -80,7 +84,10 @@ class History:
         added = render_turn(turn)
         self._estimate += estimate_tokens(added)
         self.messages += added
-        self.spent_before, self.spent = self.spent, self.spent.plus(turn)
+        self.spent = self.spent.plus(turn)
+        self.spent_before, self.spent_now = self.spent_now, self.spent_now.plus(turn)
+        if turn.number in self._renewed:
+            self.spent_before = self.spent_now = Spent()
         if turn.patch is not None:
             self.patch = None if turn.patch.empty else turn.patch
         if turn.plan is not None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.agent.budget import Spent
 from workflows.agent.done.tally import failing_ids
 from workflows.agent.equipment import Equipment
 from workflows.agent.history import History
 from workflows.agent.messages import AgentTask
-from workflows.agent.recorder import Recorder
+from workflows.agent.recorder import AFRESH, GoingOn, Recorder
 from workflows.agent.tools import offered_tools
 from workflows.agent.turn import SessionParts, take_turn
 from workflows.services import BrokenWorld, Model, Run
@@ -20,7 +21,11 @@ from workflows.types import Budget, Finish, Patch, PlanItem, StopReason, Turn, U
 
 @dataclass(frozen=True)
 class AgentResult:
-    """The end of a session. ``patch`` is the last stored change, None without one; ``detail`` explains the stop."""
+    """The end of a session. ``patch`` is the last stored change, None without one; ``detail`` explains the stop.
+
+    ``usage`` and ``seconds`` are those of the whole session, ``spent`` is what counts for its budget: since it went on
+    with a fresh one, if it did.
+    """
 
     turns: tuple[Turn, ...]
     stop: StopReason
@@ -29,6 +34,7 @@ class AgentResult:
     plan: tuple[PlanItem, ...]
     usage: Usage
     seconds: float
+    spent: Spent
     detail: str = ""
     question: str = ""
 
@@ -42,17 +48,16 @@ def run_agent(
     task: AgentTask,
     budget: Budget,
     facts: Mapping[str, Any] | None = None,
-    answer: str = "",
-    repair: str = "",
+    going_on: GoingOn = AFRESH,
     on_turn: Callable[[Turn], None] = lambda turn: None,
 ) -> AgentResult:
     """Work on the task until there is a reason to stop; what was done by then is in the result.
 
     Everything is in ``log`` before and after it is done, so that the same call in another process goes on where this
     one died, with no container opened before one is needed and no reply asked for twice. ``facts`` stand in the log's
-    first event. ``answer`` (fenced) goes on with a session that ended with a question, ``repair`` with one whose change
-    was judged, see :class:`Recorder`. ``on_turn`` is told of every turn, those of an earlier process too. Raises
-    JobCancelled, BrokenWorld("sandbox", …), and BrokenWorld("model", …) while nothing has changed yet.
+    first event. ``going_on`` says why a session goes on that had ended or broken off. ``on_turn`` is told of every
+    turn, those of an earlier process too. Raises JobCancelled, BrokenWorld("sandbox", …), and BrokenWorld("model", …)
+    while nothing has changed yet.
     """
     schemas = offered_tools(
         with_tests=equipment.run_tests is not None,
@@ -60,10 +65,14 @@ def run_agent(
         may_ask=equipment.may_ask,
         handover=equipment.reading.handover if equipment.reading is not None else "",
     )
-    recorder = Recorder(log, answer=answer, repair=repair)
+    recorder = Recorder(log, going_on)
     task = recorder.open(task, schemas=schemas, model=model.name, facts={"base": equipment.base, **(facts or {})})
     history = History(
-        task, schemas=schemas, guidance=equipment.guidance, known_failing=frozenset(failing_ids(equipment.baseline))
+        task,
+        schemas=schemas,
+        guidance=equipment.guidance,
+        known_failing=frozenset(failing_ids(equipment.baseline)),
+        renewed=recorder.renewed,
     )
     for turn in recorder.turns:
         history.add(turn)
@@ -105,14 +114,16 @@ def _record_broken(recorder: Recorder, history: History, broken: BrokenWorld) ->
 
 def _result(history: History, stop: StopReason, detail: str) -> AgentResult:
     last = history.turns[-1]
+    spent = history.spent
     return AgentResult(
         turns=tuple(history.turns),
         stop=stop,
         patch=history.patch,
         finish=last.finish,
         plan=history.plan,
-        usage=history.spent.usage,
-        seconds=history.spent.seconds,
+        usage=spent.usage,
+        seconds=spent.seconds,
+        spent=history.spent_now,
         detail=detail,
         question=last.question,
     )

@@ -37,6 +37,21 @@ RUN_AGAIN = (
 )
 AFTER_INTERRUPTED = "Not run: a call before it in the same reply was interrupted."
 
+UNANSWERED = (
+    "Your question was not answered, and the people have the session go on. Do what you said you would do without an "
+    "answer, and say so in `finish`."
+)
+_STOPPED = {
+    "turns": "its turns were used up",
+    "tokens": "its tokens were used up",
+    "seconds": "its time was used up",
+    "money": "its money was used up",
+    "no_tool_calls": "your replies held no tool calls",
+    "malformed": "your tool calls could not be read",
+    "stuck": "you went round in circles: try another way than before",
+    "model_unavailable": "the model could not be reached",
+    "finished": "you had called `finish`",
+}
 _UNITS = {"turns": "turns", "tokens": "tokens", "seconds": "time", "money": "money"}
 
 
@@ -78,3 +93,12 @@ def repair(text: str) -> str:
 def answered(text: str) -> str:
     """Told when the people answered the model's question; ``text`` is fenced already."""
     return f"Your question was answered. Go on with the work.\n\n{text}"
+
+
+def continued(text: str, stop: str) -> str:
+    """Told when the people have a session go on that had stopped, or broke off (``stop`` ""); ``text`` is fenced."""
+    if stop == "asked":
+        return answered(text) if text else UNANSWERED
+    told = f"This session had stopped ({_STOPPED.get(stop, 'it was broken off')}), and the people have it go on"
+    after = "First look at how far the work is; then go on with it, and call `finish` when it is done."
+    return f"{told}, with a fresh budget. {after}" + (f" They say:\n\n{text}" if text else "")

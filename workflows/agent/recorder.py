@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent import notices
@@ -14,22 +15,44 @@ from workflows.trajectory.patch_delta import PatchDelta, apply_delta, delta_betw
 from workflows.trajectory.turns import Unfinished, turns_of, unfinished_turn
 from workflows.types import Compaction, Intervention, Noun, Patch, Reply, StopReason, ToolCall, ToolResult, Turn
 
-REOPENING: dict[EventKind, Callable[[str], str]] = {"answer": notices.answered, "repair": notices.repair}
-"""The events after which a session goes on that had ended, and how the model is told of each."""
+REOPENING: dict[EventKind, Callable[[Mapping[str, Any]], str]] = {
+    "answer": lambda told: notices.answered(told["text"]),
+    "repair": lambda told: notices.repair(told["text"]),
+    "continue": lambda told: notices.continued(told["text"], told["stop"]),
+}
+"""The events after which a session goes on that had ended or broken off, and how the model is told of each."""
+
+
+@dataclass(frozen=True)
+class GoingOn:
+    """Why a session goes on that is there already; the job ``by`` has it do so once, however often it is begun.
+
+    ``answer`` are the people's words on the question with which it had ended. ``words``, when they are not None, have
+    it go on however it stopped, with a fresh budget. Both are fenced. ``repair`` is the verdict on its change since.
+    """
+
+    by: str = ""
+    answer: str = ""
+    words: str | None = None
+    repair: str = ""
+
+
+AFRESH = GoingOn()
+"""Nothing to go on with: the session begins, or goes on where a process died."""
 
 
 class Recorder:
     """Writes one session's events; entries wait until :meth:`flush`, or until the next act that needs them stored.
 
     Reading is for the beginning alone: what an earlier process left. ``turns`` are its finished ones, ``end`` is how it
-    ended, if it did. ``answer`` are the people's words on the question that the session had ended with, ``repair`` the
-    verdict on its change; without that, what came after one is not read, so that a replay meets the same session.
-    ``words`` is what the model is told before a session goes on, by its last turn before that.
+    ended, if it did. Unless ``going_on`` has the ``repair``, what came after one is not read, so that a job that begins
+    again meets the same session. ``words`` is what the model is told before a session goes on, by its last turn before
+    that; ``renewed`` are the turns after which the budget began anew.
     """
 
-    def __init__(self, log: SessionLog, *, answer: str = "", repair: str = "") -> None:
+    def __init__(self, log: SessionLog, going_on: GoingOn = AFRESH) -> None:
         self._log = log
-        events = log.events() if repair else _before_repair(log.events())
+        events, mine = _read_part(log.events(), going_on)
         self._waiting: list[Entry] = []
         self.resumed = bool(events)
         self.turns: list[Turn] = turns_of(events)
@@ -39,19 +62,30 @@ class Recorder:
         for event in events:
             if event.kind in ("end", *REOPENING):
                 self.end = event.payload if event.kind == "end" else None
-        if answer and self.end is not None and self.end["stop"] == "asked":
-            self._add("answer", len(self.turns), {"text": answer})
-            self.end = None
-        if repair and self.end is not None and not of_kind(events, "repair"):
-            self._add("repair", len(self.turns), {"text": repair})
-            self.end = None
-        opened = [(one.kind, one.turn, one.payload) for one in events if one.kind in REOPENING]
-        opened += [(one.kind, one.turn, one.payload) for one in self._waiting]
-        self.words = {turn: REOPENING[kind](payload["text"]) for kind, turn, payload in opened}
-        self.repairing = any(kind == "repair" for kind, _, _ in opened)
+        self._go_on(going_on, begun=mine is not None, repaired=bool(of_kind(events[mine or 0 :], "repair")))
+        opened = [Entry(kind=one.kind, turn=one.turn, payload=one.payload) for one in events if one.kind in REOPENING]
+        opened += self._waiting
+        self.words = {one.turn: REOPENING[one.kind](one.payload) for one in opened}
+        self.renewed = frozenset(one.payload["turns"] for one in opened if one.kind == "continue")
+        self.repairing = bool(opened) and opened[-1].kind == "repair"
         self._patch: Patch | None = None
         for event in of_kind(events, "snapshot"):
             self._patch = apply_delta(self._patch, PatchDelta.model_validate(event.payload))
+
+    def _go_on(self, going_on: GoingOn, *, begun: bool, repaired: bool) -> None:
+        """Open an ended session again, when this job has not done so yet."""
+        stop = "" if self.end is None else str(self.end["stop"])
+        # A turn that broke off is brought to its end first, and then the model is told.
+        last = len(self.turns) if self._unfinished is None else self._unfinished.number
+        if going_on.words is not None and not begun and self._session is not None:
+            told = {"text": going_on.words, "job": going_on.by, "stop": stop, "turns": len(self.turns)}
+            self._add("continue", last, told)
+        elif going_on.answer and not begun and stop == "asked":
+            self._add("answer", last, {"text": going_on.answer, "job": going_on.by})
+        elif going_on.repair and self.end is not None and not repaired:
+            self._add("repair", last, {"text": going_on.repair})
+        if self._waiting:
+            self.end = None
 
     def begun(self, turn: int) -> Unfinished | None:
         """What an earlier process did of this turn, when it had the reply and not the end."""
@@ -128,6 +162,12 @@ class Recorder:
         self._waiting.append(Entry(kind=kind, turn=turn, payload=payload))
 
 
-def _before_repair(events: Sequence[Event]) -> Sequence[Event]:
-    at = next((index for index, event in enumerate(events) if event.kind == "repair"), len(events))
-    return events[:at]
+def _read_part(events: Sequence[Event], going_on: GoingOn) -> tuple[Sequence[Event], int | None]:
+    """The events that count for this part of the session, and where its job had it go on, if it has done so."""
+    opened = [at for at, one in enumerate(events) if one.kind in ("answer", "continue")]
+    mine = next((at for at in opened if going_on.by and events[at].payload.get("job") == going_on.by), None)
+    fresh = mine is None and (going_on.words is not None or going_on.answer)
+    if going_on.repair or fresh:
+        return events, mine
+    at = next((at for at, one in enumerate(events) if one.kind == "repair" and at >= (mine or 0)), len(events))
+    return events[:at], mine

@@ -138,7 +138,7 @@ def _ask(session: SessionParts, number: int) -> tuple[_Opening, Reply]:
         else:
             opening.notices += (rung.words,)
     request = Request(session.model, session.equipment, history, session.recorder, schemas=session.schemas)
-    left = max(1.0, session.budget.seconds - history.spent.seconds)
+    left = max(1.0, session.budget.seconds - history.spent_now.seconds)
     opening.compactions, reply = request.send(number, opening.notices, opening.compactions, left=left)
     reply = with_own_ids(reply, number)
     session.recorder.answered(number, reply)
@@ -162,7 +162,7 @@ def _act(session: SessionParts, number: int, reply: Reply, opening: _Opening) ->
         recorder=session.recorder,
         last=last,
         seen=history.seen_files,
-        seconds_left=max(1.0, session.budget.seconds - history.spent.seconds),
+        seconds_left=max(1.0, session.budget.seconds - history.spent_now.seconds),
     )
     results = acting.carry_out(number, calls, cut_off=reply.finish_reason == "length")
     work = _Work(results=results, patch=acting.patch if acting.changed or rolled_back else None)
@@ -209,12 +209,12 @@ def _notices(session: SessionParts) -> tuple[str, ...]:
     history = session.history
     told = [notices.SANDBOX_REPLACED] if session.replaced else []
     told += history.untold_guidance
-    last = history.turns[-1] if history.turns else None
-    if last is not None and last.number in session.recorder.words:
-        told.append(session.recorder.words[last.number])
-    if last is not None:
-        told += _of_reply(last.reply)
-    scarce = nearly_exhausted(session.budget, history.spent)
+    done = len(history.turns)
+    if done in session.recorder.words:
+        told.append(session.recorder.words[done])
+    if history.turns:
+        told += _of_reply(history.turns[-1].reply)
+    scarce = nearly_exhausted(session.budget, history.spent_now)
     if scarce and not nearly_exhausted(session.budget, history.spent_before):
         told.append(notices.wrap_up(scarce))
     return tuple(told)
@@ -238,12 +238,13 @@ def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:
         return "finished"
     if turn.question:
         return "asked"
-    recent = [earlier.reply for earlier in history.turns[1 - STRIKES :]] + [turn.reply]
+    since = max(session.recorder.words, default=0)  # before that, somebody else had the last word
+    recent = [earlier.reply for earlier in history.turns[since:][1 - STRIKES :]] + [turn.reply]
     if len(recent) == STRIKES and not any(reply.tool_calls for reply in recent):
         return "no_tool_calls"
     if len(recent) == STRIKES and all(_unusable(reply, session.schemas) for reply in recent):
         return "malformed"
-    spent_up = exhausted(session.budget, history.spent.plus(turn))
+    spent_up = exhausted(session.budget, history.spent_now.plus(turn))
     if spent_up:
         return spent_up
     return "stuck" if _next_rung(session, [*history.turns, turn]) == "stop" else None

@@ -48,7 +48,9 @@ class DatabaseTrajectories:
         key = (events.c.job_id, events.c.session)
         turns = sa.select(*key, sa.func.max(events.c.turn).label("turns")).group_by(*key)
         marks = (
-            sa.select(events).where(events.c.kind.in_(("session", "end", "answer", "repair"))).order_by(events.c.seq)
+            sa.select(events)
+            .where(events.c.kind.in_(("session", "end", "answer", "repair", "continue")))
+            .order_by(events.c.seq)
         )
         with self._engine.connect() as connection:
             counted = {(row.job_id, row.session): row.turns for row in connection.execute(turns)}
@@ -61,7 +63,7 @@ class DatabaseTrajectories:
 
     def waiting(self, repository_id: int, number: int) -> tuple[str, datetime] | None:
         """The job of this issue whose session ended with a question that is open, and when it was put."""
-        marks = sa.select(events).where(events.c.session == "agent", events.c.kind.in_(("end", "answer")))
+        marks = sa.select(events).where(events.c.session == "agent", events.c.kind.in_(("end", "answer", "continue")))
         with self._engine.connect() as connection:
             jobs = fetch_jobs_of_issue(connection, repository_id, number)
             ordered = marks.where(events.c.job_id.in_(jobs)).order_by(events.c.at_ms, events.c.seq)

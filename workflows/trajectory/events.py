@@ -25,6 +25,7 @@ EventKind = Literal[
     "end",
     "answer",
     "repair",
+    "continue",
 ]
 """In the order in which they are met.
 
@@ -37,8 +38,10 @@ EventKind = Literal[
 ``turn``         number, stage, seconds, plan, stop, finish, question: the end of a turn
 ``verdict``      status, reasons, fail_to_pass, pass_to_pass, broken, weakened
 ``end``          stop, detail, infrastructure (whether the world broke, so that the session may not be scored)
-``answer``       text: the people's words on a question; the session goes on after its end
+``answer``       text: the people's words on a question, job (that goes on); the session goes on after its end
 ``repair``       text: the harness's verdict on a change that makes things worse; the session goes on after its end
+``continue``     text: what the actor says, perhaps nothing, job (that goes on), stop (how it had ended, "" when it
+                 broke off), turns (before it); the session goes on with a fresh budget
 """
 
 GENESIS = "0" * 64

@@ -20,6 +20,7 @@ from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
+from workflows.agent.recorder import AFRESH, GoingOn
 from workflows.run import InlineRun
 from workflows.services import BrokenWorld
 from workflows.trajectory.events import check_chain, of_kind
@@ -61,19 +62,28 @@ class Stage:
         budget: Budget | None = None,
         *,
         run_tests: Callable[[Sandbox, str], TestRun] | None = run_unittest,
-        answer: str = "",
+        going_on: GoingOn = AFRESH,
         **equipment: Any,
     ) -> AgentResult:
         return run_agent(
             InlineRun("job-1"),
             self.model,
             log=self.log,
-            equipment=Equipment(self.workspace, "base", run_tests, **equipment),
+            equipment=self.equip(self.workspace, run_tests=run_tests, **equipment),
             task=TASK,
             budget=budget or Budget(),
-            answer=answer,
+            going_on=going_on,
             on_turn=self.told.append,
         )
+
+    @staticmethod
+    def equip(
+        workspace: FolderWorkspace,
+        *,
+        run_tests: Callable[[Sandbox, str], TestRun] | None = run_unittest,
+        **equipment: Any,
+    ) -> Equipment:
+        return Equipment(workspace, "base", run_tests, **equipment)
 
     def crash(self, at: int, *, stored: bool = True) -> None:
         """Play until the process dies at this act of storing; its container goes with it."""
@@ -373,11 +383,11 @@ def test_a_question_parks_the_session_and_its_answer_goes_on(stage: Callable[...
     parked = set_up.play(may_ask=True)
     assert (parked.stop, parked.question) == ("asked", "Which way?")
     assert set_up.play(may_ask=True) == parked, "without an answer it stays parked"
-    result = set_up.play(may_ask=True, answer="the left one")
+    result = set_up.play(may_ask=True, going_on=GoingOn("job-2", answer="the left one"))
     assert result.stop == "finished"
     assert "the left one" in result.turns[2].notices[-1]
     assert result.patch == parked.patch
-    assert set_up.play(may_ask=True) == result
+    assert set_up.play(may_ask=True, going_on=GoingOn("job-2", answer="the left one")) == result
     assert len(set_up.sent()) == len(result.turns)
 
 
