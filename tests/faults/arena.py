@@ -19,7 +19,7 @@ from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, Wa
 from tests.faults.nursery import Child, Nursery
 from tests.stories.world import World
 from workflows.database import open_engine
-from workflows.queue import JobRecord, Queue
+from workflows.queue import WORKFLOW, JobRecord, Queue
 
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
 POLICY = b"setup: mkdir -p made && echo 1 > made/by-setup\ntest: python -m pytest -q\n"
@@ -182,7 +182,11 @@ class Arena(World):
         """Whether all jobs have ended; looked up without a Queue, which would do some of the server's work."""
         table = "workflow_status" if self.database.startswith("sqlite") else "dbos.workflow_status"
         with self._rows.connect() as connection:
-            query = f"SELECT count(*) FROM {table} WHERE status NOT IN ('PENDING', 'ENQUEUED', 'DELAYED')"
+            # The work alone: its admission has ended by then, or it would not be there.
+            query = (
+                f"SELECT count(*) FROM {table} "
+                f"WHERE name = '{WORKFLOW}' AND status NOT IN ('PENDING', 'ENQUEUED', 'DELAYED')"
+            )
             return int(connection.execute(sa.text(query)).scalar_one()) >= self._count
 
     def records(self) -> list[JobRecord]:

@@ -47,6 +47,9 @@ def _judge_objects(told: Told) -> Iterator[Complaint]:
     job = told.jobs[0]
     if job.state != "ended" or job.outcome is None or job.outcome.status != "pull_request":
         yield Complaint("lost", f"the job ended as {job.state}: {job.outcome}")
+    labels = [label.name for label in told.issue.labels]
+    if labels != ["qwen:in-review"]:
+        yield Complaint("wrong", f"the labels are {labels}")
     eyes = [reaction for reaction in told.issue.reactions if reaction.content == "eyes"]
     counted = {
         "branches": len(told.branches) - 1,
@@ -102,7 +105,9 @@ def _judge_journal(told: Told, processes: int) -> Iterator[Complaint]:
         again = (entry.method, entry.status) in (("POST", 200), ("DELETE", 404))
         edit = (entry.method, entry.status) == ("PATCH", 200) and path.startswith("issues/comments/")
         asked_again = what == "POST /app/hook/deliveries/N/attempts"
-        if not (again or edit or asked_again):
+        # A label that is put on again is on; what stands at the end is judged with the objects.
+        state = what in ("POST labels", "POST issues/N/labels", "DELETE issues/N/labels/qwen%3Aworking")
+        if not (again or edit or asked_again or state):
             effects[f"{what} {entry.status}"] += 1
     minted = effects.pop("POST /app/installations/N/access_tokens 201", 0)
     given_back = effects.pop("DELETE /installation/token 204", 0)

@@ -21,6 +21,8 @@ WRITES = (
     ("POST", r"/issues/\d+/reactions$", "reaction"),
     ("POST", r"/issues/\d+/comments$", "comment"),
     ("DELETE", r"/issues/\d+/labels/", "label"),
+    ("POST", r"/issues/\d+/labels$", "state label"),
+    ("POST", r"/repos/[^/]+/[^/]+/labels$", "state label made"),
     ("POST", r"/git-upload-pack$", "fetch"),
     ("POST", r"/git-receive-pack$", "push"),
     ("POST", r"/pulls$", "pull request"),

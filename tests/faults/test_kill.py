@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 WHATS = {
     *("token", "reaction", "comment", "label", "fetch", "push", "pull request", "check run"),
+    *("state label", "state label made"),
     *(f"model turn {number}" for number in range(1, 11)),
     "model description",
     "comment edit: fetch the repository",
