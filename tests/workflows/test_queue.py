@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from structlog.testing import capture_logs
 from tests.postgres import cluster, create_database
 from workflows.database import open_engine, wal_is_safe
 from workflows.outcome import Outcome
-from workflows.queue import Delivery, InlineRun, Queue, QueueUnavailable
+from workflows.queue import Delivery, InlineRun, Queue, QueueUnavailable, Submission
 from workflows.run import DurableRun
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.types import Actor, Job, Patch, PatchFile, RepositoryRef
@@ -787,3 +788,136 @@ def test_a_stopping_run_makes_no_step() -> None:
     stopping.set()
     with pytest.raises(BaseException, match="stops"):
         DurableRun("job", stopping=stopping, is_cancelled=lambda: False).step("never", lambda: pytest.fail("ran"), str)
+
+
+# Admission
+
+
+@contextmanager
+def admitting(url: str, admit: Callable[[Run, Job], Outcome | Job], **functions: Any) -> Iterator[Queue]:
+    queue = Queue(url, worker=True, concurrency=1, poll_seconds=0.05)
+    for name, function in {"count": done, **functions}.items():
+        queue.register(name, function)
+    queue.register_admission(admit)
+    queue.start()
+    try:
+        yield queue
+    finally:
+        queue.stop(5)
+
+
+def ask(queue: Queue, *, guid: str | None = None, jobs: int = 1, workflow: str = "count") -> list[Job]:
+    delivery, first = make(workflow, guid=guid)
+    asked = [first.model_copy(update={"admission": True})]
+    asked += [asked[0].model_copy(update={"id": f"{first.id}-{number}"}) for number in range(2, jobs + 1)]
+    queue.submit_all([Submission(delivery, "Started.", tuple(asked))])
+    return asked
+
+
+def refused(run: Run, job: Job) -> Outcome:
+    return Outcome(status="refused", reason=run.step("refuse", lambda: "No.", str))
+
+
+def test_an_admitted_job_runs_and_a_refused_one_is_on_record(url: str) -> None:
+    """What admission gives back is queued, as it gave it back; what it decided is the job's end, without work."""
+    with admitting(url, lambda run, job: job.model_copy(update={"tracking": 99})) as queue:
+        [job] = ask(queue)
+        record = queue.wait(job.id, timeout=30)
+        assert record.outcome == Outcome(status="no_change", reason="done")
+        assert record.job.tracking == 99
+        assert [one.job.id for one in queue.jobs()] == [job.id]
+    with admitting(url, refused) as queue:
+        [job] = ask(queue)
+        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+        assert len(queue.thread(11, 7)) == 2
+
+
+def test_the_jobs_of_one_delivery_come_in_their_order(url: str) -> None:
+    """All of them are there from the receipt on, and run one after the other."""
+    ran: list[str] = []
+
+    def note(run: Run, job: Job) -> Outcome:
+        return Outcome(status="no_change", reason=run.step("note", lambda: ran.append(job.id) or job.id, str))
+
+    with admitting(url, lambda run, job: job, note=note) as queue:
+        jobs = ask(queue, jobs=5, workflow="note")
+        for job in jobs:
+            queue.wait(job.id, timeout=30)
+        assert ran == [job.id for job in jobs]
+        assert [one.job.id for one in queue.thread(11, 7)] == ran
+
+
+def test_admission_does_not_wait_for_work(url: str) -> None:
+    """While the only worker is busy on the thread, another request on it is admitted, and cancelling ends both."""
+    started, go = threading.Event(), threading.Event()
+
+    def hold(run: Run, job: Job) -> Outcome:
+        started.set()
+        go.wait(30)
+        run.step("end", lambda: "", str)
+        return Outcome(status="no_change", reason="")
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        return job if job.workflow == "hold" else refused(run, job)
+
+    with admitting(url, admit, hold=hold) as queue:
+        [busy] = ask(queue, workflow="hold")
+        assert started.wait(30)
+        [waiting] = ask(queue, workflow="hold")
+        [other] = ask(queue)
+        assert queue.wait(other.id, timeout=30).outcome is not None
+        until(lambda: (queue.job(waiting.id) or waiting).state == "queued")  # type: ignore[union-attr]
+        assert sorted(queue.cancel_issue(11, 7, spare=other.id)) == sorted([busy.id, waiting.id])
+        go.set()
+        assert [one.state for one in queue.thread(11, 7)] == ["cancelled", "cancelled", "ended"]
+
+
+def test_a_request_cancelled_in_its_admission_is_not_queued(url: str) -> None:
+    """Whatever the admission decides afterwards: the job never runs."""
+    inside, go = threading.Event(), threading.Event()
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        inside.set()
+        go.wait(30)
+        return job
+
+    with admitting(url, admit) as queue:
+        [job] = ask(queue)
+        assert inside.wait(30)
+        assert queue.cancel_issue(11, 7) == [job.id]
+        go.set()
+        [after] = ask(queue)
+        queue.wait(after.id, timeout=30)
+        record = queue.job(job.id)
+        assert record is not None
+        assert (record.state, record.outcome) == ("cancelled", None)
+
+
+def test_an_admission_that_died_goes_on(sqlite_url: str) -> None:
+    """kill -9 after a step of the admission and before the job is queued: it is queued once, the step not repeated."""
+    log = Path(sqlite_url.removeprefix("sqlite:///")).with_suffix(".log")
+    child = multiprocessing.get_context("spawn").Process(target=_die_in_admission, args=(sqlite_url, str(log)))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        run.step("once", lambda: log.write_text(log.read_text() + "once\n"), int)
+        return job
+
+    with admitting(sqlite_url, admit) as queue:
+        [record] = queue.jobs()
+        assert queue.wait(record.job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+        assert len(queue.jobs()) == 1
+    assert log.read_text() == "once\n"
+
+
+def _die_in_admission(url: str, log: str) -> None:
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        run.step("once", lambda: Path(log).write_text("once\n"), int)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return job
+
+    with admitting(url, admit) as queue:
+        ask(queue)
+        time.sleep(60)
