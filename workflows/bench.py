@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 
 import structlog
@@ -170,8 +171,11 @@ class Bench:
         found = {file.path: mirror.read_file(patch.base, file.path) for file in patch.files}
         return find_weakened({path: content for path, content in found.items() if content is not None}, patch)
 
-    def close(self) -> None:
-        """Give up what is open beside the containers."""
+    def close(self, *, leave_nothing: bool = False) -> None:
+        """Give up what is open beside the containers; and those too that were left in the middle of something."""
+        if leave_nothing:
+            with suppress(BrokenWorld, SandboxUnavailable):
+                self.assignment.workshop().sandboxes.remove_leftovers(self.assignment.job.id)
         if self._map is not None:
             self._map.close()
             self._map = None

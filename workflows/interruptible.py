@@ -21,6 +21,8 @@ from workflows.workshop import Workshop
 T = TypeVar("T")
 
 LOOK_SECONDS = 0.25
+SEARCHES = frozenset({"grep", "glob"})
+"""The file tools that a large tree makes slow."""
 
 
 def interruptible(assignment: Assignment, run: Run) -> Assignment:
@@ -100,15 +102,21 @@ class InterruptibleModel:
 
 @dataclass(frozen=True)
 class InterruptibleSandboxes:
-    """Sandboxes whose commands last no longer than the run."""
+    """Sandboxes whose commands last no longer than the run; one that is still being filled then is removed."""
 
     sandboxes: Sandboxes
     run: Run
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         """A started container; see :class:`sandbox.container.Sandboxes`."""
-        _end_with(self.run)
-        return InterruptibleSandbox(self.sandboxes.open(spec), self.run)
+
+        def work() -> Sandbox:
+            sandbox = self.sandboxes.open(spec)
+            if self.run.over.is_set():
+                sandbox.close()
+            return sandbox
+
+        return InterruptibleSandbox(leave_when_over(self.run, work), self.run)
 
     def remove_leftovers(self, job_id: str | None = None) -> int:
         """Remove this owner's containers."""
@@ -117,7 +125,7 @@ class InterruptibleSandboxes:
 
 @dataclass(frozen=True)
 class InterruptibleSandbox:
-    """A container whose commands last no longer than the run, and whose tools do not begin after it."""
+    """A container whose commands and searches last no longer than the run; other tools do not begin after it."""
 
     sandbox: Sandbox
     run: Run
@@ -159,6 +167,8 @@ class InterruptibleSandbox:
 
     def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
         """Run a file tool with the model's arguments."""
+        if name in SEARCHES:
+            return leave_when_over(self.run, lambda: self.sandbox.tool(name, arguments))
         return self._unless_over(lambda: self.sandbox.tool(name, arguments))
 
     def read_bytes(self, path: str, *, limit: int) -> bytes | None:
@@ -167,11 +177,11 @@ class InterruptibleSandbox:
 
     def export_changes(self, *, max_files: int, max_bytes: int) -> list[FileChange]:
         """What differs from the commit."""
-        return self._unless_over(lambda: self.sandbox.export_changes(max_files=max_files, max_bytes=max_bytes))
+        return leave_when_over(self.run, lambda: self.sandbox.export_changes(max_files=max_files, max_bytes=max_bytes))
 
     def apply_changes(self, changes: Sequence[FileChange]) -> None:
         """Write a patch into the workspace."""
-        self._unless_over(lambda: self.sandbox.apply_changes(changes))
+        leave_when_over(self.run, lambda: self.sandbox.apply_changes(changes))
 
     def close(self) -> None:
         """Remove the container."""

@@ -58,19 +58,19 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
     """
     assignment = interruptible(assignment, run)
     bench = Bench(assignment)
-    setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
-    before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
-    progress.note(before.notes if before is not None else ())
-    sessions = Sessions(run, bench, progress, before)
-    judging = _Judging(stages, progress, bench, before)
     try:
+        setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
+        before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
+        progress.note(before.notes if before is not None else ())
+        sessions = Sessions(run, bench, progress, before)
+        judging = _Judging(stages, progress, bench, before)
         chosen = sessions.carry_out()
         stages.note("agent", chosen.result.seconds, f"{len(chosen.result.turns)} turns")
         judged = judging.judge(chosen.result)
         if may_repair(chosen.result, judged.verdict, sessions.budget):
             chosen, judged = _repair(stages, sessions, judging, chosen, judged)
     finally:
-        bench.close()
+        bench.close(leave_nothing=run.over.is_set())
     result, described = chosen.result, judged.described
     if judged.ran:
         log = assignment.log(session_name(chosen.attempt))

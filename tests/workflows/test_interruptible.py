@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from app.demo.scripted_model import ScriptedModel
+from sandbox.container import SandboxSpec
 from tests.fakes import FolderSandbox
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
-from workflows.interruptible import InterruptibleModel, InterruptibleSandbox, leave_when_over
+from workflows.interruptible import InterruptibleModel, InterruptibleSandbox, InterruptibleSandboxes, leave_when_over
 from workflows.run import InlineRun
 from workflows.services import BrokenWorld, JobCancelled
 from workflows.types import Reply
@@ -99,6 +100,55 @@ class _Telling:
     def complete(self, messages: Any, **rest: Any) -> Reply:
         self.asked.set()
         return self.model.complete(messages, **rest)
+
+
+class SlowSandboxes:
+    """Opens a sandbox, or searches and exports in one, only when it is let."""
+
+    def __init__(self, folder: Path, *, slow: str) -> None:
+        (folder / "base").mkdir()
+        self.sandbox = FolderSandbox(folder / "base", folder / "container")
+        self.slow, self.began, self.let = slow, threading.Event(), threading.Event()
+        for act in ("tool", "export_changes", "apply_changes"):
+            setattr(self.sandbox, act, self._slowly(act, getattr(self.sandbox, act)))
+        self.open = self._slowly("open", lambda spec: self.sandbox)
+
+    def remove_leftovers(self, job_id: str | None = None) -> int:
+        return 0
+
+    def _slowly(self, act: str, work: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
+            if act == self.slow:
+                self.began.set()
+                self.let.wait(10)
+            return work(*arguments, **named)
+
+        return slow
+
+
+@pytest.mark.parametrize("slow", ["open", "tool", "export_changes", "apply_changes"])
+def test_a_large_tree_is_not_waited_for(tmp_path: Path, slow: str) -> None:
+    """Filling a container, searching it and taking the change out of it can take long: they are left, and closed."""
+    run, inner = CancelledRun("job"), SlowSandboxes(tmp_path, slow=slow)
+    over_soon(run, inner.began)
+
+    def use() -> None:
+        sandbox = InterruptibleSandboxes(inner, run).open(SandboxSpec("image", "job"))
+        sandbox.tool("grep", {"pattern": "x"})
+        sandbox.export_changes(max_files=1, max_bytes=1)
+        sandbox.apply_changes([])
+
+    with pytest.raises(JobCancelled):
+        use()
+    assert inner.sandbox.folder.exists()
+    inner.let.set()
+    if slow == "open":
+        deadline = threading.Event()
+        for _ in range(500):
+            if not inner.sandbox.folder.exists():
+                break
+            deadline.wait(0.01)
+        assert not inner.sandbox.folder.exists(), "what nobody waits for is closed by whoever opened it"
 
 
 def test_nothing_begins_in_a_container_after_the_end(tmp_path: Path) -> None:
