@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FolderSandbox
+from workflows.asked import _told_before
 from workflows.changelog_files import add_unreleased_entry, scriv_settings, towncrier_settings
 from workflows.comparison import executed_count
 from workflows.detect import detect
-from workflows.fix_issue import _told_before
 from workflows.junit import parse_junit
 from workflows.plain_text import LONGEST_LINE, MAX_BYTES, fit_to_parse, parse_ini, parse_toml
 from workflows.reports import PREFIX

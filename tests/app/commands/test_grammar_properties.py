@@ -174,9 +174,9 @@ def test_hostile_text_is_bounded_work(piece: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_takes_time_in_proportion(piece: str) -> None:
-    """I73: four times the text takes a tenth of a second, or about four times as long: eight leaves room for noise."""
+    """I73: four times the text takes a fifth of a second, or about four times as long: eight leaves room for noise."""
     for small, large in zip(_sized(piece, LIMIT), _sized(piece, 4 * LIMIT), strict=True):
-        assert _seconds(large) < max(0.1, 8 * _seconds(small))
+        assert _seconds(large) < max(0.2, 8 * _seconds(small))
 
 
 def _sized(piece: str, size: int) -> list[str]:
@@ -185,12 +185,10 @@ def _sized(piece: str, size: int) -> list[str]:
 
 
 def _seconds(body: str) -> float:
-    best = float("inf")
-    for _ in range(2):
-        started = time.perf_counter()
-        read(body)
-        best = min(best, time.perf_counter() - started)
-    return best
+    """Of this thread alone: what else the machine does is not counted."""
+    started = time.thread_time()
+    read(body)
+    return time.thread_time() - started
 
 
 def test_a_text_without_a_command_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
