@@ -44,11 +44,9 @@ def patch_of(base: str, changes: Sequence[FileChange], *, before: Patch | None =
     """
     known = {file.path: file for file in before.files} if before else {}
     files = tuple(_as_before(known.get(change.path), change) for change in sorted(changes, key=lambda one: one.path))
-    return (
-        before
-        if before is not None and before.base == base and before.files == files
-        else Patch(base=base, files=files)
-    )
+    if before is not None and (before.base, before.files) == (base, files):
+        return before
+    return Patch(base=base, files=files)
 
 
 def _as_before(file: PatchFile | None, change: FileChange) -> PatchFile:
