@@ -65,7 +65,7 @@ def run_agent(
         may_ask=equipment.may_ask,
         handover=equipment.reading.handover if equipment.reading is not None else "",
     )
-    recorder = Recorder(log, going_on)
+    recorder = Recorder(log, going_on, on_turn=on_turn)
     task = recorder.open(task, schemas=schemas, model=model.name, facts={"base": equipment.base, **(facts or {})})
     history = History(
         task,
@@ -80,17 +80,23 @@ def run_agent(
     if recorder.end is not None:
         return _result(history, recorder.end["stop"], recorder.end["detail"])
     session = SessionParts(model, equipment, budget, schemas, history, recorder)
+    try:
+        return _work(run, session)
+    finally:
+        recorder.flush()
+
+
+def _work(run: Run, session: SessionParts) -> AgentResult:
+    history, recorder = session.history, session.recorder
     while not _over(history, recorder):
         run.check()
         try:
-            turn = take_turn(session)
+            history.add(take_turn(session))
         except BrokenWorld as broken:
             _record_broken(recorder, history, broken)
             if broken.kind != "model" or history.patch is None:
                 raise
             return _result(history, "model_unavailable", broken.message)
-        history.add(turn)
-        on_turn(turn)
     return _ended(recorder, history)
 
 

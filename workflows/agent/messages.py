@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows.agent import notices
 from workflows.agent.calls.toolcalls import is_json_object
+from workflows.agent.client.encoding import Message
 from workflows.types import Noun, Reply, ToolCall, Turn
 
 UNNAMED = "unreadable_call"
@@ -21,18 +22,18 @@ class AgentTask(Noun):
 
 def open_messages(task: AgentTask) -> list[dict[str, Any]]:
     """The beginning of every request of a session."""
-    return [{"role": "system", "content": task.system}, {"role": "user", "content": task.prompt}]
+    return [Message(role="system", content=task.system), Message(role="user", content=task.prompt)]
 
 
 def render_turn(turn: Turn) -> list[dict[str, Any]]:
     """What a finished turn adds to the conversation: notices, the reply, the results."""
-    results = [{"role": "tool", "tool_call_id": r.call_id, "content": r.content} for r in turn.results]
+    results = [Message(role="tool", tool_call_id=r.call_id, content=r.content) for r in turn.results]
     return [*render_notices(turn.notices), _render_reply(turn.reply), *results]
 
 
 def render_notices(notices: Sequence[str]) -> list[dict[str, Any]]:
     """The harness's words as user messages."""
-    return [{"role": "user", "content": notice} for notice in notices]
+    return [Message(role="user", content=notice) for notice in notices]
 
 
 def with_own_ids(reply: Reply, turn: int) -> Reply:
@@ -43,12 +44,12 @@ def with_own_ids(reply: Reply, turn: int) -> Reply:
     return reply.model_copy(update={"tool_calls": tuple(calls)})
 
 
-def _render_reply(reply: Reply) -> dict[str, Any]:
+def _render_reply(reply: Reply) -> Message:
     if reply.tool_calls:
         calls = [_render_call(call) for call in reply.tool_calls]
-        return {"role": "assistant", "content": reply.content or None, "tool_calls": calls}
+        return Message(role="assistant", content=reply.content or None, tool_calls=calls)
     # Strict servers refuse an assistant message without content.
-    return {"role": "assistant", "content": reply.content if reply.content.strip() else "(empty reply)"}
+    return Message(role="assistant", content=reply.content if reply.content.strip() else "(empty reply)")
 
 
 def _render_call(call: ToolCall) -> dict[str, Any]:

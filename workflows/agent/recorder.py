@@ -8,7 +8,7 @@ from typing import Any
 
 from workflows.agent import notices
 from workflows.agent.messages import AgentTask
-from workflows.trajectory.conversation import digest_of_messages
+from workflows.trajectory.digests import GrowingDigest
 from workflows.trajectory.events import Entry, Event, EventKind, of_kind
 from workflows.trajectory.log import SessionLog
 from workflows.trajectory.patch_delta import PatchDelta, apply_delta, delta_between
@@ -50,8 +50,13 @@ class Recorder:
     that; ``renewed`` are the turns after which the budget began anew.
     """
 
-    def __init__(self, log: SessionLog, going_on: GoingOn = AFRESH) -> None:
+    def __init__(
+        self, log: SessionLog, going_on: GoingOn = AFRESH, *, on_turn: Callable[[Turn], None] = lambda turn: None
+    ) -> None:
         self._log = log
+        self._on_turn = on_turn
+        self._untold: list[Turn] = []
+        self._digest = GrowingDigest()
         events, mine = _read_part(log.events(), going_on)
         self._waiting: list[Entry] = []
         self.resumed = bool(events)
@@ -105,8 +110,8 @@ class Recorder:
 
     def ask(self, turn: int, messages: Sequence[Mapping[str, Any]], notices: Sequence[str]) -> None:
         """A request is about to be sent; stored before this returns."""
-        digest = digest_of_messages(messages)
-        self._add("llm_request", turn, {"count": len(messages), "sha256": digest, "notices": list(notices)})
+        sent = {"count": len(messages), "sha256": self._digest.of(messages), "notices": list(notices)}
+        self._add("llm_request", turn, sent)
         self.flush()
 
     def compacted(self, turn: int, compaction: Compaction) -> None:
@@ -140,10 +145,10 @@ class Recorder:
         self._patch = patch
 
     def end_turn(self, turn: Turn) -> None:
-        """The turn is over; stored before this returns."""
+        """The turn is over. It is stored with what comes next, the next request or the session's end, and then told."""
         kept = {"number", "stage", "seconds", "plan", "stop", "finish", "question"}
         self._add("turn", turn.number, turn.model_dump(mode="json", include=kept))
-        self.flush()
+        self._untold.append(turn)
 
     def end_session(self, turn: int, stop: StopReason, detail: str, *, infrastructure: bool) -> None:
         """The session is over; stored before this returns."""
@@ -151,9 +156,12 @@ class Recorder:
         self.flush()
 
     def flush(self) -> None:
-        """Store what waits, in one act."""
-        self._log.append(self._waiting)
-        self._waiting = []
+        """Store what waits, in one act, and tell of the turns that were stored. What cannot be stored waits no more."""
+        waiting, self._waiting = self._waiting, []
+        untold, self._untold = self._untold, []
+        self._log.append(waiting)
+        for turn in untold:
+            self._on_turn(turn)
 
     def _note(self, kind: EventKind, turn: int, noun: Noun) -> None:
         self._add(kind, turn, noun.model_dump(mode="json"))

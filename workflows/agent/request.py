@@ -79,6 +79,7 @@ class Request:
         deadline: float,
         force: int,
     ) -> list[dict[str, Any]]:
+        self.recorder.flush()  # asking the model for a snapshot takes its time
         found = compact(
             self.model,
             messages,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent.context.compaction import apply_compaction
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
+from workflows.trajectory.digests import GrowingDigest
 from workflows.trajectory.events import BrokenChain, Event, of_kind
 from workflows.trajectory.turns import turns_of
 from workflows.types import Compaction, Turn
@@ -79,22 +78,17 @@ def segments_of(task: AgentTask, turns: Sequence[Turn], *, kinds: Collection[str
     return [*segments, Segment(opening, made_by, tuple(mine))]
 
 
-def digest_of_messages(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The SHA-256, in hexadecimal, that an ``llm_request`` event holds of the messages that were sent."""
-    text = json.dumps(messages, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def check_requests(events: Sequence[Event]) -> int:
     """Rebuild the request of every finished turn; how many are what was sent. Raises BrokenChain at the first other."""
     asked = {event.turn: event.payload for event in of_kind(events, "llm_request")}
     messages = open_messages(opening_of(events).task)
     checked = 0
+    digest = GrowingDigest()
     for turn in turns_of(events):
         messages = _compacted(messages, turn)
         sent = messages + render_notices(turn.notices)
         request = asked.get(turn.number)
-        if request is None or request["count"] != len(sent) or request["sha256"] != digest_of_messages(sent):
+        if request is None or request["count"] != len(sent) or request["sha256"] != digest.of(sent):
             raise BrokenChain(
                 f"Turn {turn.number}'s request cannot be rebuilt from the trajectory: another version of Forgehand "
                 "wrote it, or it is not whole. What is exported of it is not what the model saw."

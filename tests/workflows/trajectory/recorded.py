@@ -9,7 +9,7 @@ from typing import Any
 
 from workflows.agent.context.compaction import apply_compaction
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
-from workflows.trajectory.conversation import digest_of_messages
+from workflows.trajectory.digests import digest_of_messages
 from workflows.trajectory.events import Entry, Event, EventKind
 from workflows.trajectory.log import MemoryLog, SessionLog
 from workflows.trajectory.patch_delta import delta_between

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import httpx2
-from openai import APIConnectionError, APIStatusError, APITimeoutError, DefaultHttpx2Client, OpenAI
+from openai import APIConnectionError, APIResponse, APIStatusError, APITimeoutError, DefaultHttpx2Client, OpenAI
 
 from workflows.agent.client.completions import NotACompletion, Said, parse_completion
+from workflows.agent.client.encoding import encode_request
 from workflows.agent.client.refusals import ModelUnavailable, Refusal, parse_error_inside, parse_refusal
 from workflows.agent.client.streaming import ErrorInStream, StreamedCompletion
 from workflows.agent.client.watch import Watch, cut_connection
@@ -21,6 +23,8 @@ CONNECT_SECONDS = 10.0
 LARGEST_BODY = 16 * 1024 * 1024
 LEAST_SECONDS = 0.1
 END_SECONDS = 1.0
+AS_IT_COMES = {"X-Stainless-Raw-Response": "stream"}
+"""What the openai package's with_streaming_response sets: the answer itself, its body not yet read."""
 
 
 class Transient(Exception):
@@ -80,10 +84,9 @@ class Endpoint:
         """
         left = ends - self._clock()
         timeout = httpx2.Timeout(within(left, self._patience.first), connect=within(left, CONNECT_SECONDS))
-        create = self._client.chat.completions.with_streaming_response.create
         try:
-            # extra_body goes out as it is; typed parameters are walked field by field, 0.1 s for 400 messages.
-            with create(messages=(), model=self._model, extra_body=payload, timeout=timeout) as response:
+            # Not chat.completions.create, which walks its typed parameters field by field and writes all of them again.
+            with self._post(encode_request({"model": self._model, **payload}), timeout) as response:
                 kind = response.headers.get("content-type", "")
                 if "event-stream" in kind:
                     return self._read_stream(response.http_response, ends, cancelled), True
@@ -94,6 +97,11 @@ class Endpoint:
             sent = not isinstance(error, APIConnectionError) or isinstance(error, APITimeoutError)
             raise _unreachable(error, billed=sent) from None
         return self._parse_whole(body, kind), False
+
+    def _post(self, body: bytes, timeout: httpx2.Timeout) -> closing[APIResponse[object]]:
+        options: Any = {"headers": AS_IT_COMES, "timeout": timeout}
+        response = self._client.post("/chat/completions", cast_to=object, content=body, options=options)
+        return closing(cast("APIResponse[object]", response))
 
     def fetch(self, path: str, *, seconds: float) -> Any:
         """The JSON at a path below the base URL, or, with a leading slash, below the server's root.

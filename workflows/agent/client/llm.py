@@ -162,7 +162,7 @@ class OpenAIModel:
         return text.replace(self._key, "[API key]") if self._key else text
 
     def _payload(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        payload: dict[str, Any] = {"messages": [_encodable(message) for message in messages], "stream": True}
+        payload: dict[str, Any] = {"messages": list(messages), "stream": True}
         if self.preset.stream_usage:
             payload["stream_options"] = {"include_usage": True}
         if tools:
@@ -244,11 +244,3 @@ def _is_empty(reply: Reply) -> bool:
     if reply.tool_calls or reply.incomplete or reply.finish_reason in {"length", "chanting"}:
         return False
     return not reply.content.strip() or reply.finish_reason == "tool_calls"
-
-
-def _encodable(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The message with lone surrogates replaced: they cannot be sent as UTF-8, and an issue's title may hold one."""
-    content = message.get("content")
-    if not isinstance(content, str) or content.isascii():
-        return dict(message)
-    return {**message, "content": content.encode("utf-8", "replace").decode()}
