@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from workflows.deliveries import create_tables, fetch_jobs_of_issue, from_ms, metadata, to_ms
 from workflows.run import JobInterrupted
+from workflows.trajectory.commits import SharedCommits
 from workflows.trajectory.events import GENESIS, Entry, Event, link
 from workflows.trajectory.store import SessionHead
 
@@ -33,6 +34,7 @@ class DatabaseTrajectories:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._commits = SharedCommits(engine, events)
         create_tables(engine)
 
     def close(self) -> None:
@@ -41,7 +43,7 @@ class DatabaseTrajectories:
 
     def open(self, job_id: str, session: str = "agent") -> DatabaseLog:
         """The log of one session; without events when there is no such session."""
-        return DatabaseLog(self._engine, job_id, session)
+        return DatabaseLog(self._engine, self._commits, job_id, session)
 
     def sessions(self) -> list[SessionHead]:
         """Every stored session, the newest first."""
@@ -76,8 +78,9 @@ class DatabaseTrajectories:
 class DatabaseLog:
     """One session's events. A second writer, such as a worker that was taken for dead, meets JobInterrupted."""
 
-    def __init__(self, engine: sa.Engine, job_id: str, session: str) -> None:
+    def __init__(self, engine: sa.Engine, commits: SharedCommits, job_id: str, session: str) -> None:
         self._engine = engine
+        self._commits = commits
         self._job_id = job_id
         self._session = session
         self._last: tuple[int, str] | None = None
@@ -104,8 +107,7 @@ class DatabaseLog:
                 }
             )
         try:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(events), rows)
+            self._commits.store(rows)
         except sa.exc.IntegrityError as error:
             raise JobInterrupted("another worker writes this trajectory") from error
         self._last = seq, chain

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
+import sqlalchemy as sa
 
 from workflows.database import open_engine
 from workflows.deliveries import Delivery, Submission, store
@@ -87,3 +90,37 @@ def test_a_question_waits_until_it_is_answered(trajectories: DatabaseTrajectorie
     with engine.begin() as connection:
         delete_events(connection, ["job-1"])
     assert trajectories.sessions() == []
+
+
+def test_sessions_share_commits_and_no_errors(trajectories: DatabaseTrajectories) -> None:
+    """Eight sessions at once store all of theirs, in fewer commits than acts; a late writer among them fails alone."""
+    commits = 0
+
+    def count(connection: sa.Connection) -> None:
+        nonlocal commits
+        commits += 1
+
+    sa.event.listen(trajectories._engine, "commit", count)
+    late = trajectories.open("job-late")
+    assert late.events() == []
+    trajectories.open("job-late").append([OPENING])
+    began = Barrier(9)
+
+    def write(number: int) -> None:
+        log = trajectories.open(f"job-{number}")
+        began.wait()
+        for _ in range(10):
+            log.append([NOTE])
+
+    def write_late() -> None:
+        began.wait()
+        for _ in range(10):
+            with pytest.raises(JobInterrupted):
+                late.append([NOTE])
+
+    with ThreadPoolExecutor(9) as pool:
+        for done in [*(pool.submit(write, number) for number in range(8)), pool.submit(write_late)]:
+            done.result()
+    assert all(len(trajectories.open(f"job-{number}").events()) == 10 for number in range(8))
+    assert len(trajectories.open("job-late").events()) == 1
+    assert commits < 8 * 10
