@@ -32,11 +32,12 @@ from workflows.database import (
     sqlite_path,
 )
 from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Submission
+from workflows.durable_run import DurableRun
 from workflows.job_records import STATES, JobRecord, JobState, read_records
 from workflows.lease import Lease
 from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
-from workflows.run import DurableRun, InlineRun, JobInterrupted
+from workflows.run import InlineRun, JobInterrupted
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.trajectory.database import delete_events
 from workflows.types import Job

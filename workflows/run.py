@@ -13,11 +13,9 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import structlog
-from dbos import DBOS
-from dbos import error as dbos_error
 from pydantic import TypeAdapter
 
-from workflows.services import BrokenWorld, JobCancelled
+from workflows.services import BrokenWorld
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -45,71 +43,15 @@ class InlineRun:
 
     def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
         """The result of running the step now, passed through JSON as a durable one is."""
-        value: T = _load(_perform(name, function, returns), returns)
+        value: T = load_step(perform_step(name, function, returns), returns)
         return value
 
     def now(self) -> datetime:
         """The time."""
-        return self.step("now", _utc_now, datetime)
+        return self.step("now", utc_now, datetime)
 
     def check(self) -> None:
         """Nothing cancels or stops an inline run but the end of its process."""
-
-
-class DurableRun:
-    """A run whose steps are stored by DBOS, on the thread that DBOS runs the workflow on.
-
-    Steps may not be nested, nor be made from another thread. After ``stopping`` is set, the next step raises
-    JobInterrupted; the job goes on from there in the next process. ``is_cancelled`` asks the database.
-    """
-
-    def __init__(self, job_id: str, *, stopping: threading.Event, is_cancelled: Callable[[], bool]) -> None:
-        self._job_id = job_id
-        self._stopping = stopping
-        self._is_cancelled = is_cancelled
-        self.cancelled = False
-        """Whether a step has met the job's cancellation."""
-        self.over = threading.Event()
-        """Set by the queue when nothing may be waited for any more."""
-
-    @property
-    def job_id(self) -> str:
-        """The job's id."""
-        return self._job_id
-
-    def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
-        """The stored result of this step, or the result of running it now, stored before it is returned.
-
-        Raises what was stored (BrokenWorld), JobCancelled once the job is cancelled, and lets a bug pass.
-        """
-        if self._stopping.is_set():
-            raise JobInterrupted("the process stops")
-        try:
-            stored = DBOS.run_step({"name": name}, lambda: _perform(name, function, returns))
-        except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError):
-            # A cancellation within the step takes the job's ownership away, as another worker's takeover does.
-            if not self._is_cancelled():
-                raise JobInterrupted("another worker owns the job") from None
-            self.cancelled = True
-            raise JobCancelled(f"Job {self._job_id} was cancelled.") from None
-        except dbos_error.DBOSException as error:
-            if self._stopping.is_set():
-                raise JobInterrupted("the process stopped before the step was stored") from error
-            raise
-        value: T = _load(stored, returns)
-        return value
-
-    def now(self) -> datetime:
-        """The time, as a step: the same on replay."""
-        return self.step("now", _utc_now, datetime)
-
-    def check(self) -> None:
-        """Raise JobCancelled once the job is cancelled, JobInterrupted when the process stops."""
-        if self._stopping.is_set():
-            raise JobInterrupted("the process stops")
-        if self._is_cancelled():
-            self.cancelled = True
-            raise JobCancelled(f"Job {self._job_id} was cancelled.")
 
 
 @lru_cache(maxsize=256)
@@ -117,7 +59,8 @@ def _adapter(returns: Any) -> TypeAdapter[Any]:
     return TypeAdapter(returns)
 
 
-def _perform(name: str, function: Callable[[], object], returns: Any) -> dict[str, Any]:
+def perform_step(name: str, function: Callable[[], object], returns: Any) -> dict[str, Any]:
+    """Run a step now; its value, or how the world broke, as plain JSON."""
     started = time.monotonic()
     try:
         stored = {"ok": _adapter(returns).dump_python(function(), mode="json")}
@@ -128,11 +71,13 @@ def _perform(name: str, function: Callable[[], object], returns: Any) -> dict[st
     return stored
 
 
-def _load(stored: dict[str, Any], returns: Any) -> Any:
+def load_step(stored: dict[str, Any], returns: Any) -> Any:
+    """A step's value from what :func:`perform_step` gave. Raises BrokenWorld."""
     if "broken" in stored:
         raise BrokenWorld(stored["broken"]["kind"], stored["broken"]["message"])
     return _adapter(returns).validate_python(stored["ok"])
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The time, which a step stores."""
     return datetime.now(UTC)

@@ -28,9 +28,9 @@ from structlog.testing import capture_logs
 
 from tests.postgres import cluster, create_database
 from workflows.database import open_engine, wal_is_safe
+from workflows.durable_run import DurableRun
 from workflows.outcome import Outcome
 from workflows.queue import Delivery, InlineRun, Queue, QueueUnavailable, Submission
-from workflows.run import DurableRun
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.types import Actor, Job, Patch, PatchFile, RepositoryRef
 
