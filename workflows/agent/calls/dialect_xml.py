@@ -100,6 +100,8 @@ class XmlReading:
                 return _Stop(self._last_close(index))
             if second is None and not inside.doubtful:
                 second = self._second_choice(opening, index, inside, properties, seen)
+            elif second is not None and second.opens and not inside.calls and not inside.functions:
+                second = self._after_mention(second, index)
             _balance(inside, tag, marked=self._is_marked(index))
         return second
 
@@ -128,6 +130,13 @@ class XmlReading:
             case "parameter_end" if not any(inside.parameters):  # those may have been mentioned, and not opened
                 return _Stop(index) if self._closes(index, properties, seen) and self._ends_soon(index) else None
         return None
+
+    def _after_mention(self, second: _Stop, index: int) -> _Stop:
+        """The same, or the closing tag before a field that ``second`` had taken for begun: that one was mentioned."""
+        taken, tag = self._tags[second.index], self._tags[index]
+        again = taken.kind == tag.kind == "parameter" and taken.name == tag.name
+        previous = self._list.before(index)
+        return _Stop(index - 1) if again and previous and previous.kind == "parameter_end" else second
 
     def _closes(self, index: int, properties: Mapping[str, Any], seen: set[str]) -> bool:
         """Whether call structure follows a closing tag: the call's end, its next field, or the end of the text."""

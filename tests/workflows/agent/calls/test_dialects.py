@@ -279,6 +279,20 @@ def test_a_numbers_tag_before_words_is_only_mentioned(command: str) -> None:
     assert read(xml("bash", {"command": command, "timeout": "3"})) == [("bash", {"command": command, "timeout": 3})]
 
 
+def test_a_field_that_begins_twice_was_mentioned_once() -> None:
+    """The second time it follows a closing tag: so the first was part of the value, `</tool_call>` and all."""
+    content = "To call:\n<parameter=path>\nx\n</tool_call>\ndone"
+    assert read(xml("write_file", {"content": content, "path": "a.md"})) == [
+        ("write_file", {"content": content, "path": "a.md"})
+    ]
+    open_one = xml("write_file", {"content": "body", "path": "a"}).replace("\n</parameter>", "", 1)
+    whole = xml("write_file", {"content": "body", "path": "b"})
+    assert read(f"{open_one}\n{whole}") == [
+        ("write_file", {"content": "body", "path": "a"}),
+        ("write_file", {"content": "body", "path": "b"}),
+    ], "in the next call it begins anew"
+
+
 def test_a_number_after_a_value_that_was_left_open() -> None:
     """A field that holds what it should still ends the one before it."""
     text = "<tool_call>\n<function=bash>\n<parameter=command>\nls\n<parameter=timeout>\n3\n</parameter>\n</function>"
