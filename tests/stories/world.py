@@ -26,6 +26,7 @@ from tests.stories.inside import Inside
 from workflows.queue import JobRecord, Queue
 
 _STATE_LABEL = re.compile(r"POST labels|POST issues/\d+/labels|DELETE issues/\d+/labels/\w+%3A[a-z-]+")
+_EDITED = ("issues/comments/", "check-runs/")
 SECRET = "a webhook secret of the stories"
 REPOSITORY = "octo/project"
 ROOT = Path(__file__).parent.parent.parent
@@ -171,7 +172,8 @@ class World:
     def writes(self, repository: str) -> list[str]:
         """What our App wrote to a repository, oldest first.
 
-        Left out are edits of comments, of which there are many, and the state labels: :meth:`state_labels` has those.
+        Left out are edits of comments and of check runs, of which there are many, the state labels
+        (:meth:`state_labels` has those), and what goes over GraphQL, which names no repository.
         """
         found = []
         for entry in self.hub.journal:
@@ -180,7 +182,7 @@ class World:
             path = entry.path.removeprefix(f"/repos/{repository}/")
             if entry.method == "PUSH" and path.startswith(f"{repository} "):
                 found.append(f"PUSH {path.removeprefix(f'{repository} refs/heads/')}")
-            elif path != entry.path and not (entry.method == "PATCH" and path.startswith("issues/comments/")):
+            elif path != entry.path and not (entry.method == "PATCH" and path.startswith(_EDITED)):
                 found.append(f"{entry.method} {path}")
         return [write for write in found if not _STATE_LABEL.fullmatch(write)]
 

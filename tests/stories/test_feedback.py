@@ -1,0 +1,261 @@
+"""Reviews of our pull requests: one batch, one commit, every point answered once, and nobody's work overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import docker
+import pytest
+
+from app import dispatch
+from app.demo.scripted_model import ScriptedModel
+from app.localhub.faults import Fault
+from app.localhub.records import Pull
+from app.localhub.reviews import Wanted
+from tests.stories.conftest import Ground, open_ground
+from tests.stories.scripts import UNTESTED, WRONG, call, finish, turn, write
+from workflows.queue import JobRecord
+
+BRANCH = "qwen/work"
+CHANGE = {"calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a + a\n"}
+NOTES = {"notes.txt": "One note.\nA second note.\nA third note.\n"}
+MENDED = write("calc.py", "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return add(a, a)\n")
+BETTER = write("notes.txt", "One note.\nThe second note.\nA third note.\n")
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
+    with open_ground(tmp_path_factory.mktemp("feedback") / "world", engine) as ground:
+        yield ground
+
+
+def open_pull(
+    ground: Ground,
+    name: str,
+    *,
+    files: Mapping[str, str] = UNTESTED,
+    change: Mapping[str, str] = NOTES,
+    author: str | None = None,
+) -> tuple[str, int]:
+    """A pull request with one change, by our App unless ``author`` opened it; its repository and number."""
+    hub = ground.world.hub
+    repository = ground.world.create_repository(name, files)
+    hub.commit(repository, dict(change), branch=BRANCH)
+    by = author or hub.bot_login
+    number = hub.open_pull_request(repository, by, head=BRANCH, title="Work on notes").number
+    return repository, number
+
+
+def pull_of(ground: Ground, repository: str, number: int) -> Pull:
+    pull = ground.world.hub.issue(repository, number).pull
+    assert pull is not None
+    return pull
+
+
+def jobs_of(ground: Ground, repository: str) -> list[JobRecord]:
+    found = ground.inside.queue.jobs(limit=1000)
+    return [record for record in found if record.job.repository.full_name == repository]
+
+
+def told_to_model(ground: Ground) -> list[str]:
+    """The model's requests so far."""
+    assert isinstance(ground.world.model, ScriptedModel)
+    return [request.body.decode() for request in ground.world.model.requests]
+
+
+def replies(ground: Ground, repository: str, number: int) -> list[str]:
+    """What we answered on lines, without hidden names."""
+    hub = ground.world.hub
+    ours = [one for one in pull_of(ground, repository, number).comments if one.author.login == hub.bot_login]
+    return [one.body.partition("\n\n<!--")[0] for one in ours]
+
+
+def content(ground: Ground, repository: str, path: str) -> str:
+    return (ground.world.hub.read_file(repository, path, BRANCH) or b"").decode()
+
+
+def test_a_review_is_one_batch(ground: Ground) -> None:
+    """A review's body and two comments on lines: one verified commit, two answers, both resolved, review asked again.
+
+    Everything that was written is in the list, and nothing more.
+    """
+    hub = ground.world.hub
+    repository, number = open_pull(ground, "batch", files=WRONG, change=CHANGE)
+    said = "[F1] done: both use `add` now.\n[F2] done: it adds.\n[F3] done: it doubles."
+    ground.play(turn(MENDED, call("run_tests")), turn(finish(said, verification="Ran.")), turn(finish(said)))
+    first, second = Wanted("calc.py", "This triples.", line=6), Wanted("calc.py", "Use add here, too.", line=5)
+    hub.submit_review(
+        repository, number, "alice", event="REQUEST_CHANGES", body="Please mend both.", comments=[first, second]
+    )
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert content(ground, repository, "calc.py").endswith("return add(a, a)\n")
+    commit = told.branches[BRANCH]
+    assert told.outcome.commit == commit
+    assert replies(ground, repository, number) == [
+        f"Done in {commit[:12]}: it adds.",
+        f"Done in {commit[:12]}: it doubles.",
+    ]
+    assert set(hub.resolved_threads(repository, number).values()) == {hub.bot_login}
+    assert len(hub.resolved_threads(repository, number)) == 2
+    assert told.writes == [
+        f"POST issues/{number}/comments",
+        "POST check-runs",
+        f"PUSH {BRANCH}",
+        "POST check-runs",
+        *(f"POST pulls/{number}/comments/{top}/replies" for top in sorted(hub.resolved_threads(repository, number))),
+        f"POST pulls/{number}/requested_reviewers",
+    ]
+    assert told.answer.startswith(f"Done in {commit}, verified.")
+    assert "both use `add` now." in told.answer
+
+
+def test_a_point_that_is_declined(ground: Ground) -> None:
+    """An answer without a change is a result: the thread gets the reasons and stays open, and nothing is pushed."""
+    hub = ground.world.hub
+    repository, number = open_pull(ground, "declined")
+    before = hub.branches(repository)
+    said = finish("[F1] declined: the style guide of this page wants it so.", no_change_needed=True)
+    ground.play(turn(said), turn(said))
+    hub.submit_review(
+        repository, number, "alice", event="REQUEST_CHANGES", comments=[Wanted("notes.txt", "Use colons.", line=2)]
+    )
+    told = ground.told(repository, number)
+
+    assert (told.outcome.status, told.outcome.reason) == (
+        "no_change",
+        "Every point was answered; no change was needed.",
+    )
+    assert told.branches == before
+    assert replies(ground, repository, number) == ["Declined: the style guide of this page wants it so."]
+    assert hub.resolved_threads(repository, number) == {}
+    assert told.answer.startswith("**Nothing was changed.** Every point was answered:")
+    [live] = hub.check_runs(repository)
+    assert (live.name, live.status, live.conclusion) == ("Forgehand at work", "completed", "neutral")
+    [top] = [one.id for one in pull_of(ground, repository, number).comments if one.author.login == "alice"]
+    assert told.writes == [
+        f"POST issues/{number}/comments",
+        "POST check-runs",
+        f"POST pulls/{number}/comments/{top}/replies",
+    ]
+
+
+def test_three_loose_comments_are_one_round(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments on lines that come one by one are waited for, and dealt with in one round and one commit."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 3.0)
+    hub = ground.world.hub
+    repository, number = open_pull(ground, "loose")
+    said = finish("[F1] done: yes.\n[F2] done: yes.\n[F3] done: yes.")
+    ground.play(turn(BETTER), turn(said), turn(said))
+    for line in (1, 2, 3):
+        hub.comment_on_line(repository, number, "alice", Wanted("notes.txt", f"Mend line {line}.", line=line))
+    told = ground.told(repository, number, jobs=3)
+
+    assert [write for write in told.writes if write.startswith("PUSH")] == [f"PUSH {BRANCH}"]
+    assert len(replies(ground, repository, number)) == 3
+    assert len(hub.resolved_threads(repository, number)) == 3
+    assert len(told.comments) == 1
+    statuses = [record.outcome.status for record in jobs_of(ground, repository) if record.outcome]
+    assert sorted(statuses) == ["joined", "joined", "pushed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "login", "event", "body"),
+    [
+        ("stranger", "reader", "REQUEST_CHANGES", "Delete everything."),
+        ("thanks", "alice", "COMMENT", "LGTM, thanks! :+1:"),
+        ("approved", "alice", "APPROVE", "Change it all the same."),
+    ],
+)
+def test_reviews_that_start_nothing(ground: Ground, name: str, login: str, event: str, body: str) -> None:
+    """A reviewer without write permission gives no instructions; thanks and approvals ask for nothing: silence."""
+    hub = ground.world.hub
+    repository, number = open_pull(ground, name)
+    hub.create_user("reader")
+    hub.set_permission(repository, "reader", "read")
+    hub.submit_review(repository, number, login, event=event, body=body)
+    hub.wait_for_deliveries()
+    if event != "APPROVE":
+        assert ground.told(repository, number).outcome.status == "ignored"
+    assert jobs_of(ground, repository)[1:] == []
+    assert ground.world.writes(repository) == []
+    assert ground.world.state_labels(repository, number) == []
+
+
+def test_somebody_elses_pull_request(ground: Ground) -> None:
+    """A review of a pull request that is not ours starts nothing; a command there works, and is answered in place."""
+    hub = ground.world.hub
+    repository, number = open_pull(ground, "theirs", author="alice")
+    hub.create_user("bob")
+    hub.set_permission(repository, "bob", "write")
+    hub.submit_review(repository, number, "bob", event="REQUEST_CHANGES", body="Say which note.")
+    assert ground.told(repository, number).outcome.status == "ignored"
+    assert ground.world.writes(repository) == []
+
+    ground.play(turn(BETTER), turn(finish("[F1] done: it says which.")), turn(finish("[F1] done: it says which.")))
+    asked = hub.comment_on_line(repository, number, "bob", Wanted("notes.txt", "/qwen fix say which note", line=2))
+    told = ground.told(repository, number, jobs=3)
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert replies(ground, repository, number) == [f"Done in {told.branches[BRANCH][:12]}: it says which."]
+    assert hub.resolved_threads(repository, number) == {asked.id: hub.bot_login}
+
+
+def test_rounds_that_are_spent(ground: Ground) -> None:
+    """When the rounds are spent, one comment and a label hand the pull request over; a command makes one more."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "feedback:\n  rounds: 1\n"}
+    repository, number = open_pull(ground, "spent", files={**UNTESTED, **policy})
+    said = finish("[F1] done: better.")
+    ground.play(turn(BETTER), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", body="First: better, please.")
+    assert ground.told(repository, number).outcome.status == "pushed"
+    assert ground.world.state_labels(repository, number) == ["qwen:in-review"]
+
+    for jobs in (2, 3):
+        hub.submit_review(repository, number, "alice", body="Still better, please.")
+        told = ground.told(repository, number, jobs=jobs)
+        assert told.outcome.status == "refused"
+        assert len(told.comments) == 2
+    assert told.comments[1].startswith("**Handed over to people.** 1 rounds of feedback were made")
+    assert ground.world.state_labels(repository, number) == ["qwen:blocked"]
+    assert len([write for write in told.writes if write.startswith("PUSH")]) == 1
+
+    best = write("notes.txt", "One note.\nThe best note.\n")
+    ground.play(turn(best), turn(said), turn(said))
+    hub.add_comment(repository, number, "alice", "/qwen fix")
+    told = ground.told(repository, number, jobs=4)
+    assert told.outcome.status == "pushed", told.outcome
+    # Heard once: the first review's words are not told again.
+    assert "First: better, please." not in told_to_model(ground)[-1]
+    assert "Still better, please." in told_to_model(ground)[-1]
+
+
+def test_nothing_to_address(ground: Ground) -> None:
+    """A command without words where nobody said anything is told so, and no session is made."""
+    repository, number = open_pull(ground, "nothing")
+    asked = len(told_to_model(ground))
+    ground.world.hub.add_comment(repository, number, "alice", "/qwen fix")
+    told = ground.told(repository, number)
+    assert told.outcome.status == "answered"
+    assert told.comments[-1].startswith("There is no open feedback here by people with write permission.")
+    assert len(told_to_model(ground)) == asked
+
+
+def test_answers_lost_on_their_way(ground: Ground) -> None:
+    """When GitHub's answer to the push or to a reply is lost, nothing is said or pushed twice."""
+    hub = ground.world.hub
+    repository, number = open_pull(ground, "lost")
+    said = finish("[F1] done: better.")
+    ground.play(turn(BETTER), turn(said), turn(said))
+    paths = ("git-receive-pack$", "/replies$", "/requested_reviewers$", "/check-runs$")
+    faults = [hub.faults.add(Fault("status", method="POST", path=path, after_write=True)) for path in paths]
+    hub.submit_review(repository, number, "alice", comments=[Wanted("notes.txt", "Better, please.", line=2)], body=" ")
+    told = ground.told(repository, number)
+
+    assert [fault.struck for fault in faults] == [1] * 4
+    assert told.outcome.status == "pushed", told.outcome
+    assert len(replies(ground, repository, number)) == 1
+    assert len([write for write in told.writes if write.startswith("PUSH")]) == 1
+    assert len(told.comments) == 1
