@@ -13,9 +13,9 @@ from workflows.git import Mirror
 from workflows.job_services import JobServices
 from workflows.outbound import clean_line, clean_words
 from workflows.outcome import Outcome
-from workflows.pull_work import read_head
+from workflows.pull_change import read_pull
 from workflows.reading_session import ReadingSession, handed_over
-from workflows.services import BrokenWorld, Run
+from workflows.services import Run
 from workflows.stages import Stages
 from workflows.survey import Survey
 from workflows.thread_work import Thread, work_on_thread
@@ -53,7 +53,7 @@ class _Answer:
         thread = self.thread
         thread.tracking.follow(STAGES)
         stages = Stages(thread.run, thread.tracking)
-        pull = self._pull()
+        pull = read_pull(thread) if thread.job.on_pull_request else None
         place = thread.run.step("place", self._place, str)
         tree = _Tree(thread, pull)
         session = ReadingSession(thread, stages, SESSION, self._request(place), Reading(HANDOVER, tree.objection), pull)
@@ -66,14 +66,6 @@ class _Answer:
             return Outcome(status="failed", reason=reason, seconds=stages.seconds)
         thread.close(self._render(tree.check(text), stopped, survey, result))
         return Outcome(status="answered", reason="The question was answered.", seconds=stages.seconds)
-
-    def _pull(self) -> PullRequest | None:
-        if not self.thread.job.on_pull_request:
-            return None
-        head = read_head(self.thread)
-        if head.pull is None:
-            raise BrokenWorld("github", head.problem)
-        return head.pull
 
     def _place(self) -> str:
         """Where in a diff the question was put, fenced; empty for one of the conversation."""

@@ -6,6 +6,7 @@ https://www.conventionalcommits.org/en/v1.0.0/#specification
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from workflows.agent.describe import Category
 from workflows.types import Noun
@@ -64,6 +65,13 @@ class ConventionalCommit(Noun):
     scope: str = ""
     breaking: bool = False
     breaking_notes: tuple[str, ...] = ()
+
+
+def are_conventional(subjects: Sequence[str]) -> bool:
+    """Whether a repository's last commit subjects show that it writes Conventional Commits: most of three or more."""
+    telling = [subject for subject in subjects if not subject.startswith("Merge ")]
+    conventional = sum(parse_conventional(subject) is not None for subject in telling)
+    return len(telling) >= 3 and conventional * 2 > len(telling)
 
 
 def parse_conventional(message: str) -> ConventionalCommit | None:

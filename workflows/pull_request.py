@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from workflows.agent.describe import Category
 from workflows.changelog import ChangelogEntry
-from workflows.conventional import TYPE_OF, parse_conventional
+from workflows.conventional import TYPE_OF, are_conventional, parse_conventional
 from workflows.evidence import render_evidence, render_warnings
 from workflows.leaks import redact
 from workflows.outbound import HOSTS, MAX_CHARACTERS, clean_line, clean_outbound, clean_title, clean_words, code_span
@@ -108,9 +108,7 @@ def render_title(title: str, *, subjects: Sequence[str] = (), category: Category
     ``subjects`` are the repository's last commit subjects.
     """
     line = _without_commands(title).rstrip(".") or "Change"
-    telling = [subject for subject in subjects if not subject.startswith("Merge ")]
-    conventional = sum(parse_conventional(subject) is not None for subject in telling)
-    if len(telling) >= 3 and conventional * 2 > len(telling) and parse_conventional(line) is None:
+    if are_conventional(subjects) and parse_conventional(line) is None:
         first = line[0].lower() if line[1:2].islower() or not line[1:2].isalpha() else line[0]
         # With "fix: " before it, a number closes an issue that it did not close alone.
         line = clean_title(f"{TYPE_OF[category]}: {first}{line[1:]}")

@@ -22,8 +22,9 @@ def open_pull(
     title: str,
     body: str | None,
     draft: bool = False,
+    fork: Repository | None = None,
 ) -> Issue:
-    """Open a pull request between two branches of one repository.
+    """Open a pull request between two branches of one repository; ``fork``: as if its head were in that one.
 
     Raises Refusal 422 in GitHub's words: unknown branch (quoted in spdx/spdx-online-tools#425), nothing to merge
     (piceaTech/node-gitlab-2-github#91), one open already (renovatebot/renovate#11481).
@@ -43,7 +44,7 @@ def open_pull(
         message = f"No commits between {base} and {branch}"
         raise validation_failed("PullRequest", code="custom", message=message)
     issue = new_issue(store, repo, actor, title=title, body=body)
-    issue.pull = Pull(store.new_id(), branch, base, head_sha=head_sha, base_sha=base_sha, draft=draft)
+    issue.pull = Pull(store.new_id(), branch, base, head_sha=head_sha, base_sha=base_sha, draft=draft, fork=fork)
     _keep_head(repo, issue)
     announce_issue(store, repo, issue, action="opened", actor=actor)
     return issue
@@ -79,9 +80,10 @@ def ref_moved(store: Store, repo: Repository, ref: str, *, before: str, after: s
     for issue in list(repo.issues.values()):
         if not issue.pull or issue.state != "open":
             continue
-        if issue.pull.head == branch and after == bare.ZERO:
+        own = issue.pull.head == branch and issue.pull.fork is None
+        if own and after == bare.ZERO:
             set_state(store, repo, issue, actor=actor, state="closed")
-        elif issue.pull.head == branch:
+        elif own:
             issue.pull.head_sha = after
             issue.pull.base_sha = bare.branch_sha(repo.path, issue.pull.base) or issue.pull.base_sha
             _keep_head(repo, issue)

@@ -136,7 +136,10 @@ class Review:
 
 @dataclass(eq=False)
 class Pull:
-    """What a pull request has on top of an issue. ``head`` and ``base`` are branch names; the shas follow git."""
+    """What a pull request has on top of an issue. ``head`` and ``base`` are branch names; the shas follow git.
+
+    ``fork`` is the repository that the head is in, when that is another one.
+    """
 
     id: int
     head: str
@@ -150,6 +153,7 @@ class Pull:
     reviews: list[Review] = field(default_factory=list)
     comments: list[ReviewComment] = field(default_factory=list)
     requested_reviewers: list[User] = field(default_factory=list)
+    fork: Repository | None = None
     resolved: dict[int, User] = field(default_factory=dict)
     """Who resolved a thread, by the id of its first comment."""
 

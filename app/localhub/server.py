@@ -23,7 +23,7 @@ from app.localhub.edge import Edge, Observer, ResettableProtocol
 from app.localhub.events import API_PREFIX, ping
 from app.localhub.faults import Fault, Faults
 from app.localhub.people import People
-from app.localhub.records import ROLES, App, Delivery, Installation, JournalEntry, Repository, Role
+from app.localhub.records import ROLES, App, Delivery, Installation, Issue, JournalEntry, Repository, Role
 from app.localhub.store import DEFAULT_LABELS, Store
 
 PERMISSIONS = {
@@ -322,6 +322,30 @@ class LocalHub(People, ChecksOfApps):
             else:
                 bare.move_ref(repo.path, f"refs/heads/{name}", sha)
         return sha
+
+    def open_pull_request_from_fork(
+        self, repository: str, author: str, *, files: Mapping[str, str | bytes | None], title: str, body: str = ""
+    ) -> Issue:
+        """Open one whose head, a commit of ``files``, is in the author's own copy of the repository."""
+        repo = self.repository(repository)
+        fork = f"{author}/{repo.name}"
+        self.store.add_user(author)
+        copy = self.store.find_repository(fork) or self.create_repository(fork, install=False)
+        with self.store.lock:
+            branch = f"of-{author}"
+            self.commit(repository, files, branch=branch, author=author, announce=False)
+            issue = acts_pulls.open_pull(
+                self.store,
+                repo,
+                self._who(author),
+                head=branch,
+                base=repo.default_branch,
+                title=title,
+                body=body,
+                fork=copy,
+            )
+            bare.move_ref(repo.path, f"refs/heads/{branch}", bare.ZERO)
+            return issue
 
     def rename_repository(self, full_name: str, name: str) -> None:
         """Give a repository another name; the old one redirects."""

@@ -71,7 +71,7 @@ def simple_pull_json(links: Links, repo: Repository, issue: Issue) -> Json:
         "assignees": people,
         "requested_reviewers": [user_json(links, user) for user in pull.requested_reviewers],
         "requested_teams": [],
-        "head": _side(links, repo, branch=pull.head, sha=pull.head_sha),
+        "head": _side(links, pull.fork or repo, branch=pull.head, sha=pull.head_sha),
         "base": _side(links, repo, branch=pull.base, sha=pull.base_sha),
         "author_association": association(repo, issue.author),
         "auto_merge": None,
