@@ -37,4 +37,4 @@ def say_repair(first: AgentResult, second: AgentResult, before: Verdict, after: 
     turns = len(second.turns) - len(first.turns)
     came = "mended it" if after.status != "worse" else "could not mend it"
     more = f"{turns} more turn{'' if turns == 1 else 's'}"
-    return f"The first change made things worse ({before.reasons[0].rstrip('.')}); the model {came} in {more}."
+    return f"The first change made things worse: {before.reasons[0].rstrip('.')}. The model {came} in {more}."

@@ -84,8 +84,8 @@ def test_a_change_that_made_things_worse_is_mended(ground: Ground) -> None:
     assert [event.payload["status"] for event in of_kind(events, "verdict")] == ["verified"], "the last one counts"
     assert "- [x] Mend what the tests showed: " in told.comments[0]
     [pull] = told.pulls
-    assert "The first change made things worse (" in str(pull.body)
-    assert "the model mended it in " in str(pull.body)
+    assert "The first change made things worse: " in str(pull.body)
+    assert "The model mended it in " in str(pull.body)
     assert {"agent", "describe", "verify", "repair"} <= told.outcome.seconds.keys()
     fixed = ground.world.hub.read_file(told.repository, "calc.py", told.outcome.branch)
     assert fixed == b"def add(a, b):\n    return a + b\n"

@@ -222,7 +222,7 @@ def test_the_words_name_the_tests() -> None:
     text = render_verdict(WORSENED)
     assert text.startswith("- `test_zero` passed before and fails now.\n\n$ pytest\nexit code 1")
     assert f"FAILED {BROKEN}: assert 6 == 5" in text
-    first = "The first change made things worse (`test_zero` passed before and fails now); the model"
+    first = "The first change made things worse: `test_zero` passed before and fails now. The model"
     mended = WORSENED.model_copy(update={"status": "verified"})
     assert say_repair(ended(3), ended(4), WORSENED, mended) == f"{first} mended it in 1 more turn."
     assert "could not mend it in 2 more turns." in say_repair(ended(3), ended(5), WORSENED, WORSENED)
