@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import structlog
 
 from app.github_calls import RepositoryCalls
 from app.github_json import parse_review, parse_review_comment
 from app.github_session import PAGES_CAP
 from app.github_text import fit_body
 from workflows.services import BrokenWorld
-from workflows.types import Review, ReviewComment, ReviewThread
+from workflows.types import DraftComment, Review, ReviewComment, ReviewThread
+
+log = structlog.get_logger()
 
 # fullDatabaseId, because the older databaseId is a 32-bit number, and the ids of today are larger.
 THREADS = """
@@ -42,6 +46,13 @@ mutation Resolve($thread: ID!) { resolveReviewThread(input: {threadId: $thread})
 """
 
 
+PENDING = "PENDING"
+
+
+class _Misplaced(Exception):
+    """GitHub refuses a review for the place of one of its comments."""
+
+
 class ReviewCalls(RepositoryCalls):
     """What GitHub's review APIs do. Only GraphQL knows threads; REST knows comments and what they answer."""
 
@@ -61,6 +72,59 @@ class ReviewCalls(RepositoryCalls):
             return []
         nodes = self._nodes(f"reading the review threads of #{number}", THREADS, {"pull": pull["node_id"]})
         return [self._parse_thread(node) for node in nodes]
+
+    def find_or_create_review(
+        self, number: int, *, commit: str, marker: str, body: str, comments: Sequence[DraftComment]
+    ) -> int | None:
+        """The id of our review with this marker, or None when GitHub refuses the place of a comment.
+
+        https://docs.github.com/en/rest/pulls/reviews#create-a-review-for-a-pull-request
+        """
+        what = f"reviewing #{number}"
+        new: dict[str, Any] = {"commit_id": commit, "event": "COMMENT", "body": fit_body(body, keep=marker)}
+        new["comments"] = [_place(comment) for comment in comments]
+
+        def look() -> int | None:
+            ours = (each for each in self._pages(f"/pulls/{number}/reviews") if self._identity.wrote(each))
+            said = (each for each in ours if each["state"] != PENDING and marker in (each.get("body") or ""))
+            return next((int(each["id"]) for each in said), None)
+
+        def create() -> int:
+            answer = self._send("POST", f"/pulls/{number}/reviews", body=new)
+            if answer.status == 422 and comments:
+                raise _Misplaced(answer.message)
+            return int(self._accept(what, answer)["id"])
+
+        with self._locks.hold((self._ref.id, "review", number)):
+            self._drop_pending(number)
+            try:
+                return self._session.find_or_create(what, look, create)
+            except _Misplaced as misplaced:
+                log.info("review_refused", number=number, reason=str(misplaced))
+                return None
+
+    def find_refused(self, number: int, *, commit: str, comments: Sequence[DraftComment]) -> tuple[int, ...]:
+        """Try each comment in a pending review of its own, which is deleted again."""
+        refused = []
+        with self._locks.hold((self._ref.id, "review", number)):
+            for index, comment in enumerate(comments):
+                self._drop_pending(number)
+                new = {"commit_id": commit, "comments": [_place(comment)]}
+                answer = self._send("POST", f"/pulls/{number}/reviews", body=new)
+                if answer.status == 422:
+                    refused.append(index)
+                else:
+                    self._accept(f"trying a comment on #{number}", answer)
+            self._drop_pending(number)
+        return tuple(refused)
+
+    def _drop_pending(self, number: int) -> None:
+        """Delete what a try left: there can be one pending review of ours, and nobody else sees it."""
+        for each in list(self._pages(f"/pulls/{number}/reviews")):
+            if each["state"] == PENDING and self._identity.wrote(each):
+                answer = self._send("DELETE", f"/pulls/{number}/reviews/{each['id']}", repeatable=True)
+                if answer.status != 404:
+                    self._accept("deleting a pending review", answer)
 
     def resolve_thread(self, thread_id: str) -> None:
         """Resolve it; GitHub takes a second time for done, and a thread that was deleted needs no more."""
@@ -112,3 +176,10 @@ class ReviewCalls(RepositoryCalls):
             if not found["list"]["pageInfo"]["hasNextPage"]:
                 return
         raise BrokenWorld("github", f"GitHub has more than {PAGES_CAP} pages for {what}. Open a new pull request.")
+
+
+def _place(comment: DraftComment) -> dict[str, Any]:
+    placed: dict[str, Any] = comment.model_dump(include={"path", "body", "line", "side"})
+    if comment.start_line is not None:
+        placed |= {"start_line": comment.start_line, "start_side": comment.side}
+    return placed

@@ -12,6 +12,7 @@ from workflows.types import (
     CheckRun,
     Comment,
     CommentRef,
+    DraftComment,
     Issue,
     MergedPull,
     PullRequest,
@@ -127,6 +128,18 @@ class GitHub(Protocol):
 
     def fetch_review_threads(self, number: int) -> list[ReviewThread]:
         """The threads of a pull request, in GitHub's order; empty when it is gone."""
+
+    def find_or_create_review(
+        self, number: int, *, commit: str, marker: str, body: str, comments: Sequence[DraftComment]
+    ) -> int | None:
+        """The id of our own review whose body carries ``marker``, made with all its comments at once when absent.
+
+        It comments, and neither approves nor requests changes. None: GitHub refuses the place of a comment, and
+        nothing was made; :meth:`find_refused` tells which.
+        """
+
+    def find_refused(self, number: int, *, commit: str, comments: Sequence[DraftComment]) -> tuple[int, ...]:
+        """The indices of the comments whose place GitHub refuses, each tried in a review that nobody sees."""
 
     def resolve_thread(self, thread_id: str) -> None:
         """Resolve a thread; one that is resolved already, or gone, is fine."""

@@ -218,6 +218,19 @@ class ReviewComment(Noun):
     updated_at: datetime
 
 
+class DraftComment(Noun):
+    """A comment on lines of the diff, as it is to be made. ``start_line`` begins a range that ends with ``line``.
+
+    Lines count from 1 on the given side of the diff.
+    """
+
+    path: str
+    body: str
+    line: int
+    start_line: int | None = None
+    side: Literal["LEFT", "RIGHT"] = "RIGHT"
+
+
 class ReviewThread(Noun):
     """A comment on the diff with its answers: ``comments`` are their ids, oldest first. ``id`` is a node id.
 

@@ -12,6 +12,7 @@ from app.localhub.rest_repos import diff_answer
 from app.localhub.reviews import (
     add_line_comment,
     delete_line_comment,
+    delete_pending_review,
     dismiss_review,
     edit_line_comment,
     parse_wanted,
@@ -236,6 +237,15 @@ def _found_review(call: Call) -> tuple[Issue, Review]:
 def get_review(call: Call) -> Answer:
     """One review."""
     return Answer(200, _review(call, *_found_review(call)))
+
+
+@routes.add("DELETE", REVIEW, permission=PERMISSION, docs="pulls/reviews#delete-a-pending-review-for-a-pull-request")
+def delete_review(call: Call) -> Answer:
+    """Delete a review that its author has not submitted yet."""
+    issue, review = _found_review(call)
+    shown = _review(call, issue, review)
+    delete_pending_review(issue, review=review, actor=call.actor)
+    return Answer(200, shown)
 
 
 @routes.add(

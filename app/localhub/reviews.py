@@ -122,6 +122,8 @@ def submit_review(
     """Make a review with its line comments, all or nothing. Without an event it stays pending."""
     pull = pull_of(issue)
     check_texts("PullRequestReview", body=body)
+    if any(one.state == "PENDING" and one.author is actor.user for one in pull.reviews):
+        raise Refusal(422, "Unprocessable Entity", errors=["User can only have one pending review per pull request"])
     if event is not None and event not in EVENTS:
         raise Refusal(
             422, "Unprocessable Entity", errors=["Variable $event of type PullRequestReviewEvent was invalid"]
@@ -211,6 +213,15 @@ def _announce_comment(
     if changes is not None:
         details["changes"] = changes
     announce(store, repo, "pull_request_review_comment", action=action, sender=actor.user, details=details)
+
+
+def delete_pending_review(issue: Issue, *, review: Review, actor: Actor) -> None:
+    """Take away a review, with its comments, that was not submitted. Raises Refusal 422 for any other."""
+    if review.state != "PENDING" or review.author is not actor.user:
+        raise Refusal(422, "Unprocessable Entity", errors=["Can not delete a non-pending pull request review"])
+    pull = pull_of(issue)
+    pull.reviews.remove(review)
+    pull.comments = [comment for comment in pull.comments if comment.review_id != review.id]
 
 
 def dismiss_review(store: Store, repo: Repository, issue: Issue, *, review: Review, actor: Actor) -> None:

@@ -13,6 +13,7 @@ from app.localhub.server import Fault
 from tests.app.conftest import FAULTS, MARKER, Place
 from tests.app.rude_server import answer, rude_server
 from workflows.services import BrokenWorld
+from workflows.types import DraftComment
 
 
 @pytest.fixture
@@ -186,3 +187,52 @@ def test_comment_on_several_lines(place: Place) -> None:
     place.hub.commit(place.name, {"long.txt": "0\na\nb\nc\nd\n"}, branch="qwen/issue-1")
     [found] = place.github.fetch_review_comments(number)
     assert (found.start_line, found.line) == (3, 4)
+
+
+GOOD = DraftComment(path="calc.py", body="Why 2?", line=1)
+OUTSIDE = DraftComment(path="calc.py", body="Why?", line=40)
+WHOLE = DraftComment(path="calc.py", body="The whole file.")
+
+
+def review(place: Place, number: int, *comments: DraftComment) -> int | None:
+    sha = place.hub.branches(place.name)["qwen/issue-1"]
+    return place.github.find_or_create_review(
+        number, commit=sha, marker=MARKER, body=f"Read.\n\n{MARKER}", comments=comments
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_review_is_made_once(place: Place, number: int, fault: str) -> None:
+    """One review that only comments, with all its comments, whatever the answer was and however often it is asked."""
+    if fault == "timeout":
+        place.hurry()
+    rule = place.hub.faults.add(Fault(**FAULTS[fault], method="POST", path="/reviews$", after_write=True))
+    made = review(place, number, GOOD)
+    assert made is not None
+    assert review(place, number, GOOD) == made
+    assert rule.struck == 1
+    [found] = place.github.fetch_reviews(number)
+    assert (found.id, found.state, MARKER in found.body) == (made, "commented", True)
+    assert [(one.path, one.line, one.body) for one in place.github.fetch_review_comments(number)] == [
+        ("calc.py", 1, "Why 2?")
+    ]
+
+
+def test_a_comment_outside_of_the_diff_is_found(place: Place, number: int) -> None:
+    """GitHub refuses the whole review, which makes nothing; each comment is tried unseen, and none of that stays."""
+    sha = place.hub.branches(place.name)["qwen/issue-1"]
+    assert review(place, number, GOOD, OUTSIDE) is None
+    assert place.github.fetch_reviews(number) == []
+    assert place.github.find_refused(number, commit=sha, comments=[GOOD, OUTSIDE, GOOD]) == (1,)
+    assert place.github.fetch_review_comments(number) == []
+    assert place.github.fetch_reviews(number) == []
+    assert review(place, number, GOOD) is not None
+
+
+def test_what_a_try_left_does_not_stand_in_the_way(place: Place, number: int) -> None:
+    """A process that died while it tried left a pending review, of which there can be one: it is deleted first."""
+    place.hub.submit_review(
+        place.name, number, place.hub.bot_login, event=None, comments=[Wanted("calc.py", "?", line=1)]
+    )
+    made = review(place, number, GOOD)
+    assert [one.id for one in place.github.fetch_reviews(number)] == [made]
