@@ -219,11 +219,11 @@ class People(Cast):
         number: int,
         author: str,
         *,
-        event: str = "COMMENT",
+        event: str | None = "COMMENT",
         body: str = "",
         comments: Sequence[reviews.Wanted] = (),
     ) -> Review:
-        """Review a pull request: COMMENT, APPROVE or REQUEST_CHANGES. Raises Refusal for a line outside the diff."""
+        """Review a pull request: COMMENT, APPROVE or REQUEST_CHANGES; None: not submitted. Raises Refusal for a line outside the diff."""
         with self.store.lock:
             repo, issue = self.repository(repository), self.issue(repository, number)
             return reviews.submit_review(

@@ -191,7 +191,6 @@ def test_comment_on_several_lines(place: Place) -> None:
 
 GOOD = DraftComment(path="calc.py", body="Why 2?", line=1)
 OUTSIDE = DraftComment(path="calc.py", body="Why?", line=40)
-WHOLE = DraftComment(path="calc.py", body="The whole file.")
 
 
 def review(place: Place, number: int, *comments: DraftComment) -> int | None:
@@ -231,8 +230,7 @@ def test_a_comment_outside_of_the_diff_is_found(place: Place, number: int) -> No
 
 def test_what_a_try_left_does_not_stand_in_the_way(place: Place, number: int) -> None:
     """A process that died while it tried left a pending review, of which there can be one: it is deleted first."""
-    place.hub.submit_review(
-        place.name, number, place.hub.bot_login, event=None, comments=[Wanted("calc.py", "?", line=1)]
-    )
+    left = [Wanted("calc.py", "?", line=1)]
+    place.hub.submit_review(place.name, number, place.hub.bot_login, event=None, comments=left)
     made = review(place, number, GOOD)
     assert [one.id for one in place.github.fetch_reviews(number)] == [made]
