@@ -223,7 +223,7 @@ class People(Cast):
         body: str = "",
         comments: Sequence[reviews.Wanted] = (),
     ) -> Review:
-        """Review a pull request: COMMENT, APPROVE or REQUEST_CHANGES; None: not submitted. Raises Refusal for a line outside the diff."""
+        """Review a pull request; without an event it stays pending. Raises Refusal for a line outside the diff."""
         with self.store.lock:
             repo, issue = self.repository(repository), self.issue(repository, number)
             return reviews.submit_review(
