@@ -77,7 +77,7 @@ class ReadingSession:
             )
         finally:
             session.close()
-            bench.close()
+            bench.close(leave_nothing=thread.run.over.is_set())
         self.stages.note("agent", result.seconds, f"{len(result.turns)} turns")
         return result
 
