@@ -30,7 +30,7 @@ from sandbox.engine import EngineMissing, engine_report, find_engine
 from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
-from workflows import address_feedback, answer_question, describe_pull, fix_issue
+from workflows import address_feedback, answer_question, describe_pull, fix_issue, update_branch
 from workflows.admission import admit, show_positions
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
@@ -52,6 +52,7 @@ WORKFLOWS: Mapping[str, Work] = {
     fix_issue.NAME: fix_issue.fix_issue,
     describe_pull.NAME: describe_pull.describe_pull,
     answer_question.NAME: answer_question.answer_question,
+    update_branch.NAME: update_branch.update_branch,
 }
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""

@@ -27,6 +27,8 @@ class Assignment:
     is what they say with which it goes on however it stopped.
     ``request`` is what is asked for beside the issue's own text, in our words with those of others fenced. ``scope``
     keeps the set-up's snapshots of code that is not on the default branch apart from all others.
+    ``compared_with`` is the commit whose tests the change is judged by where it is not the base: a merge is judged by
+    the branch as it was.
     ``map_cache`` is the folder of repository maps; None: no map is offered.
     """
 
@@ -48,6 +50,7 @@ class Assignment:
     words: str | None = None
     request: str = ""
     scope: str = ""
+    compared_with: str = ""
     may_ask: bool = False
     map_cache: Path | None = None
     context_cap: int | None = None

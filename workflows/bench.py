@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 
 import structlog
@@ -71,12 +72,20 @@ class Bench:
             )
         return self._setup
 
-    def tests(self, patch: Patch | None = None) -> TestRun | None:
-        """One run of the test command in a container of its own; None when no command is known."""
+    def baseline(self) -> TestRun | None:
+        """The tests before any change: on the base, or on the commit with which the change is compared."""
+        return self.tests(on=self.assignment.compared_with)
+
+    def tests(self, patch: Patch | None = None, *, on: str = "") -> TestRun | None:
+        """One run of the test command in a container of its own; None when no command is known.
+
+        ``on`` is another commit than the base.
+        """
         survey = self.assignment.survey
         if survey.test_command is None:
             return None
-        with fresh_sandbox(self.assignment.workshop().sandboxes, self._spec(), patch) as sandbox:
+        spec = replace(self._spec(), commit=on) if on else self._spec()
+        with fresh_sandbox(self.assignment.workshop().sandboxes, spec, patch) as sandbox:
             return run_tests(sandbox, survey.test_command, runner=survey.runner, timeout=self.assignment.test_seconds)
 
     def run_targets(self, sandbox: Sandbox, targets: str) -> TestRun:
@@ -88,7 +97,8 @@ class Bench:
     def brief(self, before: TestRun | None, *, reading: bool = False) -> AgentTask:
         """The opening messages; ``reading``: of a session that changes nothing."""
         given = self.assignment
-        known = [f"Before any change: {say_tests(before)}."] if before is not None else []
+        when = "On the branch before the merge" if given.compared_with else "Before any change"
+        known = [f"{when}: {say_tests(before)}."] if before is not None else []
         return brief_agent(
             given.issue,
             given.comments,
@@ -158,17 +168,21 @@ class Bench:
             reason = "No test command is known, so nothing was run."
             return Verdict(status="no_tests", reasons=(reason,), weakened=weakened)
         tests = only_tests(patch)
-        telling = not tests.empty and tests.files != patch.files and not after.timed_out
+        compared = self.assignment.compared_with
+        # The base of a merge with conflicts is red whatever the tests say.
+        telling = not tests.empty and tests.files != patch.files and not after.timed_out and not compared
         red = self.tests(tests) if telling else None
-        verdict = compare(before, after, patch=patch, red=red, weakened=weakened)
+        whole = self._since(compared, patch) if compared else patch
+        verdict = compare(before, after, patch=whole, red=red, weakened=weakened)
         if needs_second_look(verdict):
-            verdict = compare(before, after, patch=patch, red=red, weakened=weakened, again=self.tests(patch))
+            verdict = compare(before, after, patch=whole, red=red, weakened=weakened, again=self.tests(patch))
         return verdict
 
     def weakened(self, patch: Patch) -> tuple[str, ...]:
         """What a change took away from the tests."""
         mirror = self.assignment.mirror()
-        found = {file.path: mirror.read_file(patch.base, file.path) for file in patch.files}
+        before = self.assignment.compared_with or patch.base
+        found = {file.path: mirror.read_file(before, file.path) for file in patch.files}
         return find_weakened({path: content for path, content in found.items() if content is not None}, patch)
 
     def close(self, *, leave_nothing: bool = False) -> None:
@@ -228,15 +242,16 @@ class Bench:
         return (*broken, *leaked)
 
     def _diff(self, mirror: Mirror, patch: Patch) -> str:
-        draft = mirror.commit(
-            patch,
-            base=patch.base,
-            message="draft",
-            author=_NOBODY,
-            committer=_NOBODY,
-            date=self.assignment.job.created_at,
-        )
-        return mirror.diff(patch.base, draft, limit=DIFF_BYTES)
+        return mirror.diff(patch.base, self._draft(mirror, patch), limit=DIFF_BYTES)
+
+    def _draft(self, mirror: Mirror, patch: Patch) -> str:
+        date = self.assignment.job.created_at
+        return mirror.commit(patch, base=patch.base, message="draft", author=_NOBODY, committer=_NOBODY, date=date)
+
+    def _since(self, commit: str, patch: Patch) -> Patch:
+        """All that is different since ``commit`` once the patch is applied; only the patch where that is too much."""
+        mirror = self.assignment.mirror()
+        return mirror.changed_between(commit, self._draft(mirror, patch)) or patch
 
 
 def _changed_or(patch: Patch, path: str, mirror: Mirror) -> bytes | None:

@@ -69,12 +69,16 @@ class TreeEntry:
 
 
 class Conflict(Noun):
-    """One path that does not merge by itself; each id is None where that side has no file of this name."""
+    """One path that does not merge by itself; each id is None where that side has no file of this name.
+
+    ``submodule``: a side has another repository there.
+    """
 
     path: str
     base: str | None = None
     ours: str | None = None
     theirs: str | None = None
+    submodule: bool = False
 
 
 class Merge(Noun):
@@ -203,6 +207,15 @@ class Mirror:
         ).output
         return tuple(line.decode("utf-8", "replace") for line in listed.split(b"\0") if line)
 
+    def commits_touching(self, path: str, *, since: str, until: str, count: int = 5) -> tuple[tuple[str, str], ...]:
+        """The newest commits that ``until`` has and ``since`` has not and that changed this path: ids and subjects."""
+        span = f"{_checked(since)}..{_checked(until)}"
+        listed = self._read(
+            "log", "-z", f"-{count}", "--format=%H %s", "--no-show-signature", "--no-merges", span, "--", path
+        ).output
+        lines = [line.decode("utf-8", "replace") for line in listed.split(b"\0") if line]
+        return tuple((line[:10], line.partition(" ")[2]) for line in lines)
+
     def commit(
         self, patch: Patch, *, base: str | None, message: str, author: Identity, committer: Identity, date: datetime
     ) -> str:
@@ -291,14 +304,17 @@ class Mirror:
         # "<tree>\0", then with conflicts "<mode> <object> <stage>\t<path>\0" each:
         # https://git-scm.com/docs/git-merge-tree#OUTPUT
         tree, *entries = answer.output.decode("utf-8", "replace").rstrip("\0").split("\0")
-        stages: dict[str, dict[str, str]] = {}
+        conflicts: dict[str, Conflict] = {}
         for entry in entries:
             facts, _, path = entry.partition("\t")
-            _, oid, stage = facts.split(" ")
-            stages.setdefault(path, {})[("base", "ours", "theirs")[int(stage) - 1]] = oid
-        if answer.code and not stages:
+            mode, oid, stage = facts.split(" ")
+            side: dict[str, object] = {("base", "ours", "theirs")[int(stage) - 1]: oid}
+            if mode == "160000":
+                side["submodule"] = True
+            conflicts[path] = conflicts.get(path, Conflict(path=path)).model_copy(update=side)
+        if answer.code and not conflicts:
             raise failure("merge the branches", answer)
-        return Merge(tree=tree, conflicts=tuple(Conflict(path=path, **oids) for path, oids in stages.items()))
+        return Merge(tree=tree, conflicts=tuple(conflicts.values()))
 
     def changed_between(
         self, base: str, commit: str, *, max_files: int = 300, max_bytes: int = 4_000_000

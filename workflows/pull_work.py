@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from workflows import closing
 from workflows.asked import Asked
+from workflows.git import Mirror
 from workflows.git_patience import persist
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.policy import WRITERS, effective_budget
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
-from workflows.services import BrokenWorld, GitHub
+from workflows.services import BrokenWorld, Conclusion, GitHub
 from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
 from workflows.survey import Survey, survey_repository
@@ -72,7 +73,7 @@ class PullWork:
     def solve(self, survey: Survey) -> Solution:
         """The session and its proof. Raises BrokenWorld and JobCancelled."""
         thread = self.thread
-        thread.solution = solve(thread.run, self.stages, thread.progress, self._assign(survey))
+        thread.solution = solve(thread.run, self.stages, thread.progress, self.assign(survey))
         return thread.solution
 
     def publish(self, survey: Survey, solution: Solution) -> Outcome:
@@ -103,20 +104,10 @@ class PullWork:
         )
 
     def _survey(self) -> Survey:
-        thread = self.thread
-        mirror = thread.fetch()
-        if not mirror.holds(self.pull.head_sha):
-            raise BrokenWorld("git", f"The branch `{self.pull.head}` moved just now. Ask again.")
-        policy = thread.asked.policy
-        found = survey_repository(mirror, base=self.pull.head_sha, branch=self.pull.head, policy=policy)
-        trusted = mirror.resolve(thread.asked.repository.default_branch)
-        if trusted is None:
-            return found.model_copy(update={"guidance": {}, "nested_guidance": ()})
-        # A change under work cannot rewrite its own guidance.
-        told = survey_repository(mirror, base=trusted, branch=thread.asked.repository.default_branch, policy=policy)
-        return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
+        return survey_pull(self.thread, self.pull, fetch_head(self.thread, self.pull), base=self.pull.head_sha)
 
-    def _assign(self, survey: Survey) -> Assignment:
+    def assign(self, survey: Survey) -> Assignment:
+        """What is to be solved on the survey's base."""
         thread = self.thread
         services, asked, job = thread.services, thread.asked, thread.job
         return Assignment(
@@ -162,21 +153,37 @@ class PullWork:
         published = push_commit(self.thread, self.pull, solution.described.patch, texts.commit_message)
         if published.reason:
             return published
-        return published.model_copy(update={"note": self._check(solution, texts, published.commit)})
+        shown = Shown(texts.verdict_line, texts.evidence, conclude(solution.verdict))
+        return published.model_copy(update={"note": show_check(self.thread, published.commit, shown)})
 
-    def _check(self, solution: Solution, texts: Texts, commit: str) -> str:
-        try:
-            self.thread.github.find_or_create_check_run(
-                head_sha=commit,
-                name=CHECK_NAME,
-                external_id=self.thread.job.id,
-                title=texts.verdict_line,
-                summary=texts.evidence,
-                conclusion=conclude(solution.verdict),
-            )
-        except BrokenWorld as broken:
-            return f"The check run is missing: {broken.message}"
-        return ""
+
+@dataclass(frozen=True)
+class Shown:
+    """What the check run on a pushed commit shows."""
+
+    title: str
+    evidence: str
+    conclusion: Conclusion
+
+
+def fetch_head(thread: Thread, pull: PullRequest) -> Mirror:
+    """The mirror as it is now, with the pull request's head in it. BrokenWorld when that moved meanwhile."""
+    mirror = thread.fetch()
+    if not mirror.holds(pull.head_sha):
+        raise BrokenWorld("git", f"The branch `{pull.head}` moved just now. Ask again.")
+    return mirror
+
+
+def survey_pull(thread: Thread, pull: PullRequest, mirror: Mirror, *, base: str) -> Survey:
+    """What a commit of the pull request tells about the repository; the guidance is the default branch's."""
+    policy = thread.asked.policy
+    found = survey_repository(mirror, base=base, branch=pull.head, policy=policy)
+    trusted = mirror.resolve(thread.asked.repository.default_branch)
+    if trusted is None:
+        return found.model_copy(update={"guidance": {}, "nested_guidance": ()})
+    # A change under work cannot rewrite its own guidance.
+    told = survey_repository(mirror, base=trusted, branch=thread.asked.repository.default_branch, policy=policy)
+    return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
 
 
 def push_commit(thread: Thread, pull: PullRequest, patch: Patch, message: str) -> Published:
@@ -184,20 +191,46 @@ def push_commit(thread: Thread, pull: PullRequest, patch: Patch, message: str) -
 
     The patch must have passed its rules.
     """
+
+    def commit(mirror: Mirror) -> str:
+        date = thread.job.created_at
+        return mirror.commit(patch, base=patch.base, message=message, author=AUTHOR, committer=AUTHOR, date=date)
+
+    return push_made(thread, pull, lambda: thread.mirror(patch.base), commit)
+
+
+def push_made(
+    thread: Thread, pull: PullRequest, open_mirror: Callable[[], Mirror], commit: Callable[[Mirror], str]
+) -> Published:
+    """Move the branch forward to the commit that ``commit`` makes; the same promises."""
     problem = changed_since(thread, pull)
     if problem:
         return Published(reason=problem)
-    mirror = thread.mirror(patch.base)
-    commit = mirror.commit(
-        patch, base=patch.base, message=message, author=AUTHOR, committer=AUTHOR, date=thread.job.created_at
-    )
+    mirror = open_mirror()
+    made = commit(mirror)
     url = thread.asked.repository.clone_url
     pushed = persist(
-        lambda: mirror.push(url, commit, pull.head, thread.github.git_token()), renew=thread.github.fetch_repository
+        lambda: mirror.push(url, made, pull.head, thread.github.git_token()), renew=thread.github.fetch_repository
     )
     if not pushed.ok:
         return Published(branch=pull.head, reason=f"GitHub refused the push to `{pull.head}`: {pushed.reason}.")
-    return Published(branch=pull.head, commit=commit, pull_request=pull.number, url=pull.html_url)
+    return Published(branch=pull.head, commit=made, pull_request=pull.number, url=pull.html_url)
+
+
+def show_check(thread: Thread, commit: str, shown: Shown) -> str:
+    """Write the check run on a pushed commit; why it is missing, when it could not be written."""
+    try:
+        thread.github.find_or_create_check_run(
+            head_sha=commit,
+            name=CHECK_NAME,
+            external_id=thread.job.id,
+            title=shown.title,
+            summary=shown.evidence,
+            conclusion=shown.conclusion,
+        )
+    except BrokenWorld as broken:
+        return f"The check run is missing: {broken.message}"
+    return ""
 
 
 def changed_since(thread: Thread, pull: PullRequest) -> str:

@@ -59,8 +59,8 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
     assignment = interruptible(assignment, run)
     bench = Bench(assignment)
     try:
-        setup = stages.step("sandbox", bench.prepare, SetupReport, _say_setup)
-        before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
+        setup = stages.step("sandbox", bench.prepare, SetupReport, say_setup)
+        before = stages.step("baseline", bench.baseline, TestRun | None, say_tests)
         progress.note(before.notes if before is not None else ())
         sessions = Sessions(run, bench, progress, before)
         judging = _Judging(stages, progress, bench, before)
@@ -115,7 +115,7 @@ class _Judging:
         if asked or described.patch.empty or described.problems:
             unrun = Verdict(status="unverified", reasons=("The change was not run.",), before=self.before)
             return _Judged(described, unrun)
-        verdict = self.stages.step("verify", lambda: bench.verify(described.patch, self.before), Verdict, _say_verdict)
+        verdict = self.stages.step("verify", lambda: bench.verify(described.patch, self.before), Verdict, say_verdict)
         return _Judged(described, verdict, ran=True)
 
 
@@ -135,7 +135,8 @@ def _repair(
     return replace(chosen, result=result, usage=usage, notes=(*chosen.notes, note)), again
 
 
-def _say_setup(report: SetupReport) -> str:
+def say_setup(report: SetupReport) -> str:
+    """The set-up in a few words."""
     if report.failed:
         return f"the set-up failed: {report.failed}"
     if not report.commands:
@@ -147,5 +148,6 @@ def _say_described(described: Described) -> str:
     return "no change" if described.patch.empty else f"{len(described.patch.files)} files"
 
 
-def _say_verdict(verdict: Verdict) -> str:
+def say_verdict(verdict: Verdict) -> str:
+    """The verdict in a sentence."""
     return verdict.reasons[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -67,6 +67,34 @@ class Thread:
     def close(self, text: str) -> None:
         """Say the last word in the tracking comment, as a step."""
         self.run.step("close", lambda: self.tracking.close(text), type(None))
+
+    def end(
+        self,
+        status: Status,
+        reason: str,
+        *,
+        word: str = "",
+        more: str = "",
+        seconds: Mapping[str, float] | None = None,
+        published: Published | None = None,
+    ) -> Outcome:
+        """The outcome, said in the tracking comment: ``word`` in bold, the reason, and ``more`` below it.
+
+        All three are ours, or cleaned.
+        """
+        told = f"**{word}:** {reason}" if word else reason
+        self.close("\n\n".join(part for part in (told, more) if part))
+        outcome = Outcome(status=status, reason=reason, seconds=dict(seconds or {}))
+        if published is None:
+            return outcome
+        return outcome.model_copy(
+            update={
+                "pull_request": published.pull_request,
+                "url": published.url,
+                "branch": published.branch,
+                "commit": published.commit,
+            }
+        )
 
     def fetch(self, *, pull: int | None = None) -> Mirror:
         """The repository's mirror, brought up to date; with the head of a pull request, a fork's too."""

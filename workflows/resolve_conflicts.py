@@ -1,0 +1,200 @@
+"""Merge conflicts resolved by the agent, and claimed only when no mark is left, the merge is clean and tests ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from workflows import closing
+from workflows.base_merge import WORDS, BaseMerge, Situation
+from workflows.conflicts import MOST_CONFLICTS, Sides, marks_left, render_conflict_task, say_conflicts
+from workflows.outbound import code_span
+from workflows.outcome import Outcome, Status
+from workflows.protected import protecting_pattern
+from workflows.publish import Published
+from workflows.pull_work import PullWork, survey_pull
+from workflows.solve import Solution, solve
+from workflows.survey import Survey
+from workflows.thread_work import Thread
+from workflows.tracking import StageName
+from workflows.types import Noun, Patch, Verdict
+
+TITLES: dict[StageName, str] = {
+    "accept": "Accepted",
+    "fetch": "Fetch the repository and try the merge",
+    "sandbox": "Prepare the sandbox",
+    "baseline": "Run the tests on the branch as it is",
+    "agent": "Resolve the conflicts",
+    "describe": "Look for what is left",
+    "verify": "Run the tests on the merge, in a fresh container",
+    "repair": "Mend what the tests showed",
+    "publish": "Push the merge",
+}
+
+
+class Prepared(Noun):
+    """What the session begins with."""
+
+    survey: Survey
+    sides: tuple[Sides, ...]
+
+
+class Merged(Noun):
+    """What became of the conflicts. ``marked`` are the files with marks left, ``remaining`` what does not merge with
+    the base even so; ``whole`` are files that were taken from one side as they are, with the side.
+    """
+
+    marked: tuple[str, ...] = ()
+    remaining: tuple[str, ...] = ()
+    whole: tuple[tuple[str, str], ...] = ()
+
+
+def resolve_conflicts(merge: BaseMerge) -> Outcome:
+    """The whole of it, to the last word. Raises BrokenWorld and JobCancelled."""
+    merge.thread.tracking.follow(TITLES)
+    beyond = _beyond_us(merge.thread, merge.situation)
+    if beyond:
+        listed = say_conflicts(merge.situation.conflicts)
+        return merge.thread.end("refused", beyond, word="Not begun", more=f"The conflicts:\n\n{listed}")
+    return _Resolution(merge).carry_out()
+
+
+@dataclass(frozen=True)
+class _Resolution:
+    merge: BaseMerge
+
+    def carry_out(self) -> Outcome:
+        merge, thread = self.merge, self.merge.thread
+        prepared = thread.run.step("survey", self._prepare, Prepared)
+        request = render_conflict_task(prepared.sides, base=merge.pull.base)
+        assignment = replace(
+            PullWork(thread, merge.pull, merge.stages, request).assign(prepared.survey),
+            mirror=merge.mirror,
+            compared_with=merge.situation.head,
+            # What the merge brings has its entries already.
+            policy=thread.asked.policy.model_copy(update={"changelog": "none"}),
+        )
+        solution = solve(thread.run, merge.stages, thread.progress, assignment)
+        thread.solution = solution
+        patch = solution.described.patch
+        merged = thread.run.step("judge", lambda: self._judge(patch), Merged)
+        trouble = self._trouble(solution, merged)
+        if trouble is not None:
+            return trouble
+        return self._publish(solution, merged)
+
+    def _publish(self, solution: Solution, merged: Merged) -> Outcome:
+        merge, verdict = self.merge, solution.verdict
+        seconds = merge.stages.seconds
+        published = merge.push(solution.described.patch, verdict)
+        if published.reason:
+            shown = closing.render_patch(solution)
+            return merge.thread.end("rejected", published.reason, word="Not pushed", more=shown, seconds=seconds)
+        files = _count(len(merge.situation.conflicts))
+        told = f"{merge.base} is merged as `{published.commit[:10]}`, with {files} resolved, {WORDS[verdict.status]}."
+        return merge.thread.end(
+            "pushed",
+            told,
+            word="Resolved" if _ran(verdict) else "Merged, but not claimed as resolved",
+            more=self._more(solution, merged, published),
+            seconds=seconds,
+            published=published,
+        )
+
+    def _more(self, solution: Solution, merged: Merged, published: Published) -> str:
+        clean = self.merge.thread.services.clean
+        said = solution.finish.summary if solution.finish else ""
+        parts = [clean(solution.verdict.reasons[0])]
+        if not _ran(solution.verdict):
+            parts.append("No mark of a conflict is left, but no test ran: read the merge before you rely on it.")
+        if solution.unfinished:
+            parts.append(f"**Perhaps not finished:** {clean(solution.unfinished).rstrip('.')}.")
+        if merged.whole:
+            listed = "\n".join(f"- {code_span(path)}: {side}" for path, side in merged.whole)
+            parts.append(f"Taken from one side as it was:\n\n{listed}")
+        if said.strip():
+            parts.append(f"The model's words:\n\n{clean(said).strip()}")
+        return "\n\n".join([*parts, clean(published.note)]).strip()
+
+    def _trouble(self, solution: Solution, merged: Merged) -> Outcome | None:
+        """The end of a session whose merge may not be pushed; None when it may."""
+        described, verdict = solution.described, solution.verdict
+        clean = self.merge.thread.services.clean
+        if described.problems:
+            listed = "\n".join(f"- {clean(' '.join(problem.split()))}" for problem in described.problems[:20])
+            return self._not_resolved("rejected", "The resolution breaks the rules for changes.", listed, solution)
+        if described.patch.empty:
+            said = clean(solution.finish.summary).strip() if solution.finish else clean(solution.unfinished)
+            reason = "Nothing was changed, so the conflicts are as they were."
+            return self._not_resolved("no_change", reason, said, solution)
+        left = (*merged.marked, *(path for path in merged.remaining if path not in merged.marked))
+        if left:
+            listed = "\n".join(f"- {code_span(path)}" for path in left[:20])
+            told = f"Conflict marks are left, or the base does not merge cleanly, in {_count(len(left))}."
+            return self._not_resolved("rejected", told, listed, solution)
+        unended = verdict.after is not None and (verdict.after.timed_out or verdict.after.exit_code is None)
+        if verdict.status == "worse" or unended:
+            listed = "\n".join(f"- {clean(' '.join(reason.split()))}" for reason in verdict.reasons)
+            told = "No mark is left, but the tests do not bear it out."
+            return self._not_resolved("worse", told, listed, solution)
+        return None
+
+    def _not_resolved(self, status: Status, reason: str, more: str, solution: Solution) -> Outcome:
+        shown = closing.render_patch(solution) if solution.described.diff else ""
+        text = "\n\n".join(part for part in (more, "Nothing was pushed.", shown) if part)
+        return self.merge.thread.end(status, reason, word="Not resolved", more=text, seconds=self.merge.stages.seconds)
+
+    def _judge(self, patch: Patch) -> Merged:
+        """What is left of the conflicts once the patch is on the draft, from git alone."""
+        mirror, situation = self.merge.mirror(), self.merge.situation
+        made = self.merge.commit(mirror, patch)
+        marked, whole = [], []
+        for conflict in situation.conflicts:
+            after, ours, theirs = (
+                mirror.read_file(commit, conflict.path, limit=10_000_000)
+                for commit in (made, situation.head, situation.base)
+            )
+            if marks_left(after, ours, theirs):
+                marked.append(conflict.path)
+            elif after == ours:
+                whole.append((conflict.path, "the branch's" if after is not None else "deleted, as on the branch"))
+            elif after == theirs:
+                whole.append((conflict.path, "the base's" if after is not None else "deleted, as on the base"))
+        again = mirror.merge(made, situation.base)
+        return Merged(marked=tuple(marked), remaining=tuple(one.path for one in again.conflicts), whole=tuple(whole))
+
+    def _prepare(self) -> Prepared:
+        mirror, situation = self.merge.mirror(), self.merge.situation
+        since = situation.meeting
+        sides = tuple(
+            Sides(
+                conflict=conflict,
+                ours=mirror.commits_touching(conflict.path, since=since, until=situation.head),
+                theirs=mirror.commits_touching(conflict.path, since=since, until=situation.base),
+            )
+            for conflict in situation.conflicts
+        )
+        return Prepared(
+            survey=survey_pull(self.merge.thread, self.merge.pull, mirror, base=situation.draft), sides=sides
+        )
+
+
+def _beyond_us(thread: Thread, situation: Situation) -> str:
+    """Why these conflicts are not for an agent; empty when they are."""
+    conflicts = situation.conflicts
+    if len(conflicts) > MOST_CONFLICTS:
+        return f"{len(conflicts):,} files conflict; {MOST_CONFLICTS} are the most that one session is given."
+    patterns = thread.asked.policy.protected
+    held = [one.path for one in conflicts if one.submodule or protecting_pattern(one.path, patterns)]
+    if held:
+        names = ", ".join(code_span(path) for path in held[:5])
+        return f"A person must resolve this one: {names} may not be changed by an agent."
+    return ""
+
+
+def _ran(verdict: Verdict) -> bool:
+    after = verdict.after
+    return verdict.status != "no_tests" and after is not None and after.exit_code is not None
+
+
+def _count(files: int) -> str:
+    return f"{files} conflicting file{'' if files == 1 else 's'}"
