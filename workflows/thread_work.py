@@ -170,21 +170,7 @@ def work_on_thread(
     tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
     tracking.done("accept", detail or f"asked by `{job.actor.login}`")
     thread = Thread(run, job, services, github, tracking, asked, asked.issue)
-    thread.show_state("working")
-    try:
-        outcome = _carry_out(thread, carry_out)
-    except JobCancelled:
-        tracking.close(closing.render_cancelled(thread.published))
-        if asked.policy.state_labels:
-            thread.label(None)
-        if thread.check is not None:
-            thread.check.cancel()
-        raise
-    check = thread.check
-    if check is not None:
-        run.step("conclude", lambda: check.conclude(outcome), type(None))
-    thread.show_state(_STATES.get(outcome.status))
-    return outcome
+    return _see_through(thread, carry_out)
 
 
 def show_state(github: GitHub, job: Job, asked: Asked, services: JobServices, state: State | None) -> None:
@@ -217,6 +203,25 @@ def answer_bug(job: Job, message: str, services: JobServices) -> None:
     say(github, job, services.scrub(closing.render_failure(message, clean=services.clean)))
     if trigger and job.trigger:
         github.remove_label(job.number, job.trigger)
+
+
+def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
+    """The work with its state shown: by a label, and by the check run if there is one."""
+    thread.show_state("working")
+    try:
+        outcome = _carry_out(thread, carry_out)
+    except JobCancelled:
+        thread.tracking.close(closing.render_cancelled(thread.published))
+        if thread.asked.policy.state_labels:
+            thread.label(None)
+        if thread.check is not None:
+            thread.check.cancel()
+        raise
+    check = thread.check
+    if check is not None:
+        thread.run.step("conclude", lambda: check.conclude(outcome), type(None))
+    thread.show_state(_STATES.get(outcome.status))
+    return outcome
 
 
 def _carry_out(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
