@@ -13,7 +13,7 @@ from workflows.job_services import JobServices
 from workflows.marked_section import parse_section, put_section, section_room
 from workflows.outbound import clean_line, clean_outbound, code_span
 from workflows.outcome import Outcome
-from workflows.pull_change import PullChange, read_change, read_diff, read_pull
+from workflows.pull_change import PullChange, read_change, read_diff, read_pull, say_change
 from workflows.pull_work import changed_since
 from workflows.services import Run
 from workflows.stages import Stages
@@ -63,7 +63,7 @@ class _Describe:
         thread.tracking.follow(STAGES)
         stages = Stages(thread.run, thread.tracking)
         pull = read_pull(thread)
-        change = stages.step("fetch", lambda: read_change(thread, pull), PullChange, _say_change)
+        change = stages.step("fetch", lambda: read_change(thread, pull), PullChange, say_change)
         if not change.paths:
             thread.close("**Nothing to describe:** the pull request changes nothing.")
             return Outcome(status="no_change", reason="The pull request changes nothing.", seconds=stages.seconds)
@@ -159,8 +159,3 @@ def _without_section(body: str) -> str:
     if parse_section(body, name=SECTION) is None:
         return body
     return put_section(body, "", name=SECTION) or body
-
-
-def _say_change(change: PullChange) -> str:
-    files, commits = len(change.paths), len(change.messages)
-    return f"{files} {'file' if files == 1 else 'files'}, {commits} {'commit' if commits == 1 else 'commits'}"

@@ -60,3 +60,9 @@ def read_diff(thread: Thread, pull: PullRequest, change: PullChange) -> FittedDi
     mirror = thread.mirror(change.base, change.head, pull=pull.number)
     diff = mirror.diff(change.base, change.head, limit=DIFF_BYTES)
     return fit_diff(diff, paths=change.paths, most=LONGEST_DIFF)
+
+
+def say_change(change: PullChange) -> str:
+    """How large it is, in a few words."""
+    files, commits = len(change.paths), len(change.messages)
+    return f"{files} {'file' if files == 1 else 'files'}, {commits} {'commit' if commits == 1 else 'commits'}"

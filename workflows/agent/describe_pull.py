@@ -51,7 +51,7 @@ def describe_pull(
     """
     conversation = [
         {"role": "system", "content": render_prompt("describe_pull", types=" | ".join(OFFERED))},
-        {"role": "user", "content": _render_material(pull, diff, messages)},
+        {"role": "user", "content": render_material(pull, diff, messages)},
     ]
     for _ in range(TRIES):
         reply = model.complete(conversation, deadline=SECONDS)
@@ -91,7 +91,8 @@ def _scope(value: Any) -> str:
     return word if word and len(word) <= 30 and not set(word) & set("()[]<>@`!: \n\t") else ""
 
 
-def _render_material(pull: PullRequest, diff: FittedDiff, messages: Sequence[str]) -> str:
+def render_material(pull: PullRequest, diff: FittedDiff, messages: Sequence[str]) -> str:
+    """What the model is shown of a pull request, each part fenced as data."""
     said = clean_inbound(f"{pull.title}\n\n{pull.body}").text[:LONGEST_BODY]
     told = clean_inbound("\n\n".join(messages)).text[:LONGEST_MESSAGES]
     parts = [
