@@ -142,6 +142,8 @@ class _Address:
         outcome = work.publish(survey, solution)
         if outcome.status != "pushed":
             return outcome
+        # Brought onto what people pushed meanwhile, it has another verdict.
+        solution = self.thread.solution or solution
         return self._answer(work, solution, self._outcomes(solution), pushed=outcome)
 
     def _request(self) -> str:

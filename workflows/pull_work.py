@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from workflows import closing
 from workflows.asked import Asked
+from workflows.bench import Bench, say_tests
 from workflows.git import Mirror
 from workflows.git_patience import persist
+from workflows.interruptible import interruptible
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.policy import WRITERS, effective_budget
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
+from workflows.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.services import BrokenWorld, Conclusion, GitHub
 from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
 from workflows.survey import Survey, survey_repository
 from workflows.texts import Texts, compose_texts
 from workflows.thread_work import Thread
-from workflows.types import Job, Noun, Patch, PullRequest
+from workflows.types import Job, Noun, Patch, PullRequest, TestRun, Verdict
+from workflows.workshop import SetupReport
 
 
 class Head(Noun):
@@ -84,12 +89,10 @@ class PullWork:
             self.thread.close(ending.text)
             return Outcome(status=ending.status, reason=ending.reason, seconds=self.stages.seconds)
         texts = self._compose(survey, solution)
-
-        def push() -> Published:
-            self.thread.published = self._push(solution, texts)
-            return self.thread.published
-
-        published = self.stages.step("publish", push, Published, lambda done: done.commit[:10] or done.reason)
+        published = self._try(solution, texts)
+        if published.reason and published.branch:
+            solution, published = self._push_again(survey, solution, texts, published)
+            self.thread.solution, self.thread.published = solution, published
         if published.reason:
             self.thread.close(closing.render_unpublished(published.reason, solution, clean=services.clean))
             return Outcome(status="rejected", reason=published.reason, seconds=self.stages.seconds)
@@ -102,6 +105,65 @@ class PullWork:
             commit=published.commit,
             seconds=self.stages.seconds,
         )
+
+    def _try(self, solution: Solution, texts: Texts) -> Published:
+        """The push, as a stage."""
+
+        def push() -> Published:
+            self.thread.published = self._push(solution, texts)
+            return self.thread.published
+
+        return self.stages.step("publish", push, Published, lambda done: done.commit[:10] or done.reason)
+
+    def _push_again(
+        self, survey: Survey, solution: Solution, texts: Texts, refused: Published
+    ) -> tuple[Solution, Published]:
+        """The change brought onto what people pushed meanwhile, proved and pushed there, as often as it takes."""
+        published = refused
+        for _ in range(MOST_TRIES):
+            moved = self.stages.step("salvage", partial(self._salvage, solution, texts), Salvaged, _say_salvaged)
+            if moved.patch is None:
+                return solution, published.model_copy(update={"reason": moved.problem or published.reason})
+            solution = self._prove(solution, moved.patch)
+            if solution.verdict.status == "worse":
+                told = "Somebody pushed to the branch meanwhile, and on top of that the change makes things worse"
+                return solution, Published(branch=self.pull.head, reason=f"{told}: {solution.verdict.reasons[0]}")
+            texts = self._compose(survey, solution)
+            published = self._try(solution, texts)
+            if not published.branch or not published.reason:
+                told = "Somebody pushed to the branch meanwhile: the change was merged with that and tested again."
+                return solution, published.model_copy(update={"note": f"{told} {published.note}".strip()})
+        return solution, published
+
+    def _salvage(self, solution: Solution, texts: Texts) -> Salvaged:
+        thread, patch = self.thread, solution.described.patch
+        mirror = thread.fetch()
+        commit = mirror.commit(
+            patch,
+            base=patch.base,
+            message=texts.commit_message,
+            author=AUTHOR,
+            committer=AUTHOR,
+            date=thread.job.created_at,
+        )
+        return salvage(mirror, branch=self.pull.head, base=patch.base, commit=commit)
+
+    def _prove(self, solution: Solution, patch: Patch) -> Solution:
+        """The same solution with its change as ``patch`` on the branch as it is now, by tests before and after it."""
+        thread, stages = self.thread, self.stages
+        there = replace(self, pull=self.pull.model_copy(update={"head_sha": patch.base}))
+        survey = thread.run.step("survey", there._survey, Survey)
+        bench = Bench(interruptible(there.assign(survey), thread.run))
+        try:
+            stages.step("sandbox", bench.prepare, SetupReport, lambda report: "once more")
+            before = stages.step("baseline", bench.tests, TestRun | None, say_tests)
+            verdict = stages.step(
+                "verify", lambda: bench.verify(patch, before), Verdict, lambda found: found.reasons[0]
+            )
+        finally:
+            bench.close(leave_nothing=thread.run.over.is_set())
+        described = solution.described.model_copy(update={"patch": patch})
+        return solution.model_copy(update={"described": described, "verdict": verdict})
 
     def _survey(self) -> Survey:
         return survey_pull(self.thread, self.pull, fetch_head(self.thread, self.pull), base=self.pull.head_sha)
@@ -184,6 +246,10 @@ def survey_pull(thread: Thread, pull: PullRequest, mirror: Mirror, *, base: str)
     # A change under work cannot rewrite its own guidance.
     told = survey_repository(mirror, base=trusted, branch=thread.asked.repository.default_branch, policy=policy)
     return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
+
+
+def _say_salvaged(found: Salvaged) -> str:
+    return found.problem or (f"onto `{found.head[:10]}`" if found.head else "the branch did not move")
 
 
 def push_commit(thread: Thread, pull: PullRequest, patch: Patch, message: str) -> Published:

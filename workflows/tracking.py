@@ -17,7 +17,9 @@ from workflows.types import Job, PlanItem, Stage, Turn
 
 log = structlog.get_logger()
 
-StageName = Literal["accept", "fetch", "sandbox", "baseline", "agent", "describe", "verify", "repair", "publish"]
+StageName = Literal[
+    "accept", "fetch", "sandbox", "baseline", "agent", "describe", "verify", "repair", "salvage", "publish"
+]
 TITLES: dict[StageName, str] = {
     "accept": "Accepted",
     "fetch": "Fetch the repository",
@@ -27,9 +29,10 @@ TITLES: dict[StageName, str] = {
     "describe": "Describe the change",
     "verify": "Run the tests after the change, in a fresh container",
     "repair": "Mend what the tests showed",
+    "salvage": "Bring the change onto what was pushed meanwhile",
     "publish": "Push the branch and open the pull request",
 }
-RARE: frozenset[StageName] = frozenset({"repair"})
+RARE: frozenset[StageName] = frozenset({"repair", "salvage"})
 """Shown only when they happen."""
 SECONDS_BETWEEN_EDITS = 10.0
 
