@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 
 import docker
@@ -12,8 +14,9 @@ from app.demo.scripted_model import ScriptedModel
 from app.localhub.faults import Fault
 from app.localhub.records import Pull
 from app.localhub.reviews import Wanted
-from tests.stories.conftest import Ground, open_ground
-from tests.stories.scripts import UNTESTED, WRONG, call, finish, turn, write
+from tests.stories.conftest import Ground, MakeWorld, open_ground
+from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, call, finish, turn, write
+from tests.stories.world import World
 from workflows.queue import JobRecord
 
 BRANCH = "qwen/work"
@@ -30,7 +33,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
 
 
 def open_pull(
-    ground: Ground,
+    world: World,
     name: str,
     *,
     files: Mapping[str, str] = UNTESTED,
@@ -38,8 +41,8 @@ def open_pull(
     author: str | None = None,
 ) -> tuple[str, int]:
     """A pull request with one change, by our App unless ``author`` opened it; its repository and number."""
-    hub = ground.world.hub
-    repository = ground.world.create_repository(name, files)
+    hub = world.hub
+    repository = world.create_repository(name, files)
     hub.commit(repository, dict(change), branch=BRANCH)
     by = author or hub.bot_login
     number = hub.open_pull_request(repository, by, head=BRANCH, title="Work on notes").number
@@ -70,6 +73,14 @@ def replies(ground: Ground, repository: str, number: int) -> list[str]:
     return [one.body.partition("\n\n<!--")[0] for one in ours]
 
 
+def parents_of(ground: Ground, repository: str, commit: str) -> list[str]:
+    path = ground.world.hub.repository(repository).path
+    found = subprocess.run(
+        ["git", "-C", str(path), "log", "-1", "--format=%P", commit], capture_output=True, text=True, check=True
+    )
+    return found.stdout.split()
+
+
 def content(ground: Ground, repository: str, path: str) -> str:
     return (ground.world.hub.read_file(repository, path, BRANCH) or b"").decode()
 
@@ -80,7 +91,7 @@ def test_a_review_is_one_batch(ground: Ground) -> None:
     Everything that was written is in the list, and nothing more.
     """
     hub = ground.world.hub
-    repository, number = open_pull(ground, "batch", files=WRONG, change=CHANGE)
+    repository, number = open_pull(ground.world, "batch", files=WRONG, change=CHANGE)
     said = "[F1] done: both use `add` now.\n[F2] done: it adds.\n[F3] done: it doubles."
     ground.play(turn(MENDED, call("run_tests")), turn(finish(said, verification="Ran.")), turn(finish(said)))
     first, second = Wanted("calc.py", "This triples.", line=6), Wanted("calc.py", "Use add here, too.", line=5)
@@ -114,7 +125,7 @@ def test_a_review_is_one_batch(ground: Ground) -> None:
 def test_a_point_that_is_declined(ground: Ground) -> None:
     """An answer without a change is a result: the thread gets the reasons and stays open, and nothing is pushed."""
     hub = ground.world.hub
-    repository, number = open_pull(ground, "declined")
+    repository, number = open_pull(ground.world, "declined")
     before = hub.branches(repository)
     said = finish("[F1] declined: the style guide of this page wants it so.", no_change_needed=True)
     ground.play(turn(said), turn(said))
@@ -145,7 +156,7 @@ def test_three_loose_comments_are_one_round(ground: Ground, monkeypatch: pytest.
     """Comments on lines that come one by one are waited for, and dealt with in one round and one commit."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 3.0)
     hub = ground.world.hub
-    repository, number = open_pull(ground, "loose")
+    repository, number = open_pull(ground.world, "loose")
     said = finish("[F1] done: yes.\n[F2] done: yes.\n[F3] done: yes.")
     ground.play(turn(BETTER), turn(said), turn(said))
     for line in (1, 2, 3):
@@ -171,7 +182,7 @@ def test_three_loose_comments_are_one_round(ground: Ground, monkeypatch: pytest.
 def test_reviews_that_start_nothing(ground: Ground, name: str, login: str, event: str, body: str) -> None:
     """A reviewer without write permission gives no instructions; thanks and approvals ask for nothing: silence."""
     hub = ground.world.hub
-    repository, number = open_pull(ground, name)
+    repository, number = open_pull(ground.world, name)
     hub.create_user("reader")
     hub.set_permission(repository, "reader", "read")
     hub.submit_review(repository, number, login, event=event, body=body)
@@ -186,7 +197,7 @@ def test_reviews_that_start_nothing(ground: Ground, name: str, login: str, event
 def test_somebody_elses_pull_request(ground: Ground) -> None:
     """A review of a pull request that is not ours starts nothing; a command there works, and is answered in place."""
     hub = ground.world.hub
-    repository, number = open_pull(ground, "theirs", author="alice")
+    repository, number = open_pull(ground.world, "theirs", author="alice")
     hub.create_user("bob")
     hub.set_permission(repository, "bob", "write")
     hub.submit_review(repository, number, "bob", event="REQUEST_CHANGES", body="Say which note.")
@@ -206,7 +217,7 @@ def test_rounds_that_are_spent(ground: Ground) -> None:
     """When the rounds are spent, one comment and a label hand the pull request over; a command makes one more."""
     hub = ground.world.hub
     policy = {".github/qwen.yml": "feedback:\n  rounds: 1\n"}
-    repository, number = open_pull(ground, "spent", files={**UNTESTED, **policy})
+    repository, number = open_pull(ground.world, "spent", files={**UNTESTED, **policy})
     said = finish("[F1] done: better.")
     ground.play(turn(BETTER), turn(said), turn(said))
     hub.submit_review(repository, number, "alice", body="First: better, please.")
@@ -235,7 +246,7 @@ def test_rounds_that_are_spent(ground: Ground) -> None:
 
 def test_nothing_to_address(ground: Ground) -> None:
     """A command without words where nobody said anything is told so, and no session is made."""
-    repository, number = open_pull(ground, "nothing")
+    repository, number = open_pull(ground.world, "nothing")
     asked = len(told_to_model(ground))
     ground.world.hub.add_comment(repository, number, "alice", "/qwen fix")
     told = ground.told(repository, number)
@@ -247,7 +258,7 @@ def test_nothing_to_address(ground: Ground) -> None:
 def test_answers_lost_on_their_way(ground: Ground) -> None:
     """When GitHub's answer to the push or to a reply is lost, nothing is said or pushed twice."""
     hub = ground.world.hub
-    repository, number = open_pull(ground, "lost")
+    repository, number = open_pull(ground.world, "lost")
     said = finish("[F1] done: better.")
     ground.play(turn(BETTER), turn(said), turn(said))
     paths = ("git-receive-pack$", "/replies$", "/requested_reviewers$", "/check-runs$")
@@ -260,3 +271,91 @@ def test_answers_lost_on_their_way(ground: Ground) -> None:
     assert len(replies(ground, repository, number)) == 1
     assert len([write for write in told.writes if write.startswith("PUSH")]) == 1
     assert len(told.comments) == 1
+
+
+def push_meanwhile(ground: Ground, repository: str, number: int, files: Mapping[str, str]) -> str:
+    """A review is followed up, and while the agent works a person pushes ``files`` to the branch; that commit."""
+    hub = ground.world.hub
+    said = finish("[F1] done: better.")
+    ground.play(turn(BETTER), {**turn(said), "delay": 1.0}, turn(said))
+    before = len(told_to_model(ground))
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    ground.world.wait_until(lambda: len(told_to_model(ground)) >= before + 2, 60, "the second turn")
+    return hub.commit(repository, dict(files), branch=BRANCH, author="alice")
+
+
+def test_a_person_pushes_meanwhile(ground: Ground) -> None:
+    """What a person pushed while the agent worked stays; the change is merged with it, tested, and pushed on top."""
+    repository, number = open_pull(ground.world, "race")
+    theirs = push_meanwhile(ground, repository, number, {"more.txt": "More.\n"})
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert parents_of(ground, repository, told.branches[BRANCH]) == [theirs]
+    assert content(ground, repository, "more.txt") == "More.\n"
+    assert "The second note." in content(ground, repository, "notes.txt")
+    assert "Somebody pushed to the branch meanwhile: the change was merged with that and tested again." in told.answer
+    assert "- [x] Bring the change onto what was pushed meanwhile" in told.comments[0]
+    assert [write for write in told.writes if write.startswith("PUSH")] == [f"PUSH {BRANCH}"]
+
+
+def test_a_person_pushes_the_same_lines_meanwhile(ground: Ground) -> None:
+    """When the two conflict, nothing is pushed: the conflict is named, and the change shown so that it is not lost."""
+    repository, number = open_pull(ground.world, "conflict")
+    notes = NOTES["notes.txt"].replace("A second", "Another")
+    theirs = push_meanwhile(ground, repository, number, {"notes.txt": notes})
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "rejected", told.outcome
+    assert told.branches[BRANCH] == theirs
+    assert "and the change conflicts with that in `notes.txt`." in told.answer
+    assert "+The second note." in told.answer
+    assert ground.world.state_labels(repository, number) == ["qwen:blocked"]
+    assert told.writes == [f"POST issues/{number}/comments", "POST check-runs"]
+    [live] = ground.world.hub.check_runs(repository)
+    assert (live.status, live.conclusion) == ("completed", "failure")
+
+
+class Kill(Fault):
+    """kill -9 of the world's Forgehand once a write has happened."""
+
+    def __init__(self, world: World, path: str) -> None:
+        super().__init__("reset", method="POST", path=f"{path}$", after_write=True)
+        self.world = world
+        self.done = threading.Event()
+
+    def act(self) -> None:
+        """Kill, and say so."""
+        self.world.kill()
+        self.done.set()
+
+
+@pytest.mark.parametrize(
+    "last", ["/git-receive-pack", "/replies", "/graphql", "/requested_reviewers"], ids=lambda last: last.strip("/")
+)
+def test_kill_9_between_the_push_and_the_answers(make_world: MakeWorld, last: str) -> None:
+    """kill -9 right after any of the last writes: after a restart each of them is there once."""
+    said = finish("[F1] done: better.\n[F2] done: better.")
+    world = make_world(UNTESTED, [DESCRIBED, turn(BETTER), turn(said), turn(said)])
+    world.serve()
+    repository, number = open_pull(world, "killed")
+    kill = Kill(world, last)
+    world.hub.faults.add(kill)
+    wanted = [Wanted("notes.txt", f"Mend line {line}.", line=line) for line in (1, 2)]
+    world.hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="LGTM", comments=wanted)
+    assert kill.done.wait(120)
+    world.serve()
+    world.ended()
+
+    tops = sorted(world.hub.resolved_threads(repository, number))
+    assert len(tops) == 2
+    assert world.writes(repository) == [
+        f"POST issues/{number}/comments",
+        "POST check-runs",
+        f"PUSH {BRANCH}",
+        "POST check-runs",
+        *(f"POST pulls/{number}/comments/{top}/replies" for top in tops),
+        f"POST pulls/{number}/requested_reviewers",
+    ]
+    [comment] = world.comments(number, repository)
+    assert comment.startswith("Done in ")
