@@ -30,7 +30,15 @@ from sandbox.engine import EngineMissing, engine_report, find_engine
 from sandbox.images import ImageUnavailable, ensure_custom_image, ensure_image
 from sandbox.references import is_allowed, parse_reference
 from sandbox.snapshots import Snapshots
-from workflows import address_feedback, answer_question, describe_pull, fix_issue, update_branch, write_changelog
+from workflows import (
+    address_feedback,
+    answer_question,
+    describe_pull,
+    fix_issue,
+    update_branch,
+    write_changelog,
+    write_release_notes,
+)
 from workflows.admission import admit, show_positions
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
@@ -52,6 +60,7 @@ WORKFLOWS: Mapping[str, Work] = {
     fix_issue.NAME: fix_issue.fix_issue,
     describe_pull.NAME: describe_pull.describe_pull,
     write_changelog.NAME: write_changelog.write_changelog,
+    write_release_notes.NAME: write_release_notes.write_notes,
     answer_question.NAME: answer_question.answer_question,
     update_branch.NAME: update_branch.update_branch,
 }

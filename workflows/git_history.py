@@ -43,6 +43,17 @@ def find_tag(mirror: Mirror, name: str) -> str | None:
     return _commit_of(mirror, f"refs/tags/{name}")
 
 
+def tag_names(mirror: Mirror, *, most: int = 1_000) -> tuple[str, ...]:
+    """The names of the newest tags. Raises GitFailure."""
+    listed = run_git(
+        ["for-each-ref", f"--count={most}", "--sort=-creatordate", "--format=%(refname:lstrip=2)", "refs/tags"],
+        git_dir=mirror.path,
+    )
+    if listed.code:
+        raise failure("list the tags", listed)
+    return tuple(listed.output.decode("utf-8", "replace").splitlines())
+
+
 def find_commit(mirror: Mirror, name: str) -> str | None:
     """The commit that a tag, a branch or a commit id names, in this order; None when there is none."""
     named = find_tag(mirror, name) or _commit_of(mirror, f"refs/heads/{name}")

@@ -14,7 +14,7 @@ from workflows.git_patience import persist
 from workflows.interruptible import interruptible
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
-from workflows.policy import WRITERS, effective_budget
+from workflows.policy import effective_budget
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
 from workflows.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.services import BrokenWorld, Conclusion, GitHub
@@ -301,11 +301,9 @@ def show_check(thread: Thread, commit: str, shown: Shown) -> str:
 
 def changed_since(thread: Thread, pull: PullRequest) -> str:
     """Why nothing may be published on the pull request any more; empty when all is as it was."""
-    job = thread.job
-    if thread.asked.decision.allowed and job.actor.type == "User":
-        permission = thread.github.fetch_permission(job.actor.login)
-        if permission not in WRITERS:
-            return f"`{job.actor.login}` no longer has write permission ({permission})."
+    lost = thread.lost_permission()
+    if lost:
+        return lost
     now = thread.github.fetch_pull_request(pull.number)
     if now is None or now.state == "closed":
         return "The pull request was closed meanwhile."

@@ -17,6 +17,7 @@ from workflows.interruptible import leave_when_over
 from workflows.job_services import JobServices
 from workflows.live_check import Everyone, LiveCheck
 from workflows.outcome import Outcome, Status
+from workflows.policy import WRITERS
 from workflows.publish import Published
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.solve import Solution
@@ -113,6 +114,16 @@ class Thread:
         """The mirror with these commits in it: fetched again, as by :meth:`fetch`, when another machine began this."""
         mirror = self.services.mirrors.at(self.asked.repository.ref.id)
         return mirror if all(mirror.holds(commit) for commit in commits) else self.fetch(pull=pull)
+
+    def lost_permission(self) -> str:
+        """Why the person who asked may not publish any more, read now; empty when they may, or nobody asked."""
+        job = self.job
+        if not self.asked.decision.allowed or job.actor.type != "User":
+            return ""
+        permission = self.github.fetch_permission(job.actor.login)
+        if permission in WRITERS:
+            return ""
+        return f"`{job.actor.login}` no longer has write permission ({permission})."
 
     def show_state(self, state: State | None) -> None:
         """Put the thread's state label on, and take the others off, as a step."""
