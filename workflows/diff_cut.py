@@ -49,11 +49,11 @@ def path_of(part: str) -> str:
     for mark in ("+++ b/", '+++ "b/', 'rename to "', "rename to ", "--- a/", '--- "a/'):
         found = next((line for line in lines if line.startswith(mark)), None)
         if found is not None:
-            return _plain(found[len(mark) :], quoted='"' in mark)
+            return plain_name(found[len(mark) :], quoted='"' in mark)
     # Without content, as with a changed mode or a binary file, both names are the same.
     names = lines[0].removeprefix("diff --git ")
     half = names[: (len(names) - 1) // 2]
-    return _plain(half.removeprefix('"').removeprefix("a/"), quoted=half.startswith('"'))
+    return plain_name(half.removeprefix('"').removeprefix("a/"), quoted=half.startswith('"'))
 
 
 def list_left_out(fitted: FittedDiff, *, most: int = 10) -> str:
@@ -85,7 +85,7 @@ def _cut(text: str, most: int) -> str:
     return f"{kept}\n{note.format(text.count(chr(10)) - kept.count(chr(10)) - 1)}"
 
 
-def _plain(name: str, *, quoted: bool) -> str:
+def plain_name(name: str, *, quoted: bool) -> str:
     """A path as git writes it: https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath."""
     name = name.rstrip("\t")
     if not quoted:

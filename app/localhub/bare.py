@@ -331,6 +331,14 @@ def diff_files(path: Path, base: str, head: str) -> list[FileDiff]:
     return found
 
 
+# Beyond these GitHub has no patch of a file, and takes no comment on its lines:
+# https://docs.github.com/en/repositories/creating-and-managing-repositories/repository-limits#diff-limits
+MOST_PATCH_BYTES, MOST_PATCH_LINES = 500_000, 20_000
+
+
 def _patch(text: str) -> str | None:
     start = text.find("\n@@ ")
-    return None if start < 0 else text[start + 1 :].removesuffix("\n")
+    patch = text[start + 1 :].removesuffix("\n")
+    if start < 0 or patch.count("\n") >= MOST_PATCH_LINES or len(patch.encode()) >= MOST_PATCH_BYTES:
+        return None
+    return patch

@@ -86,6 +86,11 @@ def place(repo: Repository, issue: Issue, wanted: Wanted) -> tuple[PatchLine | N
     """The patch line that a comment is for, and its hunk. Raises OutsideDiff."""
     pull = pull_of(issue)
     files = bare.diff_files(repo.path, base_commit(repo, pull), pull.head_sha)
+    return place_in(files, wanted)
+
+
+def place_in(files: Sequence[bare.FileDiff], wanted: Wanted) -> tuple[PatchLine | None, str]:
+    """The same in the changed files of a pull request: GitHub's rules on where a comment can stand, by themselves."""
     found = next((entry for entry in files if entry.path == wanted.path), None)
     if found is None:
         raise OutsideDiff("Path could not be resolved")

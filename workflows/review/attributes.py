@@ -1,0 +1,112 @@
+"""What .gitattributes files say of paths, as far as a review asks: generated, vendored, or without a diff. Pure.
+
+https://git-scm.com/docs/gitattributes; linguist's attributes: https://github.com/github-linguist/linguist/blob/main/docs/overrides.md
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+MOST_LINES = 2_000
+MOST_PARTS = 20
+_ASKED = ("linguist-generated", "linguist-vendored", "diff")
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    folder: tuple[str, ...]
+    parts: tuple[str, ...]
+    values: Mapping[str, bool | None]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The rules of a repository, lowest first: those of a deeper folder, and later lines, decide."""
+
+    rules: tuple[_Rule, ...] = field(default=())
+
+    def of(self, path: str) -> dict[str, bool]:
+        """What is said of a path: ``linguist-generated``, ``linguist-vendored`` and ``diff``, where anything is."""
+        names = tuple(path.split("/"))
+        found: dict[str, bool] = {}
+        for rule in self.rules:
+            if names[: len(rule.folder)] != rule.folder:
+                continue
+            if _matches(names[len(rule.folder) :], rule.parts):
+                for name, value in rule.values.items():
+                    if value is None:
+                        found.pop(name, None)
+                    else:
+                        found[name] = value
+        return found
+
+
+def parse_attributes(files: Mapping[str, bytes]) -> Attributes:
+    """The rules in .gitattributes files by their path, such as ``docs/.gitattributes``; what cannot be read is skipped.
+
+    At most 2,000 lines in all: a list of exceptions that is longer is no help to a reader.
+    """
+    rules: list[_Rule] = []
+    for path, content in sorted(files.items(), key=lambda one: (one[0].count("/"), one[0])):
+        folder = tuple(path.split("/")[:-1])
+        for line in content.decode("utf-8", "replace").split("\n"):
+            if len(rules) >= MOST_LINES:
+                break
+            rule = _parse_rule(line.strip(), folder)
+            if rule is not None:
+                rules.append(rule)
+    return Attributes(tuple(rules))
+
+
+def _parse_rule(line: str, folder: tuple[str, ...]) -> _Rule | None:
+    # A pattern in quotes may hold spaces; a macro's definition and a negative pattern are nothing for a path.
+    match = re.match(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?!\[attr\])[^#"!\s]\S*))\s+(?P<words>\S.*)', line)
+    if match is None or len(line) > MOST_LINES:
+        return None
+    pattern = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
+    values: dict[str, bool | None] = {}
+    for word in match["words"].split():
+        values |= _parse_word(word)
+    parts = pattern.removeprefix("/").split("/")
+    if not values or pattern.endswith("/") or len(parts) > MOST_PARTS:
+        return None
+    return _Rule(folder, tuple(parts) if "/" in pattern else ("**", pattern), values)
+
+
+def _parse_word(word: str) -> dict[str, bool | None]:
+    if word in ("binary", "-text") or word.startswith("diff="):
+        return {"diff": False} if word == "binary" else {}
+    name, _, value = word.lstrip("-!").partition("=")
+    if name not in _ASKED:
+        return {}
+    if word.startswith("!"):
+        return {name: None}
+    if word.startswith("-") or value.lower() in _FALSE:
+        return {name: False}
+    return {name: True} if not value or value.lower() in _TRUE else {}
+
+
+def _matches(names: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    """Whether the parts of a pattern cover the parts of a path: row by row, so never exponential."""
+    open_at = {0}
+    for number, part in enumerate(parts):
+        if part == "**":
+            # At the end it stands for what is in the folder, so for one name at least.
+            least = min(open_at, default=len(names) + 1) + (number == len(parts) - 1)
+            open_at = set(range(least, len(names) + 1))
+        else:
+            open_at = {at + 1 for at in open_at if at < len(names) and _pattern(part).match(names[at])}
+        if not open_at:
+            return False
+    return len(names) in open_at
+
+
+@lru_cache(maxsize=1024)
+def _pattern(part: str) -> re.Pattern[str]:
+    # fnmatch writes atomic groups, so that a name is looked at once for each star.
+    return re.compile(fnmatch.translate(part))
