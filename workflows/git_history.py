@@ -29,6 +29,14 @@ def messages_between(mirror: Mirror, base: str, head: str, *, most: int = 100) -
     return tuple(text for line in listed.output.split(b"\0") if (text := line.decode("utf-8", "replace").strip()))
 
 
+def count_between(mirror: Mirror, base: str, head: str) -> int:
+    """How many commits ``head`` has and ``base`` has not. Raises GitFailure."""
+    counted = run_git(["rev-list", "--count", f"{base}..{head}", "--"], git_dir=mirror.path)
+    if counted.code:
+        raise failure("count the commits", counted)
+    return int(counted.output)
+
+
 def changed_paths(mirror: Mirror, base: str, head: str) -> tuple[str, ...]:
     """The paths that differ, in git's order, at most 3,000; of a renamed file the new one. Raises GitFailure."""
     arguments = ["diff", "--name-only", "-z", "-M", "-l400", "--no-ext-diff", base, head, "--"]

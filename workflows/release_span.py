@@ -5,10 +5,14 @@ from __future__ import annotations
 import difflib
 
 from workflows.git import Mirror
-from workflows.git_history import find_commit, find_tag, merge_base, tag_names
+from workflows.git_history import count_between, find_commit, find_tag, merge_base, tag_names
 from workflows.outbound import code_span
 from workflows.types import Noun
 from workflows.version_range import VersionRange
+
+MOST_COMMITS = 2_000
+"""One request each, of at least 5,000 an hour for all jobs of an installation:
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
 
 
 class ReleaseSpan(Noun):
@@ -38,6 +42,12 @@ def find_span(mirror: Mirror, wanted: VersionRange, *, default_branch: str) -> R
     if parted == head:
         hint = f" Did you mean {code_span(f'{wanted.head}..{wanted.base}')}?" if wanted.head and base != head else ""
         return ReleaseSpan(mistake=f"{code_span(end)} has nothing that {code_span(wanted.base)} has not.{hint}")
+    count = count_between(mirror, base, head)
+    if count > MOST_COMMITS:
+        words = (
+            f"The range holds {count:,} commits, and GitHub is asked about each of them: {MOST_COMMITS:,} are the most."
+        )
+        return ReleaseSpan(mistake=f"{words} Take a part of it.")
     tagged = bool(wanted.head) and find_tag(mirror, wanted.head or "") is not None
     return ReleaseSpan(base=base, head=head, tag=(wanted.head or "") if tagged else "")
 

@@ -188,4 +188,5 @@ class Tracking:
     def _render(self) -> str:
         now = datetime.now(self._state.started.tzinfo)
         text = render_tracking(self._state, now=now, job_id=self._job.id)
-        return f"{self._scrub(text)}\n{marker(self._job.id)}"
+        # The marker with it: it survives a cut of what is too long.
+        return self._scrub(f"{text}\n{marker(self._job.id)}")

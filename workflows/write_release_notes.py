@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workflows.agent.write_highlights import write_highlights
-from workflows.interruptible import InterruptibleModel
+from workflows.interruptible import InterruptibleModel, leave_when_over
 from workflows.job_services import JobServices
 from workflows.outbound import code_span
 from workflows.outcome import Outcome, Status
@@ -98,9 +98,10 @@ class _Notes:
     def _collect(self, wanted: VersionRange, span: ReleaseSpan) -> Notes:
         """Everything that GitHub says was merged, and the model's opening where there is one; checked."""
         thread = self.thread
-        pulls = thread.github.fetch_merged_pulls(span.base, span.head)
-        commits = thread.github.fetch_compared_commits(span.base, span.head)
-        highlights = write_highlights(InterruptibleModel(thread.services.model, thread.run), pulls)
+        github, run = thread.github, thread.run
+        pulls = leave_when_over(run, lambda: github.fetch_merged_pulls(span.base, span.head))
+        commits = leave_when_over(run, lambda: github.fetch_compared_commits(span.base, span.head))
+        highlights = write_highlights(InterruptibleModel(thread.services.model, run), pulls)
         text = self._render(wanted, pulls, commits, highlights, limit=LONGEST_RELEASE)
         comment = self._render(wanted, pulls, commits, highlights, limit=LONGEST_COMMENT)
         return Notes(

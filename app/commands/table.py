@@ -81,7 +81,7 @@ WORDS = (
     ),
     Word(
         "describe",
-        "Write the pull request's title and description from its changes.",
+        "Describe the pull request from its changes, and suggest a title.",
         "describe",
         where="pull_request",
         options=_AGENT,

@@ -46,6 +46,19 @@ def test_draft_pull_request(hub: LocalHub, github: Github) -> None:
     assert [p.title for p in repo.get_pulls(state="closed")] == ["Fix add"]
 
 
+def test_a_pull_request_from_a_fork(hub: LocalHub, rest: Rest) -> None:
+    """Its head is in the author's copy and under its number here; a branch of that name here is another's."""
+    issue = hub.open_pull_request_from_fork(REPO, "carol", files={"calc.py": FIXED}, title="Fix add")
+    shown = rest("GET", f"{PULLS}/{issue.number}").json()
+    assert (shown["head"]["repo"]["full_name"], shown["base"]["repo"]["full_name"]) == ("carol/calc", REPO)
+    assert shown["changed_files"] == 1
+    assert list(hub.branches(REPO)) == ["main"]
+    ref = rest("GET", f"/repos/{REPO}/git/ref/pull/{issue.number}/head").json()
+    assert ref["object"]["sha"] == shown["head"]["sha"]
+    hub.commit(REPO, {"other.txt": "x"}, branch=shown["head"]["ref"])
+    assert rest("GET", f"{PULLS}/{issue.number}").json()["head"]["sha"] == shown["head"]["sha"]
+
+
 def test_refused_pull_requests(hub: LocalHub, rest: Rest, number: int) -> None:
     """A second one for a branch, an unknown head or base, and one without commits are 422 in GitHub's words."""
     again = rest("POST", PULLS, {"title": "x", "head": "fix", "base": "main"})

@@ -172,3 +172,19 @@ def test_whoever_lost_the_permission_meanwhile(ground: Ground) -> None:
     assert told.outcome.status == "rejected"
     assert "no longer has write permission" in told.comments[-1]
     assert body_of(ground, repository, pull.number) == MINE
+
+
+def test_a_long_diff_is_cut_by_files_and_says_so(ground: Ground) -> None:
+    """The short file is shown whole beside a huge one, what tools made is left out last, and the section names it."""
+    hub = ground.world.hub
+    repository = ground.world.create_repository("long", WRONG)
+    files = {"big.txt": "a line of text\n" * 20_000, **RIGHT}
+    hub.commit(repository, files, branch="work", author="alice")
+    number = hub.open_pull_request(repository, "alice", head="work", title="Mend add").number
+    play(ground, described())
+    ask(ground, repository, number)
+    shown = requests(ground)[-1]
+    assert len(shown) < 80_000
+    assert "+    return a + b" in shown
+    assert "more lines of this file …]" in shown
+    assert "The diff was cut for length; shown in part: big.txt." in body_of(ground, repository, number)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.test_git import git, make_source
+from workflows import release_span
 from workflows.git import Mirror, Mirrors
 from workflows.release_span import find_span
 from workflows.version_range import VersionRange
@@ -59,3 +60,12 @@ def test_up_to_a_branch(mirror: Mirror, source: Path, head: str | None) -> None:
 def test_mistakes(mirror: Mirror, base: str, head: str | None, mistake: str) -> None:
     """Each says what is wrong, and what was probably meant."""
     assert find_span(mirror, VersionRange(base=base, head=head), default_branch="main").mistake == mistake
+
+
+def test_a_range_that_is_too_large(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub would have to be asked about each of its commits: it is told how many there are."""
+    monkeypatch.setattr(release_span, "MOST_COMMITS", 1)
+    wanted = VersionRange(base="v1.0.0", head="main")
+    assert "The range holds 2 commits" in find_span(mirror, wanted, default_branch="main").mistake
+    monkeypatch.setattr(release_span, "MOST_COMMITS", 2)
+    assert find_span(mirror, wanted, default_branch="main").mistake == ""
