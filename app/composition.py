@@ -18,7 +18,7 @@ from app.dispatch import Audience
 from app.github import GitHubApp
 from app.github_retry import RetryRules
 from app.housekeeping import Housekeeper
-from app.models import connect_attempt
+from app.models import connect_attempt, offered_models
 from app.readiness import Check
 from app.redaction import Redactor
 from app.server import create_app
@@ -180,6 +180,12 @@ class Composition:
         """The model, with those that stand in for it. Raises SettingsError without an endpoint."""
         return connect_attempt(self.settings, 1)
 
+    def choose_model(self, name: str, attempt: int) -> OpenAIModel | FallbackModel:
+        """The model of this name, for an attempt; the others stand in for it."""
+        if attempt == 1 and name == self.settings.model:
+            return self.model
+        return connect_attempt(self.settings, attempt, first=name)
+
     def model_for(self, attempt: int) -> OpenAIModel | FallbackModel:
         """The model of an attempt after the first: it answers at another temperature."""
         return connect_attempt(self.settings, attempt)
@@ -226,6 +232,8 @@ class Composition:
             long_turns=self.settings.budget_long_turns,
             attempts=self.settings.attempts,
             model_for=self.model_for,
+            models=offered_models(self.settings),
+            choose_model=self.choose_model,
             map_cache=self.data_dir / "maps",
             context_cap=self.settings.context_cap,
             jobs=self._queue or NoJobs(),

@@ -198,7 +198,7 @@ def _solve(composition: Composition, console: Console, checkout: _Checkout) -> t
         test_seconds=composition.settings.test_seconds,
         secrets=composition.job_services.secrets,
         log=lambda session: composition.trajectories.open(checkout.job.id, session),
-        attempts=min(composition.settings.attempts, checkout.policy.attempts),
+        attempts=min(composition.settings.attempts, checkout.policy.attempts or 1),
         model_for=composition.model_for,
         map_cache=composition.data_dir / "maps",
         context_cap=composition.settings.context_cap,

@@ -14,21 +14,31 @@ ATTEMPTS_BEFORE_ANOTHER = 4
 TEMPERATURES = (0.3, 1.0, 0.5, 0.9, 0.2, 0.8, 0.6)
 
 
-def connect_attempt(settings: Settings, attempt: int) -> OpenAIModel | FallbackModel:
-    """The model of an attempt: the first as it is set, each further one at another temperature."""
+def offered_models(settings: Settings) -> tuple[str, ...]:
+    """The names of the models that a command may ask for, the model of choice first."""
+    return tuple(dict.fromkeys((settings.model, *(split_fallback(one)[0] for one in settings.fallback_models))))
+
+
+def connect_attempt(settings: Settings, attempt: int, *, first: str | None = None) -> OpenAIModel | FallbackModel:
+    """The model of an attempt: the first as it is set, each further one at another temperature.
+
+    ``first`` is asked before the others, which stand in for it; None: the model of choice.
+    """
     if attempt == 1:
-        models = connect_models(settings)
+        models = connect_models(settings, first=first)
     else:
-        first = connect_models(settings)[0]
+        chosen = connect_models(settings, first=first)[0]
         warmth = {"temperature": TEMPERATURES[(attempt - 2) % len(TEMPERATURES)]}
-        models = connect_models(settings.model_copy(update={"model_sampling": {**first.sampling, **warmth}}))
+        warmer = settings.model_copy(update={"model_sampling": {**chosen.sampling, **warmth}})
+        models = connect_models(warmer, first=first)
     return models[0] if len(models) == 1 else FallbackModel(models)
 
 
-def connect_models(settings: Settings) -> list[OpenAIModel]:
+def connect_models(settings: Settings, *, first: str | None = None) -> list[OpenAIModel]:
     """The clients in their order of preference, at least one. Raises SettingsError without an endpoint.
 
-    The prices, and the sampling that is set, count for all of them; the context window that is set, for the first.
+    The prices, and the sampling that is set, count for all of them; the context window that is set, for the model of
+    choice.
     """
     if settings.openai_base_url is None:
         raise SettingsError("Set OPENAI_BASE_URL to the model's OpenAI-compatible endpoint.")
@@ -43,6 +53,8 @@ def connect_models(settings: Settings) -> list[OpenAIModel]:
         else:
             wanted.append((name, url, _key_for(keys, elsewhere), "auto"))
             elsewhere += 1
+    choice = wanted[0]
+    wanted.sort(key=lambda one: one[0] != first and first is not None)  # stable: the others stay in their order
     return [
         OpenAIModel(
             url,
@@ -54,10 +66,11 @@ def connect_models(settings: Settings) -> list[OpenAIModel]:
             idle_timeout=settings.model_idle_seconds,
             stream=settings.model_stream,
             sampling=settings.model_sampling,
-            context_window=settings.context_window if place == 0 else None,
-            attempts=ATTEMPTS if place == len(wanted) - 1 else ATTEMPTS_BEFORE_ANOTHER,
+            context_window=settings.context_window if one is choice else None,
+            attempts=ATTEMPTS if one is wanted[-1] else ATTEMPTS_BEFORE_ANOTHER,
         )
-        for place, (name, url, secret, preset) in enumerate(wanted)
+        for one in wanted
+        for name, url, secret, preset in [one]
     ]
 
 

@@ -369,7 +369,7 @@ class Settings(BaseSettings):
             "attempts": f"at most {self.attempts}",
             "label": self.default_label,
             "minutes": f"at most {self.budget_seconds / 60:g}",
-            "model": self.model,
+            "models": ", ".join((self.model, *(split_fallback(one)[0] for one in self.fallback_models))),
             "tokens": f"at most {self.budget_tokens:,}",
             "turns": f"at most {self.budget_turns}, {self.budget_long_turns} in the mode long",
             "usd": f"at most {self.budget_usd:g}",

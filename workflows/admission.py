@@ -11,9 +11,12 @@ from workflows.closing import render_cancelled
 from workflows.conversation.answers import answer
 from workflows.conversation.replies import answer_once, answer_to_request, react
 from workflows.conversation.tidying import tidy
+from workflows.going_on import is_answer
 from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
+from workflows.options import object_to_options
 from workflows.outcome import Outcome
+from workflows.policy import WRITERS, plan_label
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.tracking import marker, render_queued
 from workflows.types import Job
@@ -58,6 +61,10 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
         if isinstance(found, Outcome):
             return found
         job = found
+    settled = _settle_or_end(run, github, job, asked, services)
+    if isinstance(settled, Outcome):
+        return settled
+    job = settled
     if job.workflow in SILENT and job.command is None:
         return job
     try:
@@ -69,6 +76,34 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     return job.model_copy(update={"tracking": comment})
 
 
+def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
+    """The request as it is to be carried out, or its end when it cannot be and that was said."""
+    problem = object_to_options(job, services)
+    if problem:
+        run.step("say", lambda: answer_to_request(github, job, services, problem), type(None))
+        return Outcome(status="refused", reason=problem)
+    job = settle(job, asked, default_label=services.default_label)
+    if is_answer(job) and job.continues is None:
+        return run.step("unanswered", lambda: _say_unread(github, job, services), Outcome)
+    return job
+
+
+def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
+    """The request with what is decided now and not later: whether it makes a plan first, which session it goes on with.
+
+    What goes on with a session was planned before, if it had to be.
+    """
+    if job.workflow != "fix_issue" or job.going_on is not None:
+        return job
+    if asked.continued is not None:
+        kept = {"continues": asked.continued.continues, "answer": asked.continued.answer}
+        return job.model_copy(update=kept)
+    trigger = asked.policy.trigger_label(default_label)
+    labelled = bool(job.trigger) and job.trigger.casefold() == plan_label(trigger).casefold()
+    wanted = asked.policy.plan == "always" and not job.plan and not is_answer(job)
+    return job.model_copy(update={"workflow": "plan_issue"}) if labelled or wanted else job
+
+
 def say(github: GitHub, job: Job, text: str) -> None:
     """Make ``text`` the job's tracking comment, whether it is there already or not."""
     name = marker(job.id)
@@ -78,7 +113,8 @@ def say(github: GitHub, job: Job, text: str) -> None:
 
 def may_be_trigger(job: Job, services: JobServices) -> bool:
     """Whether the job was asked for by a command or by the label that works without a policy."""
-    return not job.trigger or job.trigger.casefold() == services.default_label.casefold()
+    ours = (services.default_label.casefold(), plan_label(services.default_label).casefold())
+    return not job.trigger or job.trigger.casefold() in ours
 
 
 def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome:
@@ -86,6 +122,11 @@ def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Out
     reason = asked.decision.reasons[0]
     if not asked.decision.answer:
         return Outcome(status="ignored", reason=reason)
+    closed_on = is_answer(job) and asked.issue is not None and asked.issue.state == "closed"
+    if closed_on and github.fetch_permission(job.actor.login) in WRITERS:
+        # Whoever could answer did, and would wait for ever.
+        answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
+        return Outcome(status="refused", reason=reason)
     if job.command is None and not job.trigger and not job.words:
         # Something happened, such as a red check, or a comment that could have been an answer: nobody asked for it.
         return Outcome(status="ignored", reason=reason)
@@ -109,6 +150,15 @@ def show_positions(job: Job, services: JobServices) -> None:
             github.update_comment(record.job.tracking, body)
         except BrokenWorld as broken:
             log.warning("position not shown", job=record.job.id, reason=broken.message)
+
+
+def _say_unread(github: GitHub, job: Job, services: JobServices) -> Outcome:
+    """The end of a comment that came as an answer and answers nothing; said where the question is open still."""
+    if services.trajectories.waiting(job.repository.id, job.number) is None:
+        return Outcome(status="ignored", reason="The question was answered before.")
+    text = "Your comment was edited before it was read, so it was not taken as the answer. Write it as a new comment."
+    answer_to_request(github, job, services, text)
+    return Outcome(status="answered", reason=text)
 
 
 def _acknowledge(github: GitHub, job: Job, services: JobServices) -> int:

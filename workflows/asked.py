@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
+from workflows.going_on import Continued, find_session
 from workflows.job_services import JobServices
 from workflows.policy import (
     POLICY_PATH,
-    WRITERS,
     Access,
     Policy,
     PolicyError,
@@ -18,7 +17,6 @@ from workflows.policy import (
 )
 from workflows.services import GitHub
 from workflows.types import Comment, Decision, Issue, Job, Noun, Repository
-from workflows.untrusted import clean_inbound, fence_untrusted
 
 AUTOMATIC = frozenset({"fix_checks"})
 OPEN_TO_READERS = frozenset({"answer_question", "review_pull"})
@@ -29,7 +27,7 @@ LONGEST_COMMENT = 10_000
 class Asked(Noun):
     """The request as it stood when it was looked at: read once, so that later edits change nothing.
 
-    ``continues`` is the job whose session goes on with the people's ``answer`` (fenced) to its question, on ``base``.
+    ``continued`` is the session that goes on, if one does.
     """
 
     repository: Repository
@@ -38,9 +36,7 @@ class Asked(Noun):
     policy: Policy = Policy()
     policy_errors: tuple[PolicyError, ...] = ()
     decision: Decision
-    continues: str | None = None
-    answer: str = ""
-    base: str | None = None
+    continued: Continued | None = None
 
 
 def access_of(job: Job) -> Access:
@@ -78,7 +74,7 @@ def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
     if errors and decision.allowed:
         decision = Decision(allowed=False, reasons=(render_policy_errors(errors),))
     comments = _told_before(github.fetch_comments(job.number), job.created_at) if decision.allowed else ()
-    continued = _continued(github, job, services, comments) if decision.allowed else {}
+    found = find_session(github, job, services, comments) if decision.allowed and job.workflow != "answer" else None
     return Asked(
         repository=repository,
         issue=issue,
@@ -86,29 +82,8 @@ def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
         policy=policy,
         policy_errors=errors,
         decision=decision,
-        **continued,
+        continued=found,
     )
-
-
-def _continued(github: GitHub, job: Job, services: JobServices, comments: Sequence[Comment]) -> dict[str, str]:
-    """The session that waits for an answer, when people with write access have said something since its question."""
-    waiting = services.trajectories.waiting(job.repository.id, job.number)
-    if waiting is None:
-        return {}
-    job_id, moment = waiting
-    moment = moment.replace(microsecond=0)  # GitHub gives times in whole seconds
-    writers: dict[str, bool] = {}
-    said = []
-    for comment in (comment for comment in comments if comment.created_at >= moment):
-        login = comment.author.login
-        if login not in writers:
-            writers[login] = github.fetch_permission(login) in WRITERS
-        if writers[login]:
-            said.append(fence_untrusted(f"answer by {login}", clean_inbound(comment.body).text))
-    opening = next((event for event in services.trajectories.open(job_id).events() if event.kind == "session"), None)
-    if not said or opening is None:
-        return {}
-    return {"continues": job_id, "answer": "\n\n".join(said), "base": str(opening.payload["base"])}
 
 
 def _told_before(comments: list[Comment], moment: datetime) -> tuple[Comment, ...]:

@@ -13,7 +13,7 @@ from workflows.policy import Policy
 from workflows.services import Model
 from workflows.survey import Survey
 from workflows.trajectory.log import MemoryLogs, SessionLog
-from workflows.types import Budget, Comment, Issue, Job, Noun, Patch, Usage
+from workflows.types import Budget, CommandOptions, Comment, Issue, Job, Noun, Patch, Usage
 from workflows.workshop import Workshop
 
 
@@ -25,6 +25,7 @@ class Assignment:
     ``log`` opens the trajectory of a session by its name; ``model_for`` gives the model of each attempt after the
     first. ``answer`` is what people said to the question with which the session ended, fenced; ``words``, unless None,
     is what they say with which it goes on however it stopped.
+    ``options`` are the command's; of them ``paths`` are the only ones that a change may touch.
     ``request`` is what is asked for beside the issue's own text, in our words with those of others fenced. ``scope``
     keeps the set-up's snapshots of code that is not on the default branch apart from all others.
     ``compared_with`` is the commit whose tests the change is judged by where it is not the base: a merge is judged by
@@ -49,6 +50,7 @@ class Assignment:
     answer: str = ""
     words: str | None = None
     request: str = ""
+    options: CommandOptions = field(default_factory=CommandOptions)
     scope: str = ""
     compared_with: str = ""
     may_ask: bool = False

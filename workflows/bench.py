@@ -11,15 +11,17 @@ import structlog
 
 from sandbox.container import Sandbox, SandboxSpec, SandboxUnavailable
 from workflows.agent.briefing import AgentTask, brief_agent
-from workflows.agent.describe import describe, describe_without_model
+from workflows.agent.describe import Description, describe, describe_without_model
 from workflows.agent.equipment import Equipment
 from workflows.assignment import Assignment, Described
 from workflows.changelog import ChangelogEntry, plan_changelog
 from workflows.git import Identity, Mirror
 from workflows.guidance import nearest_guidance, read_guidance
+from workflows.options import render_paths
 from workflows.outbound import code_block
 from workflows.patch import PatchRules, check_patch, secrets_in
 from workflows.plain_text import fit_to_parse
+from workflows.policy import ChangelogStyle
 from workflows.repomap.repo_map import RepoMap, open_repo_map
 from workflows.services import BrokenWorld
 from workflows.session import Session, fresh_sandbox
@@ -105,7 +107,7 @@ class Bench:
             guidance=given.survey.guidance,
             facts=[*given.survey.notes, *known],
             test_command=given.survey.test_command,
-            request=given.request,
+            request="\n\n".join(part for part in (given.request, render_paths(given.options)) if part),
             reading=reading,
         )
 
@@ -136,15 +138,11 @@ class Bench:
             return Described(patch=patch, description=plain, problems=problems)
         diff = self._diff(mirror, patch)
         description, usage = describe(given.model, given.issue, diff=diff, finish=finish, verdict=None)
-        entry = plan_changelog(
-            description.changelog,
-            issue=given.issue.number,
-            style=given.policy.changelog,
-            names=[entry.path for entry in mirror.tree(patch.base)],
-            read=lambda path: fit_to_parse(_changed_or(patch, path, mirror)),
-            patched=[file.path for file in patch.files],
-        )
+        entry = self._changelog(mirror, patch, description, given.policy.changelog)
         whole = _with_file(patch, entry)
+        if given.options.paths and self._problems(mirror, whole):
+            # The entry's file is none of the paths that were asked for.
+            entry, whole = self._changelog(mirror, patch, description, "body"), patch
         return Described(
             patch=whole,
             description=description,
@@ -152,6 +150,18 @@ class Bench:
             usage=usage,
             problems=self._problems(mirror, whole),
             diff=diff[:SHOWN_DIFF],
+        )
+
+    def _changelog(
+        self, mirror: Mirror, patch: Patch, description: Description, style: ChangelogStyle
+    ) -> ChangelogEntry | None:
+        return plan_changelog(
+            description.changelog,
+            issue=self.assignment.issue.number,
+            style=style,
+            names=[entry.path for entry in mirror.tree(patch.base)],
+            read=lambda path: fit_to_parse(_changed_or(patch, path, mirror)),
+            patched=[file.path for file in patch.files],
         )
 
     def sketch(self, patch: Patch, finish: Finish | None) -> Described:
@@ -237,7 +247,7 @@ class Bench:
     def _problems(self, mirror: Mirror, patch: Patch) -> tuple[str, ...]:
         given = self.assignment
         names = [entry.path for entry in mirror.tree(patch.base)]
-        broken = check_patch(patch, PatchRules(protected=given.policy.protected), existing=names)
+        broken = check_patch(patch, PatchRules(given.policy.protected, given.options.paths), existing=names)
         leaked = secrets_in(patch, lambda path: mirror.read_file(patch.base, path), known=given.secrets)
         return (*broken, *leaked)
 

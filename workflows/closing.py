@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from workflows.outbound import clean_words, code_block, code_span
 from workflows.outcome import Status
 from workflows.publish import Published
+from workflows.pull_request import render_usage
 from workflows.solve import Solution
 from workflows.stops import say_stop
 
 LONGEST_PATCH = 30_000
+ANSWERED_BEFORE = (
+    "The question of this thread was answered before, so this changed nothing. If it should, ask for it with a command."
+)
 
 Clean = Callable[[str], str]
 
@@ -56,6 +60,11 @@ def render_success(published: Published, solution: Solution, *, clean: Clean = c
     if published.note:
         lines.append(clean(published.note))
     return "\n\n".join(lines)
+
+
+def render_receipt(solution: Solution, seconds: float) -> str:
+    """What the work has cost: turns, tokens, the job's wall time, money."""
+    return f"<sub>{render_usage(solution.usage, turns=solution.turns, seconds=seconds)}</sub>"
 
 
 def render_unpublished(reason: str, solution: Solution, *, clean: Clean = clean_words) -> str:

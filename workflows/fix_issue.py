@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflows import closing
+from workflows.going_on import is_answer
 from workflows.job_services import JobServices
+from workflows.options import granted_attempts, granted_budget, options_of
+from workflows.outbound import code_span
 from workflows.outcome import Outcome
-from workflows.policy import effective_budget
 from workflows.publish import Published, Publisher
 from workflows.requests import render_request
 from workflows.services import BrokenWorld, Run
 from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
-from workflows.survey import Survey, survey_repository
+from workflows.survey import Survey, survey_apart, survey_repository
 from workflows.texts import compose_texts
 from workflows.thread_work import Thread, work_on_thread
 from workflows.types import Job
@@ -38,20 +40,27 @@ class _Fix:
     def carry_out(self) -> Outcome:
         """From the fetch to the last word. Raises BrokenWorld and JobCancelled."""
         thread = self.thread
+        if is_answer(thread.job) and thread.asked.continued is None:
+            thread.close(closing.ANSWERED_BEFORE)
+            return Outcome(status="answered", reason="The question was answered before.")
+        if thread.job.approval:
+            thread.tracking.note((thread.job.approval,))
         stages = Stages(thread.run, thread.tracking)
         survey = stages.step("fetch", self._fetch, Survey, lambda found: f"`{found.branch}` at `{found.base[:10]}`")
         solution = solve(thread.run, stages, thread.tracking, self._assign(survey))
         thread.solution = solution
         ending = closing.choose(solution, clean=thread.services.clean)
         if ending is not None:
-            thread.run.step("say why", lambda: thread.tracking.close(ending.text), type(None))
+            text = f"{ending.text}\n\n{closing.render_receipt(solution, sum(stages.seconds.values()))}"
+            thread.run.step("say why", lambda: thread.tracking.close(text), type(None))
             return Outcome(status=ending.status, reason=ending.reason, seconds=stages.seconds)
         return self._publish(stages, survey, solution)
 
     def _assign(self, survey: Survey) -> Assignment:
         thread = self.thread
         services, asked, job = thread.services, thread.asked, thread.job
-        continues = asked.continues or job.continues
+        goes_on, options = asked.continued, options_of(job)
+        log_of = job.id if goes_on is None else goes_on.continues
         return Assignment(
             job=job,
             issue=thread.issue,
@@ -61,15 +70,18 @@ class _Fix:
             mirror=lambda: thread.mirror(survey.base),
             workshop=services.workshop,
             model=services.model,
-            budget=effective_budget(services.budget, asked.policy, long_turns=services.long_turns),
+            budget=granted_budget(job, asked.policy, services),
             test_seconds=services.test_seconds,
             secrets=services.secrets,
-            log=lambda session: services.trajectories.open(continues or job.id, session),
-            # A question is put by one session, and its answer goes on with that one.
-            attempts=1 if continues else min(services.attempts, asked.policy.attempts),
+            log=lambda session: services.trajectories.open(log_of, session),
+            # What stopped, or put a question, was one session, and it goes on as that one.
+            attempts=1 if goes_on else granted_attempts(job, asked.policy, services),
             model_for=services.model_for,
-            answer=asked.answer,
+            answer=goes_on.answer if goes_on else "",
+            words=goes_on.words if goes_on else None,
             request=render_request(job),
+            options=options,
+            scope=f":branch-{survey.branch}" if survey.branch != asked.repository.default_branch else "",
             may_ask=True,
             map_cache=services.map_cache,
             context_cap=services.context_cap,
@@ -86,6 +98,8 @@ class _Fix:
             survey=survey,
             github=thread.github,
             mirror=lambda: thread.mirror(survey.base),
+            draft=options_of(thread.job).draft,
+            earlier=self._published_before,
         )
         texts = compose_texts(
             solution,
@@ -107,7 +121,8 @@ class _Fix:
             text = closing.render_unpublished(published.reason, solution, clean=services.clean)
             thread.run.step("say why", lambda: thread.tracking.close(text), type(None))
             return Outcome(status="rejected", reason=published.reason, seconds=stages.seconds)
-        thread.close(closing.render_success(published, solution, clean=services.clean))
+        said = closing.render_success(published, solution, clean=services.clean)
+        thread.close(f"{said}\n\n{closing.render_receipt(solution, sum(stages.seconds.values()))}")
         return Outcome(
             status="pull_request",
             reason=solution.verdict.reasons[0],
@@ -121,8 +136,31 @@ class _Fix:
     def _fetch(self) -> Survey:
         asked = self.thread.asked
         mirror = self.thread.fetch()
-        branch = asked.repository.default_branch
-        base = asked.base or mirror.resolve(branch)
+        trusted = asked.repository.default_branch
+        branch = options_of(self.thread.job).branch or trusted
+        tip = mirror.resolve(branch)
+        if tip is None and branch != trusted:
+            raise BrokenWorld("git", f"There is no branch {code_span(branch)} here. Name one that is, and ask again.")
+        base = asked.continued.base if asked.continued else tip
         if base is None:
             raise BrokenWorld("git", f"The branch `{branch}` has no commit yet. Push a first one, then label again.")
-        return survey_repository(mirror, base=base, branch=branch, policy=asked.policy)
+        if branch == trusted:
+            return survey_repository(mirror, base=base, branch=branch, policy=asked.policy)
+        return survey_apart(mirror, base=base, branch=branch, trusted=trusted, policy=asked.policy)
+
+    def _published_before(self) -> Published | None:
+        """What an earlier job of the session that goes on has published, while that is open still."""
+        thread = self.thread
+        goes_on = thread.asked.continued
+        if goes_on is None:
+            return None
+        for record in reversed(thread.services.jobs.thread(thread.job.repository.id, thread.job.number)):
+            done = record.outcome
+            if (record.job.continues or record.job.id) != goes_on.continues or done is None:
+                continue
+            if done.pull_request is not None and done.commit and done.branch:
+                pull = thread.github.fetch_pull_request(done.pull_request)
+                if pull is None or pull.state == "closed":
+                    return None
+                return Published(branch=done.branch, commit=done.commit, pull_request=pull.number)
+        return None

@@ -86,7 +86,8 @@ class Trajectories(Protocol):
 @dataclass(frozen=True)
 class JobServices:
     """What a workflow works with. ``secrets`` are the values that must never leave, ``hosts`` those whose links stay
-    alive. ``attempts`` is the most that a policy may ask for.
+    alive. ``attempts`` is the most that a policy may ask for. ``models`` are the names of those that a command may ask
+    for, of which ``choose_model`` gives one, for an attempt by its number.
     """
 
     github: Callable[[RepositoryRef], GitHub]
@@ -102,6 +103,8 @@ class JobServices:
     long_turns: int
     attempts: int = 1
     model_for: Callable[[int], Model] | None = None
+    models: tuple[str, ...] = ()
+    choose_model: Callable[[str, int], Model] | None = None
     map_cache: Path | None = None
     context_cap: int | None = None
     jobs: Jobs = field(default_factory=NoJobs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sandbox.container import FileChange
 from workflows.leaks import dressed_forms, find_leaks, redact
-from workflows.protected import protecting_pattern
+from workflows.protected import matches_pattern, protecting_pattern
 from workflows.types import Patch, PatchFile
 
 MODES = ("100644", "100755", "120000")
@@ -24,9 +24,13 @@ _READ_BY_GIT = re.compile(r"\.git(modules|attributes|ignore)|git(mod|att|ign)[a-
 
 @dataclass(frozen=True)
 class PatchRules:
-    """The bounds of a patch. ``protected`` are the policy's patterns, on top of those that always hold."""
+    """The bounds of a patch. ``protected`` are the policy's patterns, on top of those that always hold.
+
+    ``only`` are globs of which one must name each path; none: every path may change.
+    """
 
     protected: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     max_files: int = 300
     max_file_bytes: int = 1_000_000
     max_total_bytes: int = 4_000_000
@@ -168,6 +172,8 @@ def _file_problems(file: PatchFile, rules: PatchRules) -> list[str]:
     pattern = protecting_pattern(file.path, rules.protected)
     if pattern:
         problems.append(f"this path is protected (`{pattern}`). A person must change it.")
+    if rules.only and not any(matches_pattern(file.path, glob, any_case=False) for glob in rules.only):
+        problems.append(f"this is none of the paths that were asked for ({', '.join(map(_shown, rules.only))}).")
     if file.content is None:
         if file.mode is not None:
             problems.append("a deletion has no mode.")

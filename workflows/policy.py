@@ -88,12 +88,13 @@ class Policy(Noun):
     budget: PolicyBudget = Field(
         default=PolicyBudget(), description="What one job may use. It can only lower the operator's."
     )
-    attempts: int = Field(
-        default=1,
+    attempts: int | None = Field(
+        default=None,
         ge=1,
         le=8,
-        description="Sessions that work on the same issue at once, of which the best change by its tests is taken. It "
-        "can only lower the operator's `FORGEHAND_ATTEMPTS`, and they share the budget's tokens and money.",
+        description="Sessions that work on the same issue at once, of which the best change by its tests is taken; "
+        "also the most that a command may ask for. It can only lower the operator's `FORGEHAND_ATTEMPTS`, and they "
+        "share the budget's tokens and money. Default: one, while a command may ask for as many as the operator lets.",
     )
     mode: Literal["normal", "long"] = Field(
         default="normal", description="`long`: the operator's larger number of turns, for work that takes many steps."
@@ -233,7 +234,7 @@ def decide(
     nobody can comment) gets no answer, only a record.
     """
     wanted = policy.trigger_label(default_label)
-    if label is not None and label.casefold() != wanted.casefold():
+    if label is not None and label.casefold() not in (wanted.casefold(), plan_label(wanted).casefold()):
         return _silent(f"The label `{label}` does not start work here; `{wanted}` does.")
     if actor.type != "User" and access != "automatic":
         return _silent(f"{actor.login} is not a person ({actor.type}): bots cannot start work.")
@@ -255,6 +256,11 @@ def decide(
         return Decision(allowed=True, reasons=("An event asked for it.",))
     how = f"applied the label `{label}`" if label is not None else "asked"
     return Decision(allowed=True, reasons=(f"@{actor.login} has {permission} permission and {how}.",))
+
+
+def plan_label(trigger: str) -> str:
+    """The label that asks for a plan, where ``trigger`` is the one that starts work."""
+    return f"{trigger}:plan"
 
 
 def _has_access(access: Access, permission: Permission, word: str, policy: Policy) -> bool:

@@ -65,15 +65,15 @@ def protecting_pattern(path: str, extra: Sequence[str] = ()) -> str | None:
     return None
 
 
-def matches_pattern(path: str, glob: str) -> bool:
-    """Whether a glob with ``**``, as in .gitignore, names a path or a folder above it, in any letter case."""
-    return _pattern(glob).fullmatch(path) is not None
+def matches_pattern(path: str, glob: str, *, any_case: bool = True) -> bool:
+    """Whether a glob with ``**``, as in .gitignore, names a path or a folder above it."""
+    return _pattern(glob, any_case).fullmatch(path) is not None
 
 
 @lru_cache(maxsize=512)
-def _pattern(glob: str) -> re.Pattern[str]:
+def _pattern(glob: str, any_case: bool) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", glob.removeprefix("/"))
     regex = {"**/": r"(?:.*/)?", "/**": r"(?:/.*)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
     body = "".join(regex.get(part, re.escape(part)) for part in parts)
     # A folder's name protects what is in it, whether or not it ends with a slash.
-    return re.compile(body.removesuffix("/") + r"(?:/.*)?", re.IGNORECASE | re.DOTALL)
+    return re.compile(body.removesuffix("/") + r"(?:/.*)?", re.DOTALL | (re.IGNORECASE if any_case else 0))

@@ -39,7 +39,11 @@ class Published(Noun):
 
 @dataclass(frozen=True)
 class Publisher:
-    """Everything a pull request is made of. Each write is found again when it is repeated."""
+    """Everything a pull request is made of. Each write is found again when it is repeated.
+
+    ``draft`` None: as the policy says. ``earlier`` gives the open pull request of the session that goes on, if there is
+    one: a commit comes on top of it, unless somebody else pushed to its branch.
+    """
 
     job: Job
     issue: Issue
@@ -48,12 +52,18 @@ class Publisher:
     survey: Survey
     github: GitHub
     mirror: Callable[[], Mirror]
+    draft: bool | None = None
+    earlier: Callable[[], Published | None] = lambda: None
 
     def publish(self, solution: Solution, texts: Texts) -> Published:
         """Publish a solution. Raises BrokenWorld; a lost permission and a refused push are values."""
         permission = self.github.fetch_permission(self.job.actor.login)
         if permission not in WRITERS:
             return Published(reason=f"`{self.job.actor.login}` no longer has write permission ({permission}).")
+        earlier = self.earlier()
+        on_top = self._push_on_top(earlier, solution, texts) if earlier is not None else None
+        if on_top is not None:
+            return on_top
         branch, commit, pushed = self._push(solution, texts.commit_message)
         if not pushed.ok:
             reason = f"GitHub refused the branch `{branch}`: {pushed.reason}."
@@ -63,7 +73,7 @@ class Publisher:
             base=self.survey.branch,
             title=texts.title,
             body=texts.body,
-            draft=self.policy.draft,
+            draft=self.policy.draft if self.draft is None else self.draft,
         )
         return Published(
             branch=branch,
@@ -73,6 +83,30 @@ class Publisher:
             note=self._check(solution, texts, commit),
         )
 
+    def _push_on_top(self, earlier: Published, solution: Solution, texts: Texts) -> Published | None:
+        """The change as one more commit of the earlier pull request; None when its branch is not as we left it."""
+        assert earlier.pull_request is not None, "it is a pull request that was found"
+        mirror = self.mirror()
+        if not mirror.holds(earlier.commit):
+            return None
+        whole = commit_solution(mirror, solution, self.job, texts.commit_message)
+        commit = earlier.commit
+        if mirror.tree_of(whole) != mirror.tree_of(earlier.commit):
+            commit = mirror.commit_tree(
+                mirror.tree_of(whole),
+                (earlier.commit,),
+                message=texts.commit_message,
+                author=AUTHOR,
+                committer=AUTHOR,
+                date=self.job.created_at,
+            )
+        pushed = self._push_to(mirror, earlier.branch, commit, create=False)
+        if not pushed.ok:
+            return None
+        self.github.update_pull_request(earlier.pull_request, body=texts.body)
+        note = self._check(solution, texts, commit)
+        return earlier.model_copy(update={"commit": commit, "note": note})
+
     def _push(self, solution: Solution, message: str) -> tuple[str, str, PushResult]:
         """The first of the branch's names that is free or ours: what others pushed is never touched."""
         mirror = self.mirror()
@@ -80,14 +114,14 @@ class Publisher:
         name = branch_name(self.policy.branch_prefix, self.issue.number, self.issue.title)
         for number in range(1, MOST_BRANCHES + 1):
             branch = name if number == 1 else f"{name}-{number}"
-            pushed = self._push_to(mirror, branch, commit)
+            pushed = self._push_to(mirror, branch, commit, create=True)
             if pushed.ok or "not ours" not in pushed.reason:
                 return branch, commit, pushed
         raise BrokenWorld("git", f"The branches {name} to {name}-{MOST_BRANCHES} are all taken. Delete some of them.")
 
-    def _push_to(self, mirror: Mirror, branch: str, commit: str) -> PushResult:
+    def _push_to(self, mirror: Mirror, branch: str, commit: str, *, create: bool) -> PushResult:
         def push() -> PushResult:
-            return mirror.push(self.repository.clone_url, commit, branch, self.github.git_token(), create=True)
+            return mirror.push(self.repository.clone_url, commit, branch, self.github.git_token(), create=create)
 
         return persist(push, renew=self.github.fetch_repository)
 

@@ -13,14 +13,14 @@ from workflows.git import Mirror
 from workflows.git_patience import persist
 from workflows.interruptible import interruptible
 from workflows.job_services import JobServices
+from workflows.options import granted_budget, options_of
 from workflows.outcome import Outcome
-from workflows.policy import effective_budget
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
 from workflows.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.services import BrokenWorld, Conclusion, GitHub
 from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
-from workflows.survey import Survey, survey_repository
+from workflows.survey import Survey, survey_apart
 from workflows.texts import Texts, compose_texts
 from workflows.thread_work import Thread
 from workflows.types import Job, Noun, Patch, PullRequest, TestRun, Verdict
@@ -172,6 +172,11 @@ class PullWork:
         """What is to be solved on the survey's base."""
         thread = self.thread
         services, asked, job = thread.services, thread.asked, thread.job
+        going_on = asked.continued
+        if going_on is not None and going_on.base != survey.base:
+            thread.tracking.note(("The branch moved since that session stopped, so the work begins anew.",))
+            going_on = None
+        session = job.id if going_on is None else going_on.continues
         return Assignment(
             job=job,
             issue=thread.issue,
@@ -181,11 +186,13 @@ class PullWork:
             mirror=lambda: thread.mirror(survey.base),
             workshop=services.workshop,
             model=services.model,
-            budget=effective_budget(services.budget, asked.policy, long_turns=services.long_turns),
+            budget=granted_budget(job, asked.policy, services),
             test_seconds=services.test_seconds,
             secrets=services.secrets,
-            log=lambda session: services.trajectories.open(job.continues or job.id, session),
+            log=lambda name: services.trajectories.open(session, name),
+            words=None if going_on is None else going_on.words,
             request=self.request,
+            options=options_of(job),
             scope=f":pull-{self.pull.number}",
             map_cache=services.map_cache,
             context_cap=services.context_cap,
@@ -238,14 +245,8 @@ def fetch_head(thread: Thread, pull: PullRequest) -> Mirror:
 
 def survey_pull(thread: Thread, pull: PullRequest, mirror: Mirror, *, base: str) -> Survey:
     """What a commit of the pull request tells about the repository; the guidance is the default branch's."""
-    policy = thread.asked.policy
-    found = survey_repository(mirror, base=base, branch=pull.head, policy=policy)
-    trusted = mirror.resolve(thread.asked.repository.default_branch)
-    if trusted is None:
-        return found.model_copy(update={"guidance": {}, "nested_guidance": ()})
-    # A change under work cannot rewrite its own guidance.
-    told = survey_repository(mirror, base=trusted, branch=thread.asked.repository.default_branch, policy=policy)
-    return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
+    trusted = thread.asked.repository.default_branch
+    return survey_apart(mirror, base=base, branch=pull.head, trusted=trusted, policy=thread.asked.policy)
 
 
 def _say_salvaged(found: Salvaged) -> str:

@@ -9,6 +9,7 @@ from workflows.agent.loop import AgentResult, run_agent
 from workflows.assignment import Assignment
 from workflows.bench import Bench
 from workflows.interruptible import interruptible
+from workflows.options import lower_budget, options_of
 from workflows.policy import effective_budget
 from workflows.services import BrokenWorld
 from workflows.setup_steps import Setup
@@ -110,11 +111,14 @@ class ReadingSession:
             mirror=lambda: thread.mirror(survey.base, pull=self.number),
             workshop=services.workshop,
             model=services.model,
-            budget=reading_budget(effective_budget(services.budget, asked.policy, long_turns=0)),
+            budget=lower_budget(
+                reading_budget(effective_budget(services.budget, asked.policy, long_turns=0)), options_of(job)
+            ),
             test_seconds=services.test_seconds,
             secrets=services.secrets,
             log=lambda session: services.trajectories.open(job.id, session),
             request=self.request,
+            options=options_of(job),
             scope=f":pull-{self.number}" if self.pull is not None else "",
             map_cache=services.map_cache,
             context_cap=services.context_cap,

@@ -68,6 +68,19 @@ def survey_repository(mirror: Mirror, *, base: str, branch: str, policy: Policy)
     )
 
 
+def survey_apart(mirror: Mirror, *, base: str, branch: str, trusted: str, policy: Policy) -> Survey:
+    """The same for code that is not on the default branch ``trusted``, whose guidance counts all the same.
+
+    A change under work cannot rewrite its own guidance.
+    """
+    found = survey_repository(mirror, base=base, branch=branch, policy=policy)
+    tip = mirror.resolve(trusted)
+    if tip is None:
+        return found.model_copy(update={"guidance": {}, "nested_guidance": ()})
+    told = survey_repository(mirror, base=tip, branch=trusted, policy=policy)
+    return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
+
+
 def _read_guidance(mirror: Mirror, base: str, names: Sequence[str]) -> dict[str, str]:
     """The texts by path; of files that say the same, as copies for several agents do, the first."""
     texts: dict[str, str] = {}

@@ -73,7 +73,7 @@ def _gather(
         files=description.files,
         verification=solution.finish.verification if solution.finish else "",
         changelog=described.changelog,
-        notes=(*survey.notes, *solution.notes),
+        notes=(*([job.approval] if job.approval else ()), *survey.notes, *solution.notes),
         usage=solution.usage,
         turns=solution.turns,
         seconds=seconds,

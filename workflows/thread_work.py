@@ -16,6 +16,7 @@ from workflows.git_patience import persist
 from workflows.interruptible import leave_when_over
 from workflows.job_services import JobServices
 from workflows.live_check import Everyone, LiveCheck
+from workflows.options import render_applied, with_chosen_model
 from workflows.outcome import Outcome, Status
 from workflows.policy import WRITERS
 from workflows.publish import Published
@@ -179,7 +180,10 @@ def work_on_thread(
         say(github, job, services.scrub(closing.render_cancelled(None)))
         raise
     tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
-    tracking.done("accept", detail or f"asked by `{job.actor.login}`")
+    applied = render_applied(job, asked.policy, services)
+    by = f"asked by `{job.actor.login}`{f' with {applied}' if applied else ''}"
+    tracking.done("accept", detail or by)
+    services = with_chosen_model(services, job)
     thread = Thread(run, job, services, github, tracking, asked, asked.issue)
     return _see_through(thread, carry_out)
 

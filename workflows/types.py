@@ -97,8 +97,10 @@ class Job(Noun):
     ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
     ``admission``: looked at before it is queued (``workflows/admission``). ``delay`` is the seconds for which it is
     kept back, so that what comes in bursts is one job. ``plan`` is the approved plan to carry out, word for word.
-    ``tracking`` is the comment in which its progress is shown, once there is one. ``continues`` is the job with whose
-    session it goes on.
+    ``approval`` tells people who approved it, and where it stands. ``tracking`` is the comment in which its progress is
+    shown, once there is one. ``continues`` is the job with whose session it goes on: with the people's ``answer`` to
+    its question, or, unless that is None, with what the actor says, ``going_on``, however it stopped; both are fenced,
+    and stand as they stood when it was asked for. ``fresh``: it begins anew, whatever waits for an answer.
     """
 
     id: str
@@ -121,6 +123,10 @@ class Job(Noun):
     plan: str = ""
     tracking: int | None = None
     continues: str | None = None
+    answer: str = ""
+    going_on: str | None = None
+    fresh: bool = False
+    approval: str = ""
 
 
 class Repository(Noun):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from workflows.going_on import fence_words, last_stop
 from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
+from workflows.options import merge_options, options_of
 from workflows.plan_text import parse_plan_comment
 from workflows.services import GitHub
-from workflows.types import Job
+from workflows.types import Command, CommandOptions, Job
 
 _NO_WORK = frozenset({"answer", "tidy"})
 
@@ -18,7 +20,7 @@ def retry(job: Job, services: JobServices) -> str | Job:
         return "There is no earlier work on this thread to do again. Say what is to be done, or apply the label."
     if last.state in ("queued", "running"):
         return "The last work on this thread has not ended. Stop it first, or wait for its end."
-    return _like(last.job, job)
+    return _like(last.job, job).model_copy(update={"fresh": True})
 
 
 def go_on(job: Job, services: JobServices) -> str | Job:
@@ -29,11 +31,14 @@ def go_on(job: Job, services: JobServices) -> str | Job:
     if last.state in ("queued", "running"):
         return "The last work on this thread has not ended: there is nothing to go on with yet."
     session = last.job.continues or last.job.id
-    if not services.trajectories.open(session).events():
-        return "The last work on this thread ended before its session began. Ask for it anew with the word retry."
-    if last.outcome is not None and last.outcome.status in ("pull_request", "pushed"):
+    events = services.trajectories.open(session).events()
+    if not events:
+        return "The last work on this thread has no session to go on with. Ask for it anew with the word retry."
+    status = last.outcome.status if last.outcome is not None else ""
+    if status == "pushed" or (status == "pull_request" and last_stop(events) == "finished"):
         return "The last work on this thread was finished. Say what is to be done next."
-    return _like(last.job, job).model_copy(update={"continues": session})
+    words = fence_words(job.command.text if job.command else "", job.actor.login)
+    return _like(last.job, job).model_copy(update={"continues": session, "going_on": words})
 
 
 def approve(github: GitHub, job: Job, services: JobServices) -> str | Job:
@@ -53,6 +58,10 @@ def _last_work(job: Job, services: JobServices) -> JobRecord | None:
 
 
 def _like(earlier: Job, job: Job) -> Job:
-    """The earlier request, made again by this actor now."""
-    kept = {"workflow": earlier.workflow, "command": earlier.command, "plan": earlier.plan, "head": None}
-    return job.model_copy(update={**kept, "request": earlier.request, "continues": None})
+    """The earlier request, made again by this actor now, with the options of then and of now."""
+    said = options_of(job)
+    command = earlier.command or (Command(word="fix") if said != CommandOptions() else None)
+    if command is not None:
+        command = command.model_copy(update={"options": merge_options(command.options, said)})
+    kept = {"workflow": earlier.workflow, "plan": earlier.plan, "approval": earlier.approval, "head": None}
+    return job.model_copy(update={**kept, "command": command, "request": earlier.request, "continues": None})
