@@ -35,6 +35,7 @@ from workflows import (
     answer_question,
     describe_pull,
     fix_issue,
+    plan_issue,
     update_branch,
     write_changelog,
     write_release_notes,
@@ -63,6 +64,7 @@ WORKFLOWS: Mapping[str, Work] = {
     write_release_notes.NAME: write_release_notes.write_notes,
     answer_question.NAME: answer_question.answer_question,
     update_branch.NAME: update_branch.update_branch,
+    plan_issue.NAME: plan_issue.plan_issue,
 }
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from workflows.deliveries import DeliveryRecord
+from workflows.estimate import PastJob
 from workflows.git import Mirrors
 from workflows.job_records import JobRecord
 from workflows.outbound import MARKER_ROOM, MAX_CHARACTERS, clean_outbound, clean_words
@@ -74,13 +75,16 @@ class Spoken:
 
 
 class Trajectories(Protocol):
-    """Where sessions are recorded, and which of them waits for an answer."""
+    """Where sessions are recorded, which of them waits for an answer, and what they needed."""
 
     def open(self, job_id: str, session: str = "agent") -> SessionLog:
         """The log of one session of a job."""
 
     def waiting(self, repository_id: int, number: int) -> tuple[str, datetime] | None:
         """The job of this issue whose session ended with a question that is open, and when it was put."""
+
+    def past(self, repository_id: int, limit: int = 20) -> list[PastJob]:
+        """What the last finished sessions of a repository used, newest first."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from workflows.agent.calls.loose_json import find_objects
 from workflows.estimate import Estimate, render_estimate
 from workflows.marked_section import parse_section, put_section
 from workflows.outbound import HOSTS, clean_line, clean_outbound, clean_words, code_span
-from workflows.types import Noun
+from workflows.types import Budget, Noun
 
 SECTION = "plan"
 LONGEST_PLAN = 30_000
@@ -113,17 +113,23 @@ def render_plan(plan: PlanDocument, *, secrets: Collection[str] = (), hosts: Col
 
 
 def render_plan_comment(
-    text: str, *, marker: str, estimate: Estimate | None = None, asks: bool = False, prefix: str = "/qwen"
+    text: str,
+    *,
+    marker: str,
+    estimate: Estimate | None = None,
+    budget: Budget | None = None,
+    asks: bool = False,
+    prefix: str = "/qwen",
 ) -> str:
     """The comment that shows the plan ``text`` (of :func:`render_plan`) and carries its digest; ready for GitHub.
 
     ``marker`` is the hidden line by which the comment is found again; ``asks``: the plan has questions. ``prefix`` is
-    what commands start with.
+    what commands start with. An estimate above the ``budget`` is said to be.
     """
     approve, plan = code_span(f"{prefix} approve"), code_span(f"{prefix} plan")
     questions = " It has questions: answer them in a comment first." if asks else ""
     head = f"**A plan. Nothing is changed before it is approved.**{questions}"
-    told = f"\n\n{render_estimate(estimate)}" if estimate else ""
+    told = f"\n\n{render_estimate(estimate, budget=budget)}" if estimate else ""
     how = (
         f"{approve} starts the work on exactly what stands above, in this comment, at that time. Edit it here, or say "
         f"in a comment what should be different and ask for {plan} again."

@@ -10,6 +10,7 @@ from workflows.assignment import Assignment
 from workflows.bench import Bench
 from workflows.interruptible import interruptible
 from workflows.options import lower_budget, options_of
+from workflows.outbound import code_span
 from workflows.policy import effective_budget
 from workflows.services import BrokenWorld
 from workflows.setup_steps import Setup
@@ -92,6 +93,12 @@ class ReadingSession:
         policy = thread.asked.policy
         told = survey_repository(mirror, base=trusted, branch=branch, policy=policy)
         told = told.model_copy(update={"setup": _NO_SETUP, "lock_files": {}})
+        wanted = options_of(thread.job).branch
+        if pull is None and wanted is not None and wanted != branch:
+            tip = mirror.resolve(wanted)
+            if tip is None:
+                raise BrokenWorld("git", f"There is no branch {code_span(wanted)} here. Name one that is.")
+            return told.model_copy(update={"base": tip, "branch": wanted, "nested_guidance": ()})
         if pull is None:
             return told
         if not mirror.holds(pull.head_sha):
@@ -119,10 +126,16 @@ class ReadingSession:
             log=lambda session: services.trajectories.open(job.id, session),
             request=self.request,
             options=options_of(job),
-            scope=f":pull-{self.number}" if self.pull is not None else "",
+            scope=self._scope(survey),
             map_cache=services.map_cache,
             context_cap=services.context_cap,
         )
+
+    def _scope(self, survey: Survey) -> str:
+        if self.pull is not None:
+            return f":pull-{self.number}"
+        trusted = self.thread.asked.repository.default_branch
+        return "" if survey.branch == trusted else f":branch-{survey.branch}"
 
 
 def reading_budget(change: Budget) -> Budget:

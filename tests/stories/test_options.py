@@ -71,7 +71,7 @@ def test_a_model_of_the_operator(ground: Ground) -> None:
 
 
 def test_attempts_within_what_is_granted(ground: Ground) -> None:
-    """Without a number in the policy a command may ask for as many as the operator lets; a policy's number is the most."""
+    """Without a number in the policy a command may ask for as many as the operator lets; with one, for no more."""
     ground.play(*NOTED)
     told = fix(ground, "attempts", "attempts=5")
     assert "`attempts=2` (more is not granted)" in ours(told)
@@ -124,8 +124,9 @@ def test_paths_bound_the_change(ground: Ground) -> None:
     assert told.outcome.status == "pull_request", told.outcome
     opening = ground.inside.composition.trajectories.open(told.job).events()[0].payload["prompt"]
     assert "Only what these globs name counts for this request: `*.txt`." in opening
-    assert ground.world.hub.read_file(told.repository, "CHANGELOG.md", told.outcome.branch).decode() == (
-        changelog["CHANGELOG.md"]
+    assert (
+        ground.world.hub.read_file(told.repository, "CHANGELOG.md", told.outcome.branch).decode()
+        == (changelog["CHANGELOG.md"])
     )
 
     ground.play(turn(NOTE, write("README.md", "Other.\n")), turn(finish("Done.")))

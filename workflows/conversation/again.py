@@ -6,8 +6,11 @@ from workflows.going_on import fence_words, last_stop
 from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
 from workflows.options import merge_options, options_of
-from workflows.plan_text import parse_plan_comment
+from workflows.outbound import code_span
+from workflows.plan_comments import StandingPlan, comment_url, find_plans
+from workflows.plan_text import plan_digest
 from workflows.services import GitHub
+from workflows.trajectory.events import Event
 from workflows.types import Command, CommandOptions, Job
 
 _NO_WORK = frozenset({"answer", "tidy"})
@@ -30,31 +33,73 @@ def go_on(job: Job, services: JobServices) -> str | Job:
         return "There is no earlier work on this thread to go on with. Say what is to be done, or apply the label."
     if last.state in ("queued", "running"):
         return "The last work on this thread has not ended: there is nothing to go on with yet."
-    session = last.job.continues or last.job.id
-    events = services.trajectories.open(session).events()
-    if not events:
+    stopped = _last_session(job, services)
+    if stopped is None:
         return "The last work on this thread has no session to go on with. Ask for it anew with the word retry."
+    last, events = stopped
     status = last.outcome.status if last.outcome is not None else ""
     if status == "pushed" or (status == "pull_request" and last_stop(events) == "finished"):
         return "The last work on this thread was finished. Say what is to be done next."
     words = fence_words(job.command.text if job.command else "", job.actor.login)
-    return _like(last.job, job).model_copy(update={"continues": session, "going_on": words})
+    return _like(last.job, job).model_copy(update={"continues": last.job.continues or last.job.id, "going_on": words})
 
 
-def approve(github: GitHub, job: Job, services: JobServices) -> str | Job:
-    """A job that carries out the newest plan of this thread as it stands in our comment now."""
-    ours = [one for one in github.fetch_comments(job.number) if one.author.login == services.spoken.login]
-    plans = [plan for plan in (parse_plan_comment(comment.body) for comment in ours) if plan is not None]
+def approve(github: GitHub, job: Job, services: JobServices, *, issue_url: str) -> str | Job:
+    """A job that carries out the newest plan of this thread as it stands in our comment now, or why that cannot be."""
+    plans = find_plans(github.fetch_comments(job.number), services.spoken.login)
     if not plans:
         return "There is no plan on this thread to approve. Ask for one first with the word plan."
-    return job.model_copy(update={"workflow": "fix_issue", "plan": plans[-1], "request": "approved plan"})
+    plan = plans[-1]
+    if plan.changed_at > job.created_at:
+        return "The plan was edited after it was approved. Read it as it stands now, and approve it again."
+    refused = _carried_out(plan, job, services)
+    if refused:
+        return refused
+    edited = ", as it was edited since it was made," if plan.edited else ""
+    approval = f"The plan{edited} was approved by {code_span(job.actor.login)}: "
+    approval += f"{comment_url(issue_url, plan.comment)}. {plan.estimate}"
+    assert job.command is not None, "it was asked for by a command"
+    made = services.jobs.job(plan.made_by)
+    planned = options_of(made.job) if made is not None else CommandOptions()
+    kept = CommandOptions(branch=planned.branch, paths=planned.paths)  # what the plan is about; limits were its own
+    command = job.command.model_copy(update={"options": merge_options(kept, options_of(job))})
+    request = f"approved plan {plan_digest(plan.text)}"
+    update = {"workflow": "fix_issue", "plan": plan.text, "approval": approval.strip(), "request": request}
+    return job.model_copy(update={**update, "command": command})
+
+
+def _carried_out(plan: StandingPlan, job: Job, services: JobServices) -> str:
+    """What to say when this very text is being carried out, or was; empty when it was not, or in vain."""
+    digest = plan_digest(plan.text)
+    for record in services.jobs.thread(job.repository.id, job.number):
+        if not record.job.plan or record.job.id == job.id or plan_digest(record.job.plan) != digest:
+            continue
+        if record.state in ("queued", "running"):
+            return "This plan is being carried out already."
+        if record.outcome is not None and record.outcome.status in ("pull_request", "no_change"):
+            done = f" in #{record.outcome.pull_request}" if record.outcome.pull_request else ""
+            return f"This plan was carried out already{done}. Ask for a new one with the word plan, or for a retry."
+    return ""
 
 
 def _last_work(job: Job, services: JobServices) -> JobRecord | None:
+    work = _work(job, services)
+    return work[-1] if work else None
+
+
+def _last_session(job: Job, services: JobServices) -> tuple[JobRecord, list[Event]] | None:
+    """The last work that changes something, with its session: a question in between is none."""
+    for record in reversed(_work(job, services)):
+        events = services.trajectories.open(record.job.continues or record.job.id).events()
+        if events:
+            return record, events
+    return None
+
+
+def _work(job: Job, services: JobServices) -> list[JobRecord]:
     records = services.jobs.thread(job.repository.id, job.number)
     work = [one for one in records if one.job.id != job.id and one.job.workflow not in _NO_WORK]
-    work = [one for one in work if one.outcome is None or one.outcome.status not in ("joined", "refused", "ignored")]
-    return work[-1] if work else None
+    return [one for one in work if one.outcome is None or one.outcome.status not in ("joined", "refused", "ignored")]
 
 
 def _like(earlier: Job, job: Job) -> Job:

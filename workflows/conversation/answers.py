@@ -96,5 +96,10 @@ _ANSWERS: dict[str, Answer] = {
     "stop": _stop,
     "retry": lambda question: retry(question.job, question.services),
     "continue": lambda question: go_on(question.job, question.services),
-    "approve": lambda question: approve(question.github, question.job, question.services),
+    "approve": lambda question: approve(
+        question.github,
+        question.job,
+        question.services,
+        issue_url=question.asked.issue.html_url if question.asked.issue else "",
+    ),
 }

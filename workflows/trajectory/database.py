@@ -9,7 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workflows.deliveries import create_tables, fetch_jobs_of_issue, from_ms, metadata, to_ms
+from workflows.deliveries import create_tables, deliveries, fetch_jobs_of_issue, from_ms, metadata, to_ms
+from workflows.estimate import PastJob
 from workflows.run import JobInterrupted
 from workflows.trajectory.commits import SharedCommits
 from workflows.trajectory.events import GENESIS, Entry, Event, link
@@ -73,6 +74,24 @@ class DatabaseTrajectories:
         if not last or last[0].kind != "end" or json.loads(last[0].payload)["stop"] != "asked":
             return None
         return last[0].job_id, from_ms(last[0].at_ms)
+
+    def past(self, repository_id: int, limit: int = 20) -> list[PastJob]:
+        """What the last finished sessions of a repository used, newest first."""
+        ends = (
+            sa.select(events.c.job_id, events.c.payload)
+            .join(deliveries, deliveries.c.job_id == events.c.job_id)
+            .where(deliveries.c.repository_id == repository_id, events.c.session == "agent", events.c.kind == "end")
+            .order_by(events.c.at_ms.desc())
+            .limit(limit)
+        )
+        spent = sa.select(events.c.job_id, events.c.kind, events.c.payload).where(
+            events.c.session == "agent", events.c.kind.in_(("llm_response", "compaction", "turn"))
+        )
+        with self._engine.connect() as connection:
+            found = list(connection.execute(ends))
+            finished = list(dict.fromkeys(row.job_id for row in found if json.loads(row.payload)["stop"] == "finished"))
+            rows = list(connection.execute(spent.where(events.c.job_id.in_(finished))))
+        return [_past(row for row in rows if row.job_id == job_id) for job_id in finished]
 
 
 class DatabaseLog:
@@ -147,6 +166,17 @@ def _head(job_id: str, session: str, marks: Sequence[Event], turns: Mapping[tupl
         turns=turns[job_id, session],
         stop=last.payload["stop"] if last.kind == "end" else None,
     )
+
+
+def _past(rows: Iterable[Any]) -> PastJob:
+    turns, seconds, usd = 0, 0.0, 0.0
+    for row in rows:
+        payload = json.loads(row.payload)
+        if row.kind == "turn":
+            turns, seconds = turns + 1, seconds + float(payload.get("seconds", 0.0))
+        else:
+            usd += float(payload.get("usage", {}).get("usd", 0.0))
+    return PastJob(turns=turns, seconds=seconds, usd=usd)
 
 
 def _event(row: sa.Row[Any]) -> Event:
