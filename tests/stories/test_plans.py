@@ -1,4 +1,4 @@
-"""A plan first: made without changing anything, changed by words, approved by a person, and then carried out exactly."""
+"""A plan first: made without changing anything, changed by words, approved by a person, and carried out exactly."""
 
 from __future__ import annotations
 
