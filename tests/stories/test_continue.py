@@ -228,7 +228,7 @@ def test_an_answer_after_the_issue_was_closed(ground: Ground) -> None:
 
 
 def test_an_answered_question_is_not_answered_twice(ground: Ground) -> None:
-    """A comment that comes while the answered session runs starts nothing, and an edit of the answer changes nothing."""
+    """A comment that comes while the answered session runs starts nothing; an edit of the answer changes nothing."""
     repository, number = issue(ground, "twice")
     ground.play(turn(ASK), SLOW, turn(NOTE), turn(finish("One more note.")), turn(finish("One more note.")))
     asked = say(ground, repository, number, "/qwen fix", jobs=1)
