@@ -34,6 +34,7 @@ from workflows import (
     address_feedback,
     answer_question,
     describe_pull,
+    fix_checks,
     fix_issue,
     plan_issue,
     update_branch,
@@ -63,6 +64,7 @@ WORKFLOWS: Mapping[str, Work] = {
     write_changelog.NAME: write_changelog.write_changelog,
     write_release_notes.NAME: write_release_notes.write_notes,
     answer_question.NAME: answer_question.answer_question,
+    fix_checks.NAME: fix_checks.fix_checks,
     update_branch.NAME: update_branch.update_branch,
     plan_issue.NAME: plan_issue.plan_issue,
 }

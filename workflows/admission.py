@@ -28,6 +28,8 @@ SILENT = frozenset({"address_feedback", "fix_checks"})
 BURST = timedelta(minutes=2)
 """A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant
 anew."""
+MOVING = frozenset({"fix_checks", "update_branch"})
+"""What these look at, checks and branches, changes between one request and the next."""
 CARRIED_OUT = frozenset({"pull_request", "pushed", "planned", "no_change", "answered"})
 
 
@@ -179,7 +181,7 @@ def _find_same(job: Job, services: JobServices) -> str:
         if other.request != job.request or other.id == job.id or other.admission:
             continue
         fresh = job.created_at - other.created_at <= BURST and job.command is not None
-        done = record.outcome is not None and record.outcome.status in CARRIED_OUT
+        done = record.outcome is not None and record.outcome.status in CARRIED_OUT and other.workflow not in MOVING
         if record.state == "queued" or (fresh and (record.state == "running" or done)):
             return other.id
     return ""

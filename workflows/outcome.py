@@ -29,6 +29,9 @@ Status = Literal[
 ]
 
 
+FollowUp = Literal["rerun", "update", "repair"]
+
+
 class Timed(Noun, Generic[T]):
     """A stage's result and the wall seconds it took, measured where it ran and kept over replays."""
 
@@ -47,7 +50,8 @@ class Outcome(Noun):
     """The end of a job. ``reason`` is one sentence for people; ``seconds`` maps a stage's name to its wall time.
 
     Of a round of feedback, ``heard`` names the reviews and comments that it dealt with, and ``growth`` is by how many
-    lines it made the change longer (or, below zero, shorter).
+    lines it made the change longer (or, below zero, shorter). ``follow_up`` is what was done about failed checks:
+    run again, the base merged in first, or a repair.
     """
 
     status: Status
@@ -58,4 +62,5 @@ class Outcome(Noun):
     commit: str | None = None
     heard: tuple[str, ...] = ()
     growth: int = 0
+    follow_up: FollowUp | None = None
     seconds: dict[str, float] = Field(default_factory=dict)

@@ -235,7 +235,7 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
     check = thread.check
     if check is not None:
         thread.run.step("conclude", lambda: check.conclude(outcome), type(None))
-    thread.show_state(_STATES.get(outcome.status))
+    thread.show_state("in-review" if outcome.follow_up == "rerun" else _STATES.get(outcome.status))
     return outcome
 
 
