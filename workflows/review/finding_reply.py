@@ -1,0 +1,256 @@
+"""A reviewer's reply, read leniently: the findings in its JSON, and a reason for each that is not taken. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.agent.calls.loose_json import find_objects
+from workflows.review.anchors import Anchor, LineMap, digest_line
+from workflows.review.findings import (
+    CATEGORIES,
+    Evidence,
+    Finding,
+    RecordedRun,
+    Severity,
+    finding_id,
+    is_same_point,
+    rank,
+)
+from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion
+from workflows.types import Noun, Side
+
+MOST_FINDINGS = 100
+LONGEST_TITLE = 140
+LONGEST_BODY = 4_000
+# What the model is told to answer with.
+FINDINGS_FORMAT = """\
+{
+  "findings": [
+    {
+      "severity": "critical | important | minor",
+      "category": "CATEGORIES",
+      "confidence": 0.0 to 1.0,
+      "path": "path/in/the/repository",
+      "side": "RIGHT for the new file, LEFT for removed lines",
+      "start_line": first line, "line": last line,
+      "code": "the first of these lines, copied exactly",
+      "title": "what is wrong, in one sentence",
+      "body": "when it goes wrong, with what input, and what happens then",
+      "command": "a command that you ran and that shows it, exactly as you ran it; empty when none does",
+      "reasoning": "otherwise: the path through the code that leads there",
+      "suggestion": "the new lines in place of the lines from start_line to line, or null"
+    }
+  ]
+}""".replace("CATEGORIES", " | ".join(CATEGORIES))
+
+_SEVERITY_WORDS: Mapping[str, Severity] = {
+    **dict.fromkeys(("critical", "blocker", "blocking", "severe", "fatal", "p0"), "critical"),
+    **dict.fromkeys(("important", "high", "major", "error", "medium", "moderate", "warning", "p1"), "important"),
+    **dict.fromkeys(
+        ("minor", "low", "nit", "nitpick", "trivial", "info", "note", "style", "suggestion", "p2"), "minor"
+    ),
+}
+_CONFIDENCE_WORDS = {"certain": 0.95, "high": 0.9, "medium": 0.6, "moderate": 0.6, "low": 0.3}
+_CATEGORY_WORDS = {"correctness": "bug", "logic": "bug", "vulnerability": "security", "race": "concurrency"}
+_MERE_ADVICE = re.compile(
+    r"\s*(?:please |you (?:may|might|should) (?:want to )?|(?:it )?(?:may|might) be (?:worth|good to) |consider )?"
+    r"(?:verify|verifying|ensure|ensuring|make sure|double-?check(?:ing)?|confirm(?:ing)?"
+    r"|check(?:ing)? (?:that|if|whether)|review(?:ing)? (?:whether|if|that)|validate that)\b",
+    re.IGNORECASE,
+)
+_PAPERWORK = re.compile(
+    r"\b(?:licen[cs]e|licensing|copyright|spdx)\b"
+    r"|\b(?:the|this|a) (?:year|date)\b.{0,40}\b(?:future|past|wrong|outdated)\b"
+    r"|\bdate (?:is |lies )?in the (?:future|past)\b",
+    re.IGNORECASE,
+)
+_PRAISE = re.compile(r"\s*(?:good|nice|great|well done|excellent|lgtm|looks good)\b", re.IGNORECASE)
+
+
+class Refused(Noun):
+    """A point that is not taken: its title or place, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ParsedFindings:
+    """What a reply holds. ``mistake`` is a sentence for the model when there is nothing to read in it."""
+
+    findings: tuple[Finding, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    mistake: str = ""
+
+
+def parse_findings(
+    text: str,
+    maps: Mapping[str, LineMap],
+    *,
+    runs: Sequence[RecordedRun] = (),
+    paths: Collection[str] = (),
+) -> ParsedFindings:
+    """The findings in a model's reply, whatever fences or prose surround its JSON. Never raises.
+
+    ``maps`` are the lines of the change; ``paths`` are other files that a finding may name, such as all of the head's.
+    ``runs`` are the commands that were run: only these are evidence.
+    """
+    items = _items(text)
+    if items is None:
+        return ParsedFindings(mistake=f"No JSON object with `findings` was found. The form is:\n{FINDINGS_FORMAT}")
+    found: dict[str, Finding] = {}
+    refused: list[Refused] = []
+    known = {" ".join(run.command.split()): run for run in runs}
+    for item in items[:MOST_FINDINGS]:
+        finding = _parse_item(item, maps, known, paths)
+        if isinstance(finding, Finding):
+            twin = next((one for one in found.values() if is_same_point(one, finding)), None)
+            if twin is None:
+                found[finding.id] = finding
+                continue
+            finding = Refused(what=finding.title, reason=f"it says again what “{twin.title}” says")
+        refused.append(finding)
+    if len(items) > MOST_FINDINGS:
+        refused.append(Refused(what=f"{len(items) - MOST_FINDINGS} more findings", reason="there are too many"))
+    return ParsedFindings(tuple(rank(tuple(found.values()))), tuple(refused))
+
+
+def _items(text: str) -> list[dict[str, Any]] | None:
+    """The raw findings of the last list of them in the reply; bare objects count, None when there is nothing."""
+    objects = find_objects(text)
+    for value in reversed(objects):
+        listed = value.get("findings", value.get("issues"))
+        if isinstance(listed, list):
+            return [item for item in listed if isinstance(item, dict)]
+    bare = [value for value in objects if "path" in value and ("title" in value or "body" in value)]
+    return bare or None
+
+
+def _parse_item(
+    item: Mapping[str, Any], maps: Mapping[str, LineMap], runs: Mapping[str, RecordedRun], paths: Collection[str]
+) -> Finding | Refused:
+    title, body = _title_and_body(item)
+    path = re.sub(r"^(?:\./|[ab]/(?=.*/)|/)", "", _text(item, "path", "file")) if item else ""
+    path = path if path in maps or path in paths else _text(item, "path", "file")
+    what = title or path or "a finding"
+    if not title:
+        return Refused(what=what, reason="it says nothing")
+    severity = _SEVERITY_WORDS.get(_text(item, "severity", "priority").casefold(), "minor")
+    anchor = _locate(item, maps[path]) if path in maps else None
+    run = runs.get(" ".join(_text(item, "command").split()))
+    suggestion = parse_suggestion(item["suggestion"]) if _text(item, "suggestion") and anchor else None
+    reason = _unwanted(title, body, severity, shown=run is not None or isinstance(suggestion, Suggestion))
+    reason = reason or _out_of_place(path, anchor, severity, maps, paths)
+    if reason:
+        return Refused(what=what, reason=reason)
+    return Finding(
+        id=finding_id(path, title, anchor),
+        severity=severity,
+        category=_category(_text(item, "category", "type")),
+        confidence=_confidence(item.get("confidence")),
+        title=title,
+        body=body,
+        path=path,
+        anchor=anchor,
+        evidence=Evidence(run=run, reasoning=_text(item, "reasoning", "evidence")[:LONGEST_BODY]),
+        suggestion=None if isinstance(suggestion, SuggestionMistake) else suggestion,
+    )
+
+
+def _title_and_body(item: Mapping[str, Any]) -> tuple[str, str]:
+    title = " ".join(_text(item, "title", "summary").split())
+    body = _text(item, "body", "description", "message", "comment")
+    if not title and body:
+        title = re.split(r"(?<=[.!?])\s", " ".join(body.split()), maxsplit=1)[0]
+    if len(title) > LONGEST_TITLE:
+        title = title[: LONGEST_TITLE - 1].rstrip() + "…"
+    return title, body[:LONGEST_BODY]
+
+
+def _text(item: Mapping[str, Any], *names: str) -> str:
+    for name in names:
+        value = item.get(name)
+        if isinstance(value, str) and value.strip():
+            return value if name == "suggestion" else value.strip()
+    return ""
+
+
+def _unwanted(title: str, body: str, severity: Severity, *, shown: bool) -> str:
+    if _PRAISE.match(title):
+        return "it is praise"
+    if _MERE_ADVICE.match(title) and not shown:
+        return "it asks people to verify something instead of saying what is wrong"
+    if severity == "minor" and _PAPERWORK.search(f"{title} {body[:500]}"):
+        return "it is about a licence or a date"
+    return ""
+
+
+def _out_of_place(
+    path: str, anchor: Anchor | None, severity: Severity, maps: Mapping[str, LineMap], paths: Collection[str]
+) -> str:
+    if path not in maps and path not in paths:
+        return "its path is not in the repository" if path else "it names no file"
+    if severity != "minor":
+        return ""
+    if anchor is None:
+        return "its line is not in the change"
+    changed = maps[path].is_changed(anchor.line, side=anchor.side, start_line=anchor.start_line)
+    return "" if changed else "its lines were not changed"
+
+
+def _locate(item: Mapping[str, Any], lines: LineMap) -> Anchor | None:
+    """The anchor that an item means: models miscount lines, so the code that they quote has the last word."""
+    side: Side = "LEFT" if _text(item, "side").upper() == "LEFT" else "RIGHT"
+    first, last = _range(item)
+    quoted = next((line for line in _text(item, "code").split("\n") if re.search(r"\w", line)), "")
+    # A sign of the diff before the line is a habit.
+    wanted = {digest_line(quoted), digest_line(quoted.lstrip()[1:])} if quoted else set()
+    if wanted:
+        near = [number for number in lines.numbers(side) if digest_line(lines.text(number, side=side) or "") in wanted]
+        if near and (first is None or first not in near):
+            moved = min(near, key=lambda number: (abs(number - (first or number)), number))
+            first, last = moved, moved + (last - first if first is not None and last is not None else 0)
+    if last is None or first is None:
+        return None
+    return lines.fit(last, side=side, start_line=first)
+
+
+def _range(item: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The first and last line in whatever form: numbers, "12", "L12-15"."""
+    last = next((found for name in ("line", "end_line", "lines") if (found := _numbers(item.get(name)))), [])
+    first = _numbers(item.get("start_line"))
+    numbers = [*first[:1], *last]
+    if not numbers:
+        return None, None
+    low, high = min(numbers), max(numbers)
+    return low, min(high, low + 500)
+
+
+def _numbers(value: Any) -> list[int]:
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, int):
+        return [value] if 0 < value < 10**9 else []
+    if isinstance(value, list):
+        return [number for one in value[:2] for number in _numbers(one)]
+    return [int(digits) for digits in re.findall(r"\d{1,9}", value)[:2]] if isinstance(value, str) else []
+
+
+def _category(word: str) -> str:
+    plain = word.casefold().replace("_", " ").replace("-", " ").strip()
+    return plain if plain in CATEGORIES else _CATEGORY_WORDS.get(plain.split(" ")[0], "other")
+
+
+def _confidence(value: Any) -> float:
+    if isinstance(value, str):
+        word = value.strip().casefold()
+        if word in _CONFIDENCE_WORDS:
+            return _CONFIDENCE_WORDS[word]
+        match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*%?", word)
+        value = float(match[1]) if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        return 0.5
+    return float(value if value <= 1 else value / 100)

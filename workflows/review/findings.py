@@ -1,0 +1,131 @@
+"""The points of a review: what one is, which two are the same, and which are said where people see them first. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from workflows.review.anchors import Anchor
+from workflows.review.suggestions import Suggestion, SuggestionCheck
+from workflows.types import Noun
+
+Severity = Literal["critical", "important", "minor"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "important", "minor")
+CATEGORIES = (
+    *("bug", "security", "data loss", "concurrency", "error handling", "performance", "compatibility"),
+    *("requirement", "test", "maintainability", "other"),
+)
+MOST_INLINE = 5
+
+
+class RecordedRun(Noun):
+    """A command that the harness ran, with the digest of its whole output and the end of it."""
+
+    command: str
+    exit_code: int | None
+    sha256: str
+    excerpt: str = ""
+
+
+class Evidence(Noun):
+    """What shows a finding: a run that was recorded, never a model's account of one, or the path of reasoning."""
+
+    run: RecordedRun | None = None
+    reasoning: str = ""
+
+
+class Finding(Noun):
+    """One point of a review. ``id`` is the same after a push that leaves code and title alone.
+
+    ``confidence`` is 0 to 1. ``anchor`` is None where GitHub takes no comment: it is told in the summary. ``check`` is
+    set once the suggestion was tried.
+    """
+
+    id: str
+    severity: Severity
+    category: str
+    confidence: float
+    title: str
+    body: str
+    path: str
+    anchor: Anchor | None = None
+    evidence: Evidence = Evidence()
+    suggestion: Suggestion | None = None
+    check: SuggestionCheck | None = None
+
+
+def rank(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings by severity, then those that a run shows, then by confidence, then by place."""
+    return sorted(
+        findings,
+        key=lambda one: (
+            SEVERITIES.index(one.severity),
+            one.evidence.run is None,
+            -one.confidence,
+            one.path,
+            one.anchor.line if one.anchor else 0,
+            one.id,
+        ),
+    )
+
+
+def pick_inline(
+    findings: Sequence[Finding], *, most: int = MOST_INLINE, least: Severity = "important"
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Those to say on their lines, at most ``most`` and none below ``least``, and the rest for the summary; ranked."""
+    ranked = rank(findings)
+    allowed = SEVERITIES[: SEVERITIES.index(least) + 1]
+    inline = [one for one in ranked if one.anchor is not None and one.severity in allowed][: max(0, most)]
+    return tuple(inline), tuple(one for one in ranked if one not in inline)
+
+
+def count_severities(findings: Sequence[Finding]) -> dict[Severity, int]:
+    """How many there are of each severity that occurs, the worst first."""
+    counts = Counter(one.severity for one in findings)
+    return {severity: counts[severity] for severity in SEVERITIES if counts[severity]}
+
+
+def matters(findings: Sequence[Finding]) -> bool:
+    """Whether there is anything for which people should be disturbed."""
+    return any(one.severity != "minor" for one in findings)
+
+
+def is_same_point(one: Finding, other: Finding) -> bool:
+    """Whether two findings say the same: of the same code in like words, or of the same code in the same category."""
+    if one.id == other.id:
+        return True
+    if one.path != other.path:
+        return False
+    alike = likeness(one.title, other.title)
+    if one.anchor is None or other.anchor is None:
+        return alike >= 0.5
+    if not _shares_code(one.anchor, other.anchor):
+        return False
+    return alike >= 0.3 or (one.category == other.category and alike >= 0.15)
+
+
+def likeness(one: str, other: str) -> float:
+    """The part of the words that two titles have in common."""
+    first, second = _words(one), _words(other)
+    return len(first & second) / max(1, len(first | second))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word for word in re.findall(r"[a-z_]\w+", text.casefold()) if len(word) > 2)
+
+
+def _shares_code(one: Anchor, other: Anchor) -> bool:
+    if one.side != other.side:
+        return False
+    mine = {digest for digest in one.fingerprint.code if not digest.startswith("-")}
+    return bool(mine.intersection(other.fingerprint.code)) or (one.first <= other.line and other.first <= one.line)
+
+
+def finding_id(path: str, title: str, anchor: Anchor | None) -> str:
+    """The name of a finding: of what it says about which code, wherever in the file that stands."""
+    code = anchor.fingerprint.code if anchor else ()
+    words = "\n".join([path, " ".join(sorted(_words(title))), *code])
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:12]
