@@ -1,13 +1,16 @@
-"""The toolbox against `exec_run` of the Docker SDK, in one run on one engine: python -m tests.bench.bench_toolbox."""
+"""The toolbox against the Docker SDK's `exec_run` and SWE-ReX, in one run: python -m tests.bench.bench_toolbox."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -18,6 +21,7 @@ from sandbox.container import SandboxSpec
 from sandbox.docker import DockerSandbox, DockerSandboxes
 from sandbox.engine import ensure_engine
 from sandbox.images import ensure_image
+from tests.bench.peers import SWE_REX, NotRun, find_or_install
 
 
 def timed(call: Callable[[], object], times: int, pause: float = 0.0) -> tuple[float, float]:
@@ -44,8 +48,8 @@ def edit_back_and_forth(sandbox: DockerSandbox) -> Callable[[], object]:
     return edit
 
 
-def bench_calls(client: docker.DockerClient, sandbox: DockerSandbox) -> None:
-    """One line a kind of call: ours, the SDK's, the ratio."""
+def bench_calls(client: docker.DockerClient, sandbox: DockerSandbox) -> dict[str, float]:
+    """One line a kind of call: ours, the SDK's, the ratio. Our milliseconds by the kind."""
     container = client.containers.get(sandbox.id)
     lines = "".join(f"line {number} here\n" for number in range(400))
     sandbox.tool("write_file", {"path": "/tmp/e", "content": lines})
@@ -58,13 +62,55 @@ def bench_calls(client: docker.DockerClient, sandbox: DockerSandbox) -> None:
         ("grep", lambda: sandbox.tool("grep", {"pattern": "399", "path": "/tmp"}), ["rg", "399", "/tmp"]),
     ]
     print(f"{'call':28} {'toolbox p50':>12} {'p99':>7} {'exec_run p50':>13} {'ratio':>7}   (milliseconds)")
+    found = {}
     for name, ours, argv in kinds:
         # A shell is measured twice: without any pause, and as a model calls it, which thinks in between.
         for pause in (0.0, 0.02) if name.startswith("shell") else (0.0,):
             mine, worst = timed(ours, 300 if not pause else 100, pause)
             theirs, _ = timed(lambda argv=argv: container.exec_run(argv), 15, pause)
             called = name + (", 20 ms apart" if pause else "")
-            print(f"{called:28} {mine:12.2f} {worst:7.2f} {theirs:13.1f} {theirs / mine:6.0f}x")
+            print(f"{called:28} {mine:12.2f} {worst:7.2f} {theirs:13.1f} {theirs / mine:6.0f}x", flush=True)
+            found[called] = mine
+    return found
+
+
+def bench_swe_rex(image: str, ours: Mapping[str, float]) -> None:
+    """SWE-ReX's server in the same image, called by its own client, against ours."""
+    try:
+        theirs = measure_swe_rex(image)
+    except NotRun as reason:
+        print(f"SWE-ReX {SWE_REX.version}: not run: {reason}", flush=True)
+        return
+    for kind, name in (("shell", "shell, carried, 20 ms apart"), ("read", "read 400 lines"), ("edit", "edit")):
+        times = theirs[kind] / ours[name]
+        print(f"SWE-ReX {SWE_REX.version}, {kind}: {theirs[kind]:.1f} ms, ours {ours[name]:.2f} ms, {times:.0f}x")
+
+
+def measure_swe_rex(image: str) -> dict[str, float]:
+    """Milliseconds a kind of call. Raises NotRun."""
+    prefix = find_or_install(SWE_REX)
+    packages = next(prefix.glob("lib/python3.*/site-packages"))
+    name, token = f"forgehand-bench-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    # As its own Docker deployment does, the server runs in the container; its packages are mounted, not installed.
+    run = ["docker", "run", "--rm", "-d", "--name", name, "--user", "0", "--network", "host", "-v"]
+    run += [f"{packages}:/opt/peer:ro", "-e", "PYTHONPATH=/opt/peer", image, packages.parent.name]
+    server = ["-m", "swerex.server", "--host", "127.0.0.1", "--port", port, "--auth-token", token]
+    started = subprocess.run([*run, *server], check=False, capture_output=True, text=True)
+    if started.returncode != 0:
+        raise NotRun(f"its server does not start in {image}: {started.stderr.strip().splitlines()[-1]}")
+    client = [str(prefix / "bin/python"), str(Path(__file__).with_name("swe_rex.py")), port, token]
+    try:
+        done = subprocess.run(client, check=False, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        raise NotRun("its client did not come to its end within three minutes") from None
+    finally:
+        subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
+    if done.returncode != 0:
+        raise NotRun(f"its client failed: {done.stderr.strip().splitlines()[-1]}")
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def bench_opening(client: docker.DockerClient, sandboxes: DockerSandboxes, spec: SandboxSpec) -> None:
@@ -115,9 +161,10 @@ def main(repository: str) -> None:
         )
         spec = SandboxSpec(image, "bench", mirror=mirror, commit=head.stdout.strip())
         with sandboxes.open(spec) as sandbox:
-            bench_calls(client, sandbox)
+            ours = bench_calls(client, sandbox)
             peak = sandbox.execute("grep VmRSS /proc/$(pgrep -x forgehand)/status", timeout=10).output.split()[1]
             print(f"toolbox resident: {int(peak) / 1024:.1f} MiB")
+        bench_swe_rex(image, ours)
         bench_opening(client, sandboxes, spec)
 
 

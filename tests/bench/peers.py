@@ -31,16 +31,20 @@ class NotRun(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """A released package in a folder of its own; ``program`` is its executable below that folder."""
+    """A released package in a folder of its own; ``program`` is its executable below that folder.
+
+    ``beside``: what it imports and does not ask for.
+    """
 
     name: str
     version: str
     installer: Literal["pip", "npm"]
     program: str
+    beside: tuple[str, ...] = ()
 
 
 MINI = Package("mini-swe-agent", "2.4.6", "pip", "bin/mini")
-SWE_REX = Package("swe-rex", "1.4.0", "pip", "bin/swerex-remote")
+SWE_REX = Package("swe-rex", "1.4.0", "pip", "bin/swerex-remote", beside=("aiohttp==3.14.5",))
 QWEN_CODE = Package("@qwen-code/qwen-code", "0.24.4", "npm", "node_modules/.bin/qwen")
 
 
@@ -119,7 +123,10 @@ def find_or_install(package: Package) -> Path:
 def _install_commands(package: Package, folder: Path) -> list[list[str]]:
     if package.installer == "pip":
         pip = [str(folder / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        return [[sys.executable, "-m", "venv", str(folder)], [*pip, f"{package.name}=={package.version}"]]
+        return [
+            [sys.executable, "-m", "venv", str(folder)],
+            [*pip, f"{package.name}=={package.version}", *package.beside],
+        ]
     quiet = ["--silent", "--no-audit", "--no-fund"]
     return [["npm", "install", *quiet, "--prefix", str(folder), f"{package.name}@{package.version}"]]
 
