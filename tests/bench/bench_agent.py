@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
@@ -24,7 +24,22 @@ from tests.bench.scripted_turns import Kind, make_repository, plan_turns, render
 
 TURNS = 91
 LONG = 500
+AT_ONCE = ((1, TURNS), (16, TURNS), (64, 28))
+"""Sessions at once, and the turns of each: as many as let a small machine come to the end."""
 SHOWN: tuple[Kind, ...] = ("shell", "read", "edit")
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What one run of ours took: kind and milliseconds of each turn, and seconds from process start to end."""
+
+    times: list[tuple[Kind, float]]
+    wall: float
+
+    @property
+    def turn(self) -> float:
+        """The median turn, in milliseconds."""
+        return median(spent for _, spent in self.times)
 
 
 def non_model_times(exchanges: Sequence[Exchange], turns: Sequence[Kind]) -> list[tuple[Kind, float]]:
@@ -45,8 +60,8 @@ def say_times(title: str, times: Sequence[tuple[Kind, float]], rest: str) -> Non
     print(f"{title:34} {'  '.join(cells)}   {rest}", flush=True)
 
 
-def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) -> list[tuple[Kind, float]]:
-    """The loop in a process of its own, with real sandboxes and a durable log; prints its line, gives its times."""
+def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) -> Ours:
+    """The loop in a process of its own, with real sandboxes and a durable log; prints its line."""
     folder.mkdir()
     folder.chmod(0o755)
     commit = make_repository(folder / "tree")
@@ -62,16 +77,17 @@ def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) ->
         wall = time.monotonic() - began
         exchanges = model.exchanges()
     assert set(report["stops"]) == {"finished"}, report["stops"]
-    first = min(one.arrived for one in exchanges) - min(report["began"])
+    firsts = {one.session: one.arrived for one in exchanges if one.turn == 0}
+    first = median(firsts[number] - began for number, began in enumerate(report["began"]))
     memory = (report["resident_with"] - report["resident_before"]) / 1024 / sessions
     times = non_model_times(exchanges, turns)
     rest = f"{wall:6.1f} s wall, {first * 1000:5.0f} ms to first request, {memory:5.1f} MiB a session"
     say_times(f"forgehand, {sessions} at once, {len(turns)} turns", times, rest)
-    return times
+    return Ours(times, wall)
 
 
-def play_peers(folder: Path, image: str, ours: float) -> None:
-    """Each peer on the same script, and how many times our own time a turn it takes."""
+def play_peers(folder: Path, image: str, ours: Ours) -> None:
+    """Each peer on the same script, and how many times our own time it takes, a turn and from start to end."""
     turns = plan_turns(TURNS)
     for number, peer in enumerate(PEERS):
         try:
@@ -82,30 +98,35 @@ def play_peers(folder: Path, image: str, ours: float) -> None:
         times = non_model_times(played.exchanges, turns)
         first = min(one.arrived for one in played.exchanges) - played.began
         taken = median(spent for _, spent in times)
-        rest = (
-            f"{played.ended - played.began:6.1f} s wall, {first * 1000:5.0f} ms to first request, {taken / ours:5.1f}x"
-        )
+        wall = played.ended - played.began
+        memory = "" if played.resident is None else f", {played.resident / 1024:5.0f} MiB"
+        rest = f"{wall:6.1f} s wall, {first * 1000:5.0f} ms to first request{memory}"
+        rest += f"; a turn {taken / ours.turn:4.1f}x ours, wall {wall / ours.wall:4.1f}x"
         say_times(f"{peer.title} {peer.package.version}", times, rest)
 
 
 def main(*, alone: bool) -> None:
-    """Ours at 1 and 16 at once, a long session, then the peers."""
+    """Ours at 1, 16 and 64 at once, a long session, then the peers."""
     client = ensure_engine(install=False, say=print)
     image = ensure_image(client, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     print(f"{'milliseconds of non-model time':34} {'shell p50 / p99':>16} {'read':>17} {'edit':>17}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        one = play_ours(folder / "one", image, 1, plan_turns(TURNS))
-        play_ours(folder / "sixteen", image, 16, plan_turns(TURNS))
-        long = [spent for _, spent in play_ours(folder / "long", image, 1, plan_turns(LONG))]
+        one, *_ = [play_ours(folder / str(count), image, count, plan_turns(turns)) for count, turns in AT_ONCE]
+        long = [spent for _, spent in play_ours(folder / "long", image, 1, plan_turns(LONG)).times]
         tenth = len(long) // 10
         flat = median(long[-tenth:]) / median(long[:tenth])
-        ours = median(spent for _, spent in one)
-        print(f"goal: a turn in 12 ms p50: {'met' if ours <= 12 else 'missed'}, measured {ours:.1f} ms")
-        print(f"goal: last tenth of {LONG} turns <= 1.3x the first: {'met' if flat <= 1.3 else 'missed'}, {flat:.2f}x")
+        say_goal("a turn in 12 ms p50", one.turn <= 12, f"{one.turn:.1f} ms")
+        say_goal(f"{TURNS} turns in 2.5 s, from the start of the process", one.wall <= 2.5, f"{one.wall:.1f} s")
+        say_goal(f"last tenth of {LONG} turns <= 1.3x the first", flat <= 1.3, f"{flat:.2f}x")
         if not alone:
-            play_peers(folder, image, ours)
+            play_peers(folder, image, one)
+
+
+def say_goal(what: str, met: bool, measured: str) -> None:
+    """A goal, and whether this run meets it."""
+    print(f"goal: {what}: {'met' if met else 'missed'}, measured {measured}", flush=True)
 
 
 if __name__ == "__main__":
