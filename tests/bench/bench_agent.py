@@ -19,11 +19,15 @@ from sandbox.engine import ensure_engine
 from sandbox.images import ensure_image
 from tests.bench.controller import Load
 from tests.bench.instant_model import Exchange, serve_instantly
-from tests.bench.peers import PEERS, NotRun, play_peer
+from tests.bench.peers import PEERS, NotRun, find_or_install, play_peer
 from tests.bench.scripted_turns import Kind, make_repository, plan_turns, render_script
+from workflows.database import open_engine
+from workflows.trajectory.database import DatabaseTrajectories
+from workflows.trajectory.events import Entry
 
 TURNS = 91
 LONG = 500
+COMMITS = 100
 AT_ONCE = ((1, TURNS), (16, TURNS), (64, 28))
 """Sessions at once, and the turns of each: as many as let a small machine come to the end."""
 SHOWN: tuple[Kind, ...] = ("shell", "read", "edit")
@@ -86,11 +90,13 @@ def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) ->
     return Ours(times, wall)
 
 
-def play_peers(folder: Path, image: str, ours: Ours) -> None:
-    """Each peer on the same script, and how many times our own time it takes, a turn and from start to end."""
+def play_peers(folder: Path, image: str) -> None:
+    """Each peer on the same script, right after ours, and how many times our time it takes, a turn and in all."""
     turns = plan_turns(TURNS)
     for number, peer in enumerate(PEERS):
         try:
+            find_or_install(peer.package)
+            ours = play_ours(folder / f"beside-{number}", image, 1, turns)
             played = play_peer(peer, turns, folder=folder / f"peer-{number}", image=image)
         except NotRun as reason:
             print(f"{peer.title:34} not run: {reason}", flush=True)
@@ -113,6 +119,7 @@ def main(*, alone: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
+        print(f"the floor of what is durable: one commit on this disk {time_commits(folder):.1f} ms; a turn has two")
         one, *_ = [play_ours(folder / str(count), image, count, plan_turns(turns)) for count, turns in AT_ONCE]
         long = [spent for _, spent in play_ours(folder / "long", image, 1, plan_turns(LONG)).times]
         tenth = len(long) // 10
@@ -121,7 +128,20 @@ def main(*, alone: bool) -> None:
         say_goal(f"{TURNS} turns in 2.5 s, from the start of the process", one.wall <= 2.5, f"{one.wall:.1f} s")
         say_goal(f"last tenth of {LONG} turns <= 1.3x the first", flat <= 1.3, f"{flat:.2f}x")
         if not alone:
-            play_peers(folder, image, one)
+            play_peers(folder, image)
+
+
+def time_commits(folder: Path) -> float:
+    """Milliseconds of one commit that reaches the disk, the median of many: a turn of ours has two of them."""
+    engine = open_engine(f"sqlite:///{folder}/floor.sqlite3", wait_seconds=60.0)
+    log = DatabaseTrajectories(engine).open("floor")
+    taken = []
+    for turn in range(COMMITS):
+        began = time.perf_counter()
+        log.append([Entry(kind="llm_request", turn=turn, payload={"text": "x" * 1000})])
+        taken.append((time.perf_counter() - began) * 1000)
+    engine.dispose()
+    return median(taken)
 
 
 def say_goal(what: str, met: bool, measured: str) -> None:
