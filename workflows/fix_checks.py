@@ -5,9 +5,8 @@ A failed check is a state: each head is judged once, unless a command asks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-
-import structlog
 
 from workflows.asked import Asked
 from workflows.base_merge import begin_merge
@@ -29,11 +28,9 @@ from workflows.thread_work import Thread, show_state, work_on_thread
 from workflows.types import Actor, Job, Noun, PullRequest
 from workflows.update_branch import look_at_base, merge_base
 
-log = structlog.get_logger()
-
 NAME = "fix_checks"
 MOST_RERUNS = 2
-"""Jobs that ran checks of one head again; what fails after that for the same kind of reason is for people."""
+"""New runs of one check on one head; what fails after that for the same kind of reason is for people."""
 
 _NOBODY = "Nobody who asked for this pull request has write permission now."
 
@@ -124,13 +121,22 @@ def _judged(record: JobRecord, sha: str) -> bool:
 
 def _why_spent(job: Job, asked: Asked, services: JobServices, found: RedChecks) -> str:
     """Why nothing more is tried by itself; empty when something is."""
-    outcomes = [(one.job.head, one.outcome) for one in _earlier(job, services) if one.outcome is not None]
     if found.ours_to_mend:
         most = asked.policy.checks.attempts
-        repairs = sum(outcome.follow_up == "repair" for _, outcome in outcomes)
-        return f"After {repairs} repairs checks still fail; the policy allows {most}." if repairs >= most else ""
-    reruns = sum(outcome.follow_up == "rerun" and head == job.head for head, outcome in outcomes)
-    return f"Checks fail for reasons outside of the code, after {reruns} new runs." if reruns >= MOST_RERUNS else ""
+        repairs = sum(one.outcome is not None and one.outcome.follow_up == "repair" for one in _earlier(job, services))
+        told = f"After {repairs} repair{'s' * (repairs != 1)} checks still fail; the policy allows {most}."
+        return told if repairs >= most else ""
+    left = _to_run_again(job, services, found)
+    return "" if left else f"Checks fail for reasons outside of the code, after {MOST_RERUNS} new runs of each."
+
+
+def _to_run_again(job: Job, services: JobServices, found: RedChecks) -> tuple[RedCheck, ...]:
+    """The checks that failed with the machinery and were not run again too often on this head; a command runs all."""
+    if job.command is not None:
+        return found.machinery
+    heads = [one.outcome.heard for one in _earlier(job, services) if one.outcome and one.job.head == job.head]
+    times = Counter(name for heard in heads for name in heard)
+    return tuple(one for one in found.machinery if times[f"check:{one.check.name}"] < MOST_RERUNS)
 
 
 def _carry_out(thread: Thread) -> Outcome:
@@ -174,7 +180,8 @@ def _run_again(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
     """Have the machinery try again."""
 
     def ask() -> _Reran:
-        done = [(one.check.name, thread.github.rerun_check(one.check)) for one in found.machinery]
+        wanted = _to_run_again(thread.job, thread.services, found)
+        done = [(one.check.name, thread.github.rerun_check(one.check)) for one in wanted]
         return _Reran(
             again=tuple(name for name, again in done if again), refused=tuple(name for name, again in done if not again)
         )
@@ -183,7 +190,10 @@ def _run_again(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
     parts = [say_checks(found.machinery)]
     if reran.refused:
         names = ", ".join(code_span(name) for name in reran.refused)
-        parts.append(f"GitHub does not let me run {names} again now: press “Re-run”, or give the App `actions: write`.")
+        # GitHub runs one job of a workflow run again at a time; its end is an event, and the others' turn.
+        alone = "press “Re-run”, or give the App `actions: write`"
+        later = "their turn comes when that run has ended" if reran.again else alone
+        parts.append(f"GitHub does not let me run {names} again now: {later}.")
     parts += _for_people(found.waiting)
     if not reran.again:
         told = "What failed is not the code, and nothing could be run again."
@@ -192,7 +202,8 @@ def _run_again(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
         f"{len(reran.again)} check{'s' * (len(reran.again) != 1)} at `{pull.head_sha[:10]}`: the code is not at fault."
     )
     outcome = thread.end("answered", told, word="Run again", more="\n\n".join(parts))
-    return outcome.model_copy(update={"follow_up": "rerun"})
+    heard = tuple(f"check:{name}" for name in reran.again)
+    return outcome.model_copy(update={"follow_up": "rerun", "heard": heard})
 
 
 def _mend(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:

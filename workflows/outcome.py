@@ -51,7 +51,7 @@ class Outcome(Noun):
 
     Of a round of feedback, ``heard`` names the reviews and comments that it dealt with, and ``growth`` is by how many
     lines it made the change longer (or, below zero, shorter). ``follow_up`` is what was done about failed checks:
-    run again, the base merged in first, or a repair.
+    run again, the base merged in first, or a repair; of checks that were run again ``heard`` holds ``check:`` and name.
     """
 
     status: Status

@@ -111,9 +111,30 @@ def test_the_machinery_s_failure_is_run_again_twice_and_not_mended(ground: Groun
         world.hub.finish_check(ours.repository, again.id, Outcome("failure", log=RUNNER))
         told = ours.told()
         assert told.outcome.follow_up == follow_up
-    assert told.outcome.reason == "Checks fail for reasons outside of the code, after 2 new runs."
+    assert told.outcome.reason == "Checks fail for reasons outside of the code, after 2 new runs of each."
     assert told.comments[-1].startswith("**Handed over to people.** Checks fail for reasons outside of the code")
     assert world.state_labels(ours.repository, ours.number) == ["qwen:blocked"]
+    assert ours.tip() == ours.head
+
+
+def test_two_lost_jobs_of_one_workflow_run(ground: Ground) -> None:
+    """GitHub runs one job of a workflow run again at a time: the other's turn comes when that has ended."""
+    ours = opened(ground, "two-lost")
+    hub = ground.world.hub
+    runs = [hub.add_check_run(ours.repository, ours.branch, name) for name in ("linux", "macos")]
+    for run in runs:
+        hub.finish_check(ours.repository, run.id, Outcome("failure", log=RUNNER))
+    told = ours.told()
+    assert told.outcome.follow_up == "rerun"
+    assert told.outcome.heard == ("check:linux",)
+    assert "run `macos` again now: their turn comes when that run has ended." in told.answer
+
+    [again] = [run for run in hub.check_runs(ours.repository) if not run.conclusion]
+    hub.finish_check(ours.repository, again.id, Outcome("success"))
+    told = ours.told()
+    assert told.outcome.heard == ("check:macos",), told.outcome
+    [again] = [run for run in hub.check_runs(ours.repository) if not run.conclusion]
+    assert again.name == "macos"
     assert ours.tip() == ours.head
 
 
@@ -197,8 +218,8 @@ def test_spent_attempts_are_handed_over(ground: Ground) -> None:
     tip, written = ours.tip(), len(ours.writes())
     told = ours.fail("types", TYPES)
     assert told.outcome.status == "refused"
-    assert told.outcome.reason == "After 1 repairs checks still fail; the policy allows 1."
-    assert told.comments[-1].startswith("**Handed over to people.** After 1 repairs checks still fail")
+    assert told.outcome.reason == "After 1 repair checks still fail; the policy allows 1."
+    assert told.comments[-1].startswith("**Handed over to people.** After 1 repair checks still fail")
     assert "`/qwen ci` asks for one more attempt." in told.comments[-1]
     assert ours.writes()[written:] == [f"POST issues/{ours.number}/comments"]
     assert ours.tip() == tip
