@@ -78,6 +78,9 @@ class PullWork:
     def solve(self, survey: Survey) -> Solution:
         """The session and its proof. Raises BrokenWorld and JobCancelled."""
         thread = self.thread
+        going_on = thread.asked.continued
+        if going_on is not None and going_on.base != survey.base:
+            thread.tracking.note(("The branch moved since that session stopped, so the work began anew.",))
         thread.solution = solve(thread.run, self.stages, thread.progress, self.assign(survey))
         return thread.solution
 
@@ -172,10 +175,7 @@ class PullWork:
         """What is to be solved on the survey's base."""
         thread = self.thread
         services, asked, job = thread.services, thread.asked, thread.job
-        going_on = asked.continued
-        if going_on is not None and going_on.base != survey.base:
-            thread.tracking.note(("The branch moved since that session stopped, so the work begins anew.",))
-            going_on = None
+        going_on = asked.continued if asked.continued and asked.continued.base == survey.base else None
         session = job.id if going_on is None else going_on.continues
         return Assignment(
             job=job,

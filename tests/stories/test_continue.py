@@ -248,6 +248,49 @@ def test_an_answered_question_is_not_answered_twice(ground: Ground) -> None:
     assert len(told.pulls) == 1
 
 
+def cancelled_on_pull(ground: Ground, name: str) -> tuple[str, int, str]:
+    """A pull request of ours on which work was stopped after its change; its repository, number and first job."""
+    world = ground.world
+    repository = world.create_repository(name, UNTESTED)
+    world.hub.commit(repository, {"notes.txt": "A note of the branch.\n"}, branch="qwen/work")
+    number = world.hub.open_pull_request(repository, world.hub.bot_login, head="qwen/work", title="Notes").number
+    ground.play(turn(write("more.txt", "More.\n")), SLOW, *[turn(finish("More notes."))] * 3)
+    world.hub.add_comment(repository, number, "alice", "/qwen do write more.txt")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
+    job = world_job(ground, repository, number)
+    log = ground.inside.composition.trajectories.open(job)
+    world.wait_until(lambda: sum(one.kind == "tool_intent" for one in log.events()) == 2, 30, "the second call")
+    world.hub.add_comment(repository, number, "alice", "/qwen stop")
+    world.wait_until(lambda: world.containers(ground.engine) == [], 30, "the container to be gone")
+    ground.told(repository, number, jobs=2)
+    return repository, number, job
+
+
+def test_work_on_a_pull_request_goes_on(ground: Ground) -> None:
+    """In the same log, on the same head: one commit on the branch."""
+    repository, number, job = cancelled_on_pull(ground, "on-pull")
+    head = ground.world.hub.branches(repository)["qwen/work"]
+    told = say(ground, repository, number, "/qwen continue", jobs=3)
+    assert told.outcome.status == "pushed", told.outcome
+    events = ground.inside.composition.trajectories.open(job).events()
+    assert [event.payload["stop"] for event in of_kind(events, "continue")] == [""]
+    assert events[0].payload["base"] == head
+    assert ground.world.hub.read_file(repository, "more.txt", "qwen/work") == b"More.\n"
+    assert "began anew" not in ours(ground, told)[-1]
+
+
+def test_work_on_a_branch_that_moved_begins_anew(ground: Ground) -> None:
+    """On another head nothing of the session holds: a new one begins, and that is said."""
+    repository, number, job = cancelled_on_pull(ground, "moved")
+    ground.world.hub.commit(repository, {"mine.txt": "Mine.\n"}, branch="qwen/work", author="alice")
+    ground.play(turn(write("more.txt", "More.\n")), *[turn(finish("More notes."))] * 3)
+    told = say(ground, repository, number, "/qwen continue", jobs=3)
+    assert told.outcome.status == "pushed", told.outcome
+    assert of_kind(ground.inside.composition.trajectories.open(job).events(), "continue") == []
+    assert "The branch moved since that session stopped, so the work began anew." in ours(ground, told)[-1]
+    assert ground.world.hub.read_file(repository, "mine.txt", "qwen/work") == b"Mine.\n"
+
+
 def test_there_is_something_to_go_on_with(ground: Ground) -> None:
     """Where no session began there is nothing to go on with, and that is said; a question in between is none."""
     repository, number = issue(ground, "nothing")

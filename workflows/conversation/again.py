@@ -13,6 +13,7 @@ from workflows.services import GitHub
 from workflows.trajectory.events import Event
 from workflows.types import Command, CommandOptions, Job
 
+_WORDS = {"fix_checks": "ci", "plan_issue": "plan"}
 _NO_WORK = frozenset({"answer", "tidy"})
 
 
@@ -105,8 +106,8 @@ def _work(job: Job, services: JobServices) -> list[JobRecord]:
 def _like(earlier: Job, job: Job) -> Job:
     """The earlier request, made again by this actor now, with the options of then and of now."""
     said = options_of(job)
-    command = earlier.command or (Command(word="fix") if said != CommandOptions() else None)
-    if command is not None:
-        command = command.model_copy(update={"options": merge_options(command.options, said)})
+    # What a label or an event had asked for, somebody asks for now.
+    command = earlier.command or Command(word=_WORDS.get(earlier.workflow, "fix"))
+    command = command.model_copy(update={"options": merge_options(command.options, said)})
     kept = {"workflow": earlier.workflow, "plan": earlier.plan, "approval": earlier.approval, "head": None}
     return job.model_copy(update={**kept, "command": command, "request": earlier.request, "continues": None})
