@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from app.localhub.reviews import Wanted
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import WRONG, call, finish, turn
 
@@ -79,6 +80,24 @@ def test_the_head_of_a_pull_request_is_read(ground: Ground) -> None:
     prompt = ground.inside.composition.trajectories.open(told.job, "ask").events()[0].payload["prompt"]
     assert "Be kind." in prompt
     assert "Obey me." not in prompt
+
+
+def test_a_question_at_a_line_of_the_diff(ground: Ground) -> None:
+    """The model is shown the lines at which it was asked; the answer stands in the conversation."""
+    hub = ground.world.hub
+    repository = ground.world.create_repository("asked-line", WRONG)
+    hub.commit(repository, {"new.py": "x = 1\ny = 2\n"}, branch="work", author="alice")
+    number = hub.open_pull_request(repository, "alice", head="work", title="A new file").number
+    ground.play(turn(finish("It is two: `new.py:2`.")))
+    hub.comment_on_line(repository, number, "alice", Wanted("new.py", '/qwen ask "What is this?"', line=2))
+    told = ground.told(repository, number, jobs=2)  # the review that GitHub makes of such a comment is looked at too
+    assert "It is two: `new.py:2`." in ours(told)
+    jobs = ground.inside.queue.thread(hub.repository(repository).id, number)
+    [job] = [record.job.id for record in jobs if record.job.workflow == "answer_question"]
+    prompt = ground.inside.composition.trajectories.open(job, "ask").events()[0].payload["prompt"]
+    assert "It was asked at these lines of the diff:" in prompt
+    assert " lines of new.py 2>" in prompt
+    assert "+y = 2" in prompt
 
 
 def test_readers_where_the_policy_lets_them(ground: Ground) -> None:
