@@ -201,9 +201,13 @@ class _Address:
         return failed
 
     def _ask_again(self) -> None:
+        """Whoever is asked already is not asked twice: a review takes its author off that list."""
+        github, number = self.thread.github, self.thread.job.number
         reviewers = dict.fromkeys(item.author for item in self.round.items if item.kind != "comment")
+        pull = github.fetch_pull_request(number)
         for login in reviewers:
-            self.thread.github.request_review(self.thread.job.number, login)
+            if pull is not None and login not in pull.requested_reviewers:
+                github.request_review(number, login)
 
     def _last_word(
         self, solution: Solution, outcomes: tuple[FeedbackOutcome, ...], *, commit: str, unanswered: int
