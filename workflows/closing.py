@@ -81,10 +81,12 @@ def render_failure(message: str, solution: Solution | None = None, *, clean: Cle
     return "\n\n".join(lines)
 
 
-def render_cancelled(published: Published | None) -> str:
-    """The last word of a cancelled job."""
+def render_cancelled(published: Published | None, *, on_pull_request: bool = False) -> str:
+    """The last word of a cancelled job; ``on_pull_request``: of work on the branch of one."""
     if published is None or published.pull_request is None:
         return "Cancelled: nothing was published."
+    if on_pull_request:
+        return f"Cancelled, when {published.commit} was on the branch already."
     return f"Cancelled, when draft pull request #{published.pull_request} was open already."
 
 

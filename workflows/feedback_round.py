@@ -81,7 +81,8 @@ def heard_by(records: Sequence[JobRecord]) -> frozenset[str]:
 def decide_hand_over(policy: FeedbackPolicy, spent: Spent) -> str:
     """Why no further round is made without a command, in a sentence for people; empty when one is."""
     if spent.rounds >= policy.rounds:
-        return f"{spent.rounds} rounds of feedback were made on this pull request; `feedback.rounds` allows no more."
+        made = f"{spent.rounds} round{'' if spent.rounds == 1 else 's'} of feedback"
+        return f"This pull request had {made}; `feedback.rounds` allows no more."
     if spent.growth >= policy.growth:
         return (
             f"The rounds of feedback made this change {spent.growth} lines longer; `feedback.growth` allows "

@@ -74,6 +74,17 @@ class LiveCheck:
             log.warning("live check not written", reason=broken.message)
 
 
+def conclude_broken(github: GitHub, job: Job, *, scrub: Callable[[str], str]) -> None:
+    """Conclude what a job that broke left in progress on the head. Raises BrokenWorld."""
+    pull = github.fetch_pull_request(job.number)
+    if pull is None:
+        return
+    runs = [run for run in github.fetch_check_runs(pull.head_sha) if run.name == LIVE_NAME]
+    if any(run.status != "completed" for run in runs):
+        broke = Outcome(status="failed", reason="The work broke off: the comment on this pull request says more.")
+        LiveCheck(github, job, head_sha=pull.head_sha, scrub=scrub).conclude(broke)
+
+
 class Everyone:
     """Several who are told of the same progress."""
 

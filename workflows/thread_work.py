@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import structlog
 
 from workflows import closing
-from workflows.admission import may_be_trigger, refuse, say
+from workflows.admission import SILENT, may_be_trigger, refuse, say
 from workflows.asked import Asked, read_asked
 from workflows.conversation.replies import react
 from workflows.git import Mirror
 from workflows.git_patience import persist
 from workflows.interruptible import leave_when_over
 from workflows.job_services import JobServices
-from workflows.live_check import Everyone, LiveCheck
+from workflows.live_check import Everyone, LiveCheck, conclude_broken
 from workflows.options import render_applied, with_chosen_model
 from workflows.outcome import Outcome, Status
 from workflows.policy import WRITERS
@@ -177,7 +177,8 @@ def work_on_thread(
         comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
     except JobCancelled:
         # Perhaps within the step, so that the comment is there already.
-        say(github, job, services.scrub(closing.render_cancelled(None)))
+        if job.workflow not in SILENT or job.command is not None or _is_acknowledged(github, job):
+            say(github, job, services.scrub(closing.render_cancelled(None)))
         raise
     tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
     applied = render_applied(job, asked.policy, services)
@@ -212,10 +213,12 @@ def answer_bug(job: Job, message: str, services: JobServices) -> None:
     trigger = may_be_trigger(job, services) and (job.trigger or job.command is not None)
     accepted = job.tracking is not None
     if not trigger and not accepted:
-        accepted = any(marker(job.id) in comment.body for comment in github.fetch_comments(job.number))
+        accepted = _is_acknowledged(github, job)
     if not trigger and not accepted:
         return
     say(github, job, services.scrub(closing.render_failure(message, clean=services.clean)))
+    if job.on_pull_request:
+        conclude_broken(github, job, scrub=services.scrub)
     if trigger and job.trigger:
         github.remove_label(job.number, job.trigger)
 
@@ -226,7 +229,8 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
     try:
         outcome = _carry_out(thread, carry_out)
     except JobCancelled:
-        thread.tracking.close(closing.render_cancelled(thread.published))
+        on_pull_request = thread.job.on_pull_request
+        thread.tracking.close(closing.render_cancelled(thread.published, on_pull_request=on_pull_request))
         if thread.asked.policy.state_labels:
             thread.label(None)
         if thread.check is not None:
@@ -255,6 +259,10 @@ def _turn_down(github: GitHub, job: Job, asked: Asked, services: JobServices) ->
     reason = asked.decision.reasons[0]
     say(github, job, services.scrub(f"**Not started:** {reason}"))
     return Outcome(status="refused", reason=reason)
+
+
+def _is_acknowledged(github: GitHub, job: Job) -> bool:
+    return any(marker(job.id) in comment.body for comment in github.fetch_comments(job.number))
 
 
 def _acknowledge(github: GitHub, job: Job) -> int:

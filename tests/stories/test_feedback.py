@@ -229,7 +229,7 @@ def test_rounds_that_are_spent(ground: Ground) -> None:
         told = ground.told(repository, number, jobs=jobs)
         assert told.outcome.status == "refused"
         assert len(told.comments) == 2
-    assert told.comments[1].startswith("**Handed over to people.** 1 rounds of feedback were made")
+    assert told.comments[1].startswith("**Handed over to people.** This pull request had 1 round of feedback;")
     assert ground.world.state_labels(repository, number) == ["qwen:blocked"]
     assert len([write for write in told.writes if write.startswith("PUSH")]) == 1
 
@@ -242,6 +242,41 @@ def test_rounds_that_are_spent(ground: Ground) -> None:
     task = [request for request in told_to_model(ground) if "People reviewed the change" in request][-1]
     assert "Still better, please." in task
     assert "First: better, please." not in task
+
+
+def test_a_fork(ground: Ground) -> None:
+    """A command on a fork's pull request is refused with what to do; a review of one starts nothing."""
+    repository = ground.world.create_repository("fork", UNTESTED)
+    number = ground.world.hub.open_pull_request_from_fork(repository, "carol", files=NOTES, title="Notes").number
+    ground.world.hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    assert ground.told(repository, number).outcome.status == "ignored"
+    assert ground.world.writes(repository) == []
+
+    ground.world.hub.add_comment(repository, number, "alice", "/qwen fix the second note")
+    told = ground.told(repository, number, jobs=2)
+    assert told.outcome.status == "refused"
+    assert told.comments[-1].startswith("**Not started:** This pull request comes from a fork")
+    assert not any(write.startswith(("PUSH", "POST check-runs")) for write in told.writes)
+
+
+def test_a_pull_request_closed_meanwhile(ground: Ground) -> None:
+    """Closing the pull request ends the round: the comment and the check run say so, and nothing is pushed."""
+    hub, world = ground.world.hub, ground.world
+    repository, number = open_pull(world, "closed")
+    before, asked = hub.branches(repository), len(told_to_model(ground))
+    ground.play(turn(BETTER), {**turn(finish("[F1] done: better.")), "delay": 30.0})
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    world.wait_until(lambda: len(told_to_model(ground)) >= asked + 2, 60, "the second turn")
+    hub.close_issue(repository, number, "alice")
+    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    told = ground.told(repository, number)
+
+    assert told.answer.startswith("Cancelled: nothing was published.")
+    assert told.branches == before
+    world.wait_until(lambda: hub.check_runs(repository)[0].status == "completed", 10, "the check run's end")
+    [live] = hub.check_runs(repository)
+    assert live.conclusion == "cancelled"
+    assert told.writes == [f"POST issues/{number}/comments", "POST check-runs"]
 
 
 def test_nothing_to_address(ground: Ground) -> None:

@@ -160,7 +160,7 @@ def test_what_rounds_took() -> None:
     ("spent", "says"),
     [
         (Spent(rounds=9, growth=799), ""),
-        (Spent(rounds=10), "10 rounds of feedback were made on this pull request"),
+        (Spent(rounds=10), "This pull request had 10 rounds of feedback;"),
         (Spent(rounds=1, growth=800), "made this change 800 lines longer"),
     ],
 )
