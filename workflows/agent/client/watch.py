@@ -48,7 +48,9 @@ class Watch:
         with self._changed:
             self._over = True
             self._changed.notify()
-        self._thread.join()
+        # One that has not fired by now never will, and need not be waited for; the connection may serve again.
+        if self.fired:
+            self._thread.join()
 
     def expect(self, until: float) -> None:
         """Something must have come by ``until``."""
