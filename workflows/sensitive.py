@@ -42,8 +42,9 @@ def sensitive_paths(patch: Patch) -> tuple[str, ...]:
 
     What is protected by default is among them, when a policy opened it.
     """
-    return tuple(file.path for file in patch.files if _is_sensitive(file.path))
+    return tuple(file.path for file in patch.files if is_sensitive(file.path))
 
 
-def _is_sensitive(path: str) -> bool:
+def is_sensitive(path: str) -> bool:
+    """Whether a path is a manifest, a lock file or a build file, or protected by default."""
     return protecting_pattern(path) is not None or any(matches_pattern(path, pattern) for pattern in _PATTERNS)

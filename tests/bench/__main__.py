@@ -6,6 +6,7 @@ import runpy
 
 BENCHES = (
     "tests.bench.bench_repo_map",
+    "tests.bench.bench_review_diff",
     "tests.bench.bench_toolbox",
     "tests.bench.bench_webhook",
     "tests.bench.bench_agent",

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from workflows.review.anchors import Anchor
 from workflows.review.suggestions import Suggestion, SuggestionCheck
@@ -93,7 +93,31 @@ def matters(findings: Sequence[Finding]) -> bool:
     return any(one.severity != "minor" for one in findings)
 
 
-def is_same_point(one: Finding, other: Finding) -> bool:
+class Point(Protocol):
+    """What two findings are compared by, whether they are new or in the ledger."""
+
+    @property
+    def id(self) -> str:
+        """The finding's name."""
+
+    @property
+    def category(self) -> str:
+        """Its kind."""
+
+    @property
+    def title(self) -> str:
+        """What is wrong."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """Where it stands."""
+
+
+def is_same_point(one: Point, other: Point) -> bool:
     """Whether two findings say the same: of the same code in like words, or of the same code in the same category."""
     if one.id == other.id:
         return True

@@ -1,0 +1,214 @@
+"""The ledger over pushes: nothing is said twice, what is gone is fixed, and people's words are considered once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.workflows.review.lines import changed_file
+from workflows.review.anchors import LineMap
+from workflows.review.diff import Diff, FileDiff
+from workflows.review.finding_threads import FindingThread, ThreadReply, gather_finding_threads
+from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
+from workflows.review.ledger import (
+    MOST_ENTRIES,
+    Entry,
+    Ledger,
+    Merged,
+    answer_rebuttal,
+    dump_ledger,
+    merge_review,
+    note_comments,
+    parse_ledger,
+    rebuild_ledger,
+    withdraw,
+)
+from workflows.review.render import render_inline
+from workflows.types import Actor, ReviewComment, ReviewThread
+
+BUG = "+    return sum(items) / len(items)"
+FIRST = [" import math", "+def mean(items):", BUG, " ", " def other():"]
+MOVED = ["+import os", "+import re", *FIRST]
+FIXED = [*FIRST[:2], "+    return sum(items) / max(1, len(items))", *FIRST[3:]]
+RUN = RecordedRun(command="pytest", exit_code=1, sha256="ab" * 32)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+BOT = Actor(id=1, login="forgehand[bot]", type="Bot")
+
+
+def maps_of(lines: list[str], path: str = "a.py") -> dict[str, LineMap]:
+    return {path: changed_file(path, *lines)}
+
+
+def diff_of(*paths: str, old: str | None = None) -> Diff:
+    return Diff(tuple(FileDiff(path, old or path, "modified", b"@@ -1 +1 @@\n-a\n+b\n") for path in paths))
+
+
+def finding(
+    maps: dict[str, LineMap], line: int, title: str = "Divides by zero for an empty list", **changes: Any
+) -> Finding:
+    anchor = maps["a.py"].anchor(line)
+    told: dict[str, Any] = {
+        "id": finding_id("a.py", title, anchor),
+        "severity": "important",
+        "category": "bug",
+        "confidence": 0.9,
+        "title": title,
+        "body": "It breaks.",
+        "path": "a.py",
+        "anchor": anchor,
+    }
+    return Finding(**(told | changes))
+
+
+def first_review() -> tuple[Ledger, Finding]:
+    maps = maps_of(FIRST)
+    found = finding(maps, 3)
+    merged = merge_review(Ledger(), [found], head="1", diff=diff_of("a.py"), maps=maps)
+    assert merged.new == (found,)
+    return note_comments(merged.ledger, {found.id: 77}), found
+
+
+def push(ledger: Ledger, lines: list[str], *found: Finding, head: str = "2", **more: Any) -> Merged:
+    return merge_review(ledger, found, head=head, diff=diff_of("a.py"), maps=maps_of(lines), **more)
+
+
+def thread(of: Finding, *replies: tuple[int, str], **changes: Any) -> FindingThread:
+    said = tuple(ThreadReply(id=number, author="ann", text=text) for number, text in replies)
+    return FindingThread(finding=of.id, comment=77, thread="T", path="a.py", replies=said, **changes)
+
+
+def test_nothing_is_said_again() -> None:
+    """On the next push the same point, in other words and in another place, is open as before and not said again."""
+    ledger, _ = first_review()
+    again = finding(maps_of(MOVED), 5, "An empty list leads to a division by zero")
+    merged = push(ledger, MOVED, again)
+    assert (merged.new, merged.fixed, merged.closed) == ((), (), ())
+    assert [(entry.comment, entry.anchor.line if entry.anchor else 0) for entry in merged.open] == [(77, 5)]
+    unread = push(merged.ledger, FIRST, head="3")
+    assert (unread.new, len(unread.open), unread.ledger.head) == ((), 1, "3")
+
+
+def test_code_that_is_gone_is_fixed() -> None:
+    """When the code of a finding is gone it is fixed in that head; when it comes back, it is said again."""
+    ledger, found = first_review()
+    merged = push(ledger, FIXED)
+    assert [(entry.id, entry.state, entry.sha) for entry in merged.fixed] == [(found.id, "fixed", "2")]
+    quiet = push(merged.ledger, FIXED, head="3")
+    assert (quiet.fixed, quiet.open, quiet.new) == ((), (), ())
+    back = push(quiet.ledger, FIRST, found, head="4")
+    assert [one.id for one in back.new] == [found.id]
+    assert [(entry.state, entry.found_at) for entry in back.ledger.entries] == [("open", "4")]
+
+
+def test_a_finding_follows_its_file() -> None:
+    """Renamed, the code is followed; a file that left the change takes its findings along; an unread one keeps them."""
+    ledger, _ = first_review()
+    renamed = merge_review(ledger, [], head="2", diff=diff_of("b.py", old="a.py"), maps=maps_of(FIRST, "b.py"))
+    assert [entry.path for entry in renamed.open] == ["b.py"]
+    assert merge_review(ledger, [], head="2", diff=diff_of("c.py"), maps={}).fixed
+    huge = Diff((FileDiff("a.py", "a.py", "modified", b"x", left_out="too large"),))
+    assert merge_review(ledger, [], head="2", diff=huge, maps={}).open
+    assert merge_review(ledger, [], head="2", diff=Diff(cut=True), maps={}).open
+
+
+def test_what_people_resolve_is_closed() -> None:
+    """A thread that people resolved is not raised again, except by a run that shows it where none did before."""
+    ledger, found = first_review()
+    merged = push(ledger, FIRST, found, threads=[thread(found, resolved=True)])
+    assert [entry.state for entry in merged.closed] == ["rebutted"]
+    assert not push(merged.ledger, FIRST, found, head="3").new
+    shown = found.model_copy(update={"evidence": Evidence(run=RUN)})
+    once = push(merged.ledger, FIRST, shown, head="3")
+    assert [one.id for one in once.new] == [found.id]
+    closed = push(once.ledger, FIRST, shown, head="4", threads=[thread(found, resolved=True)])
+    assert not push(closed.ledger, FIRST, shown, head="5").new
+    assert push(ledger, FIXED, threads=[thread(found, resolved=True)]).fixed
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_rebuttal_is_considered_once(accepted: bool) -> None:
+    """The first replies wait for a judgement: accepted, the finding is withdrawn; if not, people have the last word."""
+    ledger, found = first_review()
+    merged = push(ledger, FIRST, threads=[thread(found, (80, "It is never empty."), (81, "See the caller."))])
+    [rebuttal] = merged.rebuttals
+    assert [reply.id for reply in rebuttal.replies] == [80, 81]
+    judged = answer_rebuttal(merged.ledger, found.id, reply=81, accepted=accepted)
+    same = thread(found, (80, "It is never empty."), (81, "See the caller."))
+    after = push(judged, FIRST, found, head="3", threads=[same])
+    assert (after.rebuttals, after.new) == ((), ())
+    assert [entry.state for entry in after.ledger.entries] == ["withdrawn" if accepted else "open"]
+    insisted = push(judged, FIRST, found, head="3", threads=[thread(found, *[(80, "a"), (81, "b"), (90, "No.")])])
+    assert (insisted.rebuttals, insisted.new) == ((), ())
+    assert [entry.state for entry in insisted.ledger.entries] == ["withdrawn" if accepted else "rebutted"]
+
+
+def test_an_answer_that_a_crash_kept_out_of_the_ledger() -> None:
+    """Where the thread shows our answer, the replies before it are not judged again."""
+    ledger, found = first_review()
+    assert not push(ledger, FIRST, threads=[thread(found, (80, "No."), answered=80)]).rebuttals
+
+
+def test_ledgers_are_kept_small_and_read_back() -> None:
+    """A ledger survives its storage, holds two hundred entries, and lets closed and minor ones go first."""
+    ledger, _ = first_review()
+    assert parse_ledger(dump_ledger(ledger)) == ledger
+    assert parse_ledger('{"version": 2}') is None
+    assert parse_ledger("") is None
+    states: list[dict[str, Any]] = [{"state": "fixed"}, {"severity": "minor"}, {}]
+    many = [
+        Entry(
+            **(
+                {"id": f"{n:012x}", "severity": "important", "category": "bug", "title": "t", "path": "p"}
+                | states[n % 3]
+            )
+        )
+        for n in range(MOST_ENTRIES + 90)
+    ]
+    kept = push(Ledger(entries=tuple(many)), FIRST).ledger.entries
+    assert len(kept) == MOST_ENTRIES
+    assert sum(entry.state == "fixed" for entry in kept) == 97 - 90
+    assert [entry.state for entry in withdraw(ledger, ledger.entries[0].id).entries] == ["withdrawn"]
+
+
+def comment(number: int, author: Actor, body: str, *, parent: int | None = None) -> ReviewComment:
+    when = START + timedelta(minutes=number)
+    return ReviewComment(
+        id=number,
+        review_id=1,
+        in_reply_to=parent,
+        author=author,
+        body=body,
+        path="a.py",
+        line=3,
+        start_line=None,
+        side="RIGHT",
+        diff_hunk="",
+        commit_id="1",
+        created_at=when,
+        updated_at=when,
+    )
+
+
+def test_threads_are_ours_and_people_s_words_count() -> None:
+    """A copied marker names nothing, strangers are not heard, and a lost ledger is made anew from the threads."""
+    _, found = first_review()
+    ann, eve = Actor(id=2, login="Ann"), Actor(id=3, login="eve")
+    body = render_inline(found)
+    said = [
+        comment(10, BOT, body),
+        comment(11, eve, "I am a stranger.", parent=10),
+        comment(12, ann, "It is never empty.", parent=10),
+        comment(13, BOT, "It is, in main().", parent=10),
+        comment(14, ann, "Not any more.", parent=10),
+        comment(20, eve, body),
+        comment(21, BOT, "Something else."),
+    ]
+    node = ReviewThread(id="T1", resolved=True, outdated=False, comments=(10, 11, 12, 13, 14))
+    [gathered] = gather_finding_threads(said, [node], ours="forgehand[bot]", heard={"ann"})
+    assert (gathered.finding, gathered.comment, gathered.thread, gathered.resolved) == (found.id, 10, "T1", True)
+    assert ([reply.id for reply in gathered.replies], gathered.answered) == ([12, 14], 12)
+    [entry] = rebuild_ledger([gathered], maps_of(FIRST)).entries
+    assert (entry.id, entry.title, entry.severity, entry.category) == (found.id, found.title, "important", "bug")
+    assert (entry.state, entry.anchor) == ("rebutted", found.anchor)

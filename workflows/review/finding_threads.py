@@ -1,0 +1,97 @@
+"""The threads under our own findings: which finding each is about, whether it is resolved, and what people answered."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import get_args
+
+from workflows.review.findings import Severity
+from workflows.review.render import parse_finding_marker
+from workflows.types import Noun, ReviewComment, ReviewThread, Side
+
+LONGEST_REPLY = 8_000
+_HEAD = re.compile(r"\*\*(?P<severity>[A-Z][a-z]+)\*\* \((?P<category>[a-z ]{1,30})\): (?P<title>[^\n]{1,400})")
+
+
+class ThreadReply(Noun):
+    """What a person answered in a thread; ``id`` is the comment's."""
+
+    id: int
+    author: str
+    text: str
+
+
+class FindingThread(Noun):
+    """A thread that begins with a finding of ours. ``thread`` is its node id, ``comment`` our first comment.
+
+    ``line`` is None once its lines changed. ``replies`` are people's, oldest first; ``answered`` is the last of them
+    that we answered, 0 without one.
+    """
+
+    finding: str
+    comment: int
+    thread: str = ""
+    resolved: bool = False
+    path: str
+    line: int | None = None
+    side: Side = "RIGHT"
+    severity: Severity = "minor"
+    category: str = "other"
+    title: str = ""
+    replies: tuple[ThreadReply, ...] = ()
+    answered: int = 0
+
+
+def gather_finding_threads(
+    comments: Sequence[ReviewComment], threads: Sequence[ReviewThread], *, ours: str, heard: Collection[str]
+) -> tuple[FindingThread, ...]:
+    """The threads of our findings. ``ours`` is our App's login; only the words of the logins in ``heard`` count.
+
+    A finding's name in somebody else's comment names nothing: markers can be copied.
+    """
+    known = {number: thread for thread in threads for number in thread.comments}
+    logins = {login.casefold() for login in heard}
+    talks: defaultdict[int, list[ReviewComment]] = defaultdict(list)
+    for comment in sorted(comments, key=lambda one: (one.created_at, one.id)):
+        talks[comment.in_reply_to or comment.id].append(comment)
+    found = []
+    for root, talk in talks.items():
+        first = talk[0]
+        if first.id != root or first.author.login.casefold() != ours.casefold():
+            continue
+        finding = parse_finding_marker(first.body)
+        if finding is not None:
+            found.append(_thread(finding, talk, known.get(root), ours, logins))
+    return tuple(found)
+
+
+def _thread(
+    finding: str, talk: Sequence[ReviewComment], thread: ReviewThread | None, ours: str, heard: Collection[str]
+) -> FindingThread:
+    first, *others = talk
+    head = _HEAD.match(first.body)
+    severity = head["severity"].lower() if head else "minor"
+    replies: list[ThreadReply] = []
+    answered = 0
+    for comment in others:
+        if comment.author.login.casefold() == ours.casefold():
+            answered = replies[-1].id if replies else answered
+        elif comment.author.type == "User" and comment.author.login.casefold() in heard and comment.body.strip():
+            text = comment.body[:LONGEST_REPLY]
+            replies.append(ThreadReply(id=comment.id, author=comment.author.login, text=text))
+    return FindingThread(
+        finding=finding,
+        comment=first.id,
+        thread=thread.id if thread else "",
+        resolved=thread.resolved if thread else False,
+        path=first.path,
+        line=first.line,
+        side=first.side,
+        severity=next((one for one in get_args(Severity) if one == severity), "minor"),
+        category=head["category"] if head else "other",
+        title=head["title"][:140] if head else "",
+        replies=tuple(replies),
+        answered=answered,
+    )

@@ -1,0 +1,262 @@
+"""What became of every finding over the pushes of a pull request: open, fixed, rebutted or withdrawn. Pure.
+
+It is kept in our database, not in a comment: whoever may write to the repository can edit a comment of ours, and so
+could close a finding, or have one answered that never was (docs/decisions/0016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import ValidationError
+
+from workflows.review.anchors import Anchor, LineMap
+from workflows.review.diff import Diff
+from workflows.review.finding_threads import FindingThread, ThreadReply
+from workflows.review.findings import Finding, Severity, is_same_point
+from workflows.types import Noun
+
+MOST_ENTRIES = 200
+MOST_OTHER_FILES = 300
+State = Literal["open", "fixed", "rebutted", "withdrawn"]
+
+
+class Entry(Noun):
+    """A finding as it was last seen. ``sha`` is the head at which it was found fixed, ``found_at`` where it was found.
+
+    ``shown``: a run showed it. ``comment`` is our comment on its lines. ``answered`` is the last reply that was
+    considered, 0 before the first: people have the last word after our one answer.
+    """
+
+    id: str
+    severity: Severity
+    category: str
+    title: str
+    path: str
+    anchor: Anchor | None = None
+    state: State = "open"
+    sha: str = ""
+    found_at: str = ""
+    shown: bool = False
+    comment: int | None = None
+    answered: int = 0
+
+
+class Ledger(Noun):
+    """The entries of one pull request, oldest first, at most 200. ``head`` is the commit that was reviewed last."""
+
+    version: Literal[1] = 1
+    head: str = ""
+    entries: tuple[Entry, ...] = ()
+
+    def entry(self, finding_id: str) -> Entry | None:
+        """The entry of a finding."""
+        return next((entry for entry in self.entries if entry.id == finding_id), None)
+
+
+class Rebuttal(Noun):
+    """What people answered to an open finding, and nobody considered yet."""
+
+    entry: Entry
+    thread: str
+    replies: tuple[ThreadReply, ...]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The ledger after a review. ``new`` are to be posted, and nothing else is; the lists hold entries as they are now.
+
+    ``fixed`` and ``closed`` (rebutted or withdrawn) became so in this merge: their threads can be resolved.
+    ``rebuttals`` wait for a judgement, told by :func:`answer_rebuttal`. ``open`` stood before and still stand.
+    """
+
+    ledger: Ledger
+    new: tuple[Finding, ...] = ()
+    fixed: tuple[Entry, ...] = ()
+    closed: tuple[Entry, ...] = ()
+    open: tuple[Entry, ...] = ()
+    rebuttals: tuple[Rebuttal, ...] = ()
+
+
+@dataclass
+class _Merging:
+    """The parts of a merge while its entries are gone through."""
+
+    head: str
+    diff: Diff
+    maps: Mapping[str, LineMap]
+    left: list[Finding]
+    threads: Mapping[str, FindingThread]
+    entries: list[Entry] = field(default_factory=list)
+    again: list[Finding] = field(default_factory=list)
+    rebuttals: list[Rebuttal] = field(default_factory=list)
+
+
+def merge_review(
+    ledger: Ledger,
+    found: Sequence[Finding],
+    *,
+    head: str,
+    diff: Diff,
+    maps: Mapping[str, LineMap],
+    threads: Sequence[FindingThread] = (),
+) -> Merged:
+    """The ledger after a review of ``head`` that found ``found``, in which nothing is said that was said before.
+
+    ``diff`` is the whole pull request's, and ``maps`` are its lines. An open finding whose code is gone is fixed; one
+    whose thread people resolved is rebutted, as long as its code is there. A finding that was closed is said again
+    when a run shows it now and none did before, or when what was fixed is back.
+    """
+    work = _Merging(head, diff, maps, list(found), {thread.finding: thread for thread in threads})
+    for entry in ledger.entries:
+        work.entries.append(_carry_on(entry, work))
+    before = {entry.id: entry.state for entry in ledger.entries}
+    kept = [entry for entry in work.entries if entry.id not in {one.id for one in work.again}]
+    new = (*work.again, *work.left)
+    entries = _bounded([*kept, *(_entry(one, head) for one in new)])
+    turned = [entry for entry in kept if before[entry.id] == "open" and entry.state != "open"]
+    return Merged(
+        ledger=Ledger(head=head, entries=tuple(entries)),
+        new=new,
+        fixed=tuple(entry for entry in turned if entry.state == "fixed"),
+        closed=tuple(entry for entry in turned if entry.state != "fixed"),
+        open=tuple(entry for entry in kept if entry.state == "open"),
+        rebuttals=tuple(work.rebuttals),
+    )
+
+
+def answer_rebuttal(ledger: Ledger, finding_id: str, *, reply: int, accepted: bool) -> Ledger:
+    """The ledger once a rebuttal up to the comment ``reply`` was judged: accepted, and the finding is withdrawn."""
+    changes = {"answered": reply, **({"state": "withdrawn"} if accepted else {})}
+    return _with(ledger, {finding_id: changes})
+
+
+def withdraw(ledger: Ledger, finding_id: str) -> Ledger:
+    """The ledger without the claim of a finding, such as when it was disproved."""
+    return _with(ledger, {finding_id: {"state": "withdrawn"}})
+
+
+def note_comments(ledger: Ledger, comments: Mapping[str, int]) -> Ledger:
+    """The ledger with our comments' ids by finding."""
+    return _with(ledger, {name: {"comment": comment} for name, comment in comments.items()})
+
+
+def dump_ledger(ledger: Ledger) -> str:
+    """The ledger as JSON, for the database."""
+    return ledger.model_dump_json()
+
+
+def parse_ledger(text: str) -> Ledger | None:
+    """A ledger as it was stored; None when it cannot be read: then :func:`rebuild_ledger` makes one of the threads."""
+    try:
+        return Ledger.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]) -> Ledger:
+    """A ledger out of our own comments, for a lost one: what is resolved is closed, whoever did it."""
+    entries = []
+    for thread in threads:
+        lines = maps.get(thread.path)
+        anchor = lines.anchor(thread.line, side=thread.side) if lines and thread.line is not None else None
+        entries.append(
+            Entry(
+                id=thread.finding,
+                severity=thread.severity,
+                category=thread.category,
+                title=thread.title,
+                path=thread.path,
+                anchor=anchor,
+                state="rebutted" if thread.resolved else "open",
+                comment=thread.comment,
+                answered=thread.answered,
+            )
+        )
+    return Ledger(entries=tuple(_bounded(entries)))
+
+
+def _carry_on(entry: Entry, work: _Merging) -> Entry:
+    """An entry as it is after this review, its finding taken out of those that are left to say."""
+    twins = [one for one in work.left if is_same_point(entry, one)]
+    twin = next((one for one in twins if one.id == entry.id), twins[0] if twins else None)
+    work.left = [one for one in work.left if one not in twins]
+    if entry.state != "open":
+        back = entry.state == "fixed" or (twin is not None and twin.evidence.run is not None and not entry.shown)
+        if twin is not None and back:
+            work.again.append(twin.model_copy(update={"id": entry.id}))
+        return entry
+    anchor, gone = _find(entry, work.diff, work.maps)
+    if twin is not None:
+        anchor, gone = twin.anchor or anchor, False
+    thread = work.threads.get(entry.id)
+    if gone:
+        return entry.model_copy(update={"state": "fixed", "sha": work.head})
+    shown = entry.shown or (twin is not None and twin.evidence.run is not None)
+    entry = entry.model_copy(update={"anchor": anchor, "path": anchor.path if anchor else entry.path, "shown": shown})
+    if thread is None:
+        return entry
+    if thread.resolved:
+        return entry.model_copy(update={"state": "rebutted"})
+    return _hear(entry, thread, work)
+
+
+def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
+    """Replies since the last that was considered: the first are a rebuttal; after our answer, people's word stands."""
+    # The thread knows of an answer that a crash kept out of the ledger.
+    answered = max(entry.answered, thread.answered)
+    replies = tuple(reply for reply in thread.replies if reply.id > answered)
+    if not replies:
+        return entry.model_copy(update={"answered": answered})
+    if answered:
+        return entry.model_copy(update={"state": "rebutted", "answered": replies[-1].id})
+    work.rebuttals.append(Rebuttal(entry=entry, thread=thread.thread, replies=replies))
+    return entry
+
+
+def _find(entry: Entry, diff: Diff, maps: Mapping[str, LineMap]) -> tuple[Anchor | None, bool]:
+    """Where an entry's code is now, and whether it is known to be gone."""
+    if entry.anchor is None:
+        return None, False
+    if entry.path in maps:
+        placed = maps[entry.path].place(entry.anchor)
+        # In one of several like places it is still there: the old place is kept for want of a better one.
+        return placed.anchor or entry.anchor, placed.outcome == "gone"
+    if diff.file(entry.path) is not None or diff.cut:
+        return entry.anchor, False
+    moved = [file.path for file in diff.files if file.old_path == entry.path]
+    for path in [*moved, *[path for path in maps if path not in moved][:MOST_OTHER_FILES]]:
+        elsewhere = maps[path].place(entry.anchor).anchor if path in maps else None
+        if elsewhere is not None:
+            return elsewhere, False
+    return entry.anchor, True
+
+
+def _entry(finding: Finding, head: str) -> Entry:
+    return Entry(
+        id=finding.id,
+        severity=finding.severity,
+        category=finding.category,
+        title=finding.title,
+        path=finding.path,
+        anchor=finding.anchor,
+        found_at=head,
+        shown=finding.evidence.run is not None,
+    )
+
+
+def _bounded(entries: Sequence[Entry]) -> list[Entry]:
+    """At most 200 entries: closed ones go first, then minor ones, the oldest first."""
+    kept = list(entries)
+    for expendable in (lambda one: one.state != "open", lambda one: one.severity == "minor", lambda _: True):
+        surplus = len(kept) - MOST_ENTRIES
+        dropped = {id(one) for one in [one for one in kept if expendable(one)][: max(0, surplus)]}
+        kept = [one for one in kept if id(one) not in dropped]
+    return kept
+
+
+def _with(ledger: Ledger, changes: Mapping[str, Mapping[str, object]]) -> Ledger:
+    entries = [entry.model_copy(update=dict(changes.get(entry.id, {}))) for entry in ledger.entries]
+    return ledger.model_copy(update={"entries": tuple(entries)})
