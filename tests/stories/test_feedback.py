@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from tests.stories.conftest import Ground, MakeWorld, open_ground
 from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, call, finish, turn, write
 from tests.stories.world import World
 from workflows.queue import JobRecord
+from workflows.workshop import Workshop
 
 BRANCH = "qwen/work"
 CHANGE = {"calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a + a\n"}
@@ -277,6 +279,71 @@ def test_a_pull_request_closed_meanwhile(ground: Ground) -> None:
     [live] = hub.check_runs(repository)
     assert live.conclusion == "cancelled"
     assert told.writes == [f"POST issues/{number}/comments", "POST check-runs"]
+
+
+def test_late_rounds(ground: Ground) -> None:
+    """After the policy's number of rounds only requested changes count; remarks are left to people, without a word."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "feedback:\n  critical_after: 1\n"}
+    repository, number = open_pull(ground.world, "late", files={**UNTESTED, **policy})
+    said = finish("[F1] done: better.")
+    ground.play(turn(BETTER), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", body="Better, please.")
+    first = ground.told(repository, number)
+    assert first.outcome.status == "pushed"
+
+    hub.submit_review(repository, number, "alice", body="A remark.")
+    told = ground.told(repository, number, jobs=2)
+    assert told.outcome.reason == "After so many rounds only requested changes count, and there are none."
+    assert (told.outcome.status, told.writes) == ("ignored", first.writes)
+
+    best = write("notes.txt", "One note.\nThe best note.\n")
+    ground.play(turn(best), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="It is wrong.")
+    assert ground.told(repository, number, jobs=3).outcome.status == "pushed"
+    task = [request for request in told_to_model(ground) if "People reviewed the change" in request][-1]
+    assert "It is wrong." in task
+    assert "A remark." not in task
+
+
+def test_growth_that_is_spent(ground: Ground) -> None:
+    """When the rounds made the change longer than the policy allows, the next review hands it over."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "feedback:\n  growth: 50\n"}
+    repository, number = open_pull(ground.world, "growth", files={**UNTESTED, **policy})
+    longer = write("notes.txt", NOTES["notes.txt"] + "One more note.\n" * 50)
+    said = finish("[F1] done: longer.")
+    ground.play(turn(longer), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", body="Longer, please.")
+    first = ground.told(repository, number)
+    assert (first.outcome.status, first.outcome.growth) == ("pushed", 50)
+
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Still longer, please.")
+    told = ground.told(repository, number, jobs=2)
+    assert told.outcome.status == "refused"
+    assert "made this change 50 lines longer; `feedback.growth` allows 50." in told.comments[-1]
+
+
+def test_a_bug_of_ours(ground: Ground) -> None:
+    """A bug of our own ends the round with a word on the pull request, and its check run does not stay in progress."""
+
+    def broken() -> Workshop:
+        raise ZeroDivisionError("a bug")
+
+    repository, number = open_pull(ground.world, "bug")
+    composition = ground.inside.composition
+    sound = composition.job_services
+    composition.job_services = dataclasses.replace(sound, workshop=broken)
+    try:
+        ground.world.hub.submit_review(repository, number, "alice", body="Better, please.")
+        told = ground.told(repository, number)
+    finally:
+        composition.job_services = sound
+
+    assert told.outcome.status == "failed"
+    assert told.answer.startswith("**Stopped:** Forgehand itself failed (ZeroDivisionError)")
+    [live] = ground.world.hub.check_runs(repository)
+    assert (live.status, live.conclusion) == ("completed", "failure")
 
 
 def test_nothing_to_address(ground: Ground) -> None:
