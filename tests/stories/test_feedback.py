@@ -16,7 +16,7 @@ from app.localhub.faults import Fault
 from app.localhub.records import Pull
 from app.localhub.reviews import Wanted
 from tests.stories.conftest import Ground, MakeWorld, open_ground
-from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, call, finish, turn, write
+from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, Entry, call, finish, turn, write
 from tests.stories.world import World
 from workflows.queue import JobRecord
 from workflows.workshop import Workshop
@@ -375,11 +375,13 @@ def test_answers_lost_on_their_way(ground: Ground) -> None:
     assert len(told.comments) == 1
 
 
-def push_meanwhile(ground: Ground, repository: str, number: int, files: Mapping[str, str]) -> str:
+def push_meanwhile(
+    ground: Ground, repository: str, number: int, files: Mapping[str, str], *, change: Entry = BETTER
+) -> str:
     """A review is followed up, and while the agent works a person pushes ``files`` to the branch; that commit."""
     hub = ground.world.hub
-    said = finish("[F1] done: better.")
-    ground.play(turn(BETTER), {**turn(said), "delay": 1.0}, turn(said))
+    said = finish("[F1] done: better.", verification="It cannot be run here.")
+    ground.play(turn(change), {**turn(said), "delay": 1.0}, turn(said))
     before = len(told_to_model(ground))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     ground.world.wait_until(lambda: len(told_to_model(ground)) >= before + 2, 60, "the second turn")
@@ -416,6 +418,21 @@ def test_a_person_pushes_the_same_lines_meanwhile(ground: Ground) -> None:
     assert told.writes == [f"POST issues/{number}/comments", "POST check-runs"]
     [live] = ground.world.hub.check_runs(repository)
     assert (live.status, live.conclusion) == ("completed", "failure")
+
+
+def test_two_changes_that_break_each_other(ground: Ground) -> None:
+    """Two changes that merge, and whose tests fail together, are found out by the run after the merge: no push."""
+    few = "def test_few():\n    assert len(open('notes.txt').readlines()) <= 4\n"
+    repository, number = open_pull(ground.world, "together", files={**UNTESTED, "test_notes.py": few})
+    notes = NOTES["notes.txt"]
+    ours = write("notes.txt", f"No note.\n{notes}")
+    theirs = push_meanwhile(ground, repository, number, {"notes.txt": f"{notes}A last note.\n"}, change=ours)
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "rejected", told.outcome
+    assert told.branches[BRANCH] == theirs
+    assert "Somebody pushed to the branch meanwhile, and on top of that the change makes things worse" in told.answer
+    assert "+No note." in told.answer
 
 
 class Kill(Fault):
