@@ -37,6 +37,7 @@ from workflows import (
     fix_checks,
     fix_issue,
     plan_issue,
+    review_pull,
     update_branch,
     write_changelog,
     write_release_notes,
@@ -60,6 +61,7 @@ Work = Callable[[Run, Job, JobServices], Outcome]
 WORKFLOWS: Mapping[str, Work] = {
     address_feedback.NAME: address_feedback.address_feedback,
     fix_issue.NAME: fix_issue.fix_issue,
+    review_pull.NAME: review_pull.review_pull,
     describe_pull.NAME: describe_pull.describe_pull,
     write_changelog.NAME: write_changelog.write_changelog,
     write_release_notes.NAME: write_release_notes.write_notes,

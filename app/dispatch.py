@@ -16,6 +16,7 @@ BURST_SECONDS = 30.0
 """Comments on lines and red checks come in bursts: a job that they ask for waits so long for the rest of them."""
 OUR_MARK = "<!-- forgehand:"
 """In every comment of ours: whoever copies one says nothing new."""
+REVIEWED = ("opened", "reopened", "ready_for_review", "synchronize", "review_requested")
 RED = ("failure", "timed_out", "startup_failure")
 
 
@@ -100,6 +101,8 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
     if event.action in ("closed", "deleted", "transferred"):
         done = "merged" if issue.merged else event.action
         return _cancel(event, issue, f"The {what} was {done}.")
+    if issue.is_pull_request and event.action in REVIEWED:
+        return _dispatch_change(event, issue, audience)
     if event.action not in ("labeled", "unlabeled"):
         return Ignore(f"Nothing is done when a {what} is {event.action or 'changed'}.")
     if event.label is None:
@@ -115,6 +118,24 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
     if issue.state != "open":
         return Ignore("The issue is not open.")
     return Start((_make_job(event, issue, "fix_issue", trigger=event.label),))
+
+
+def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dispatch:
+    """A pull request has something new to review. Whether it is reviewed without being asked is policy."""
+    ours = f"{audience.app_slug}[bot]"
+    if event.sender is None:
+        return Ignore("The event names no actor.")
+    if event.action == "review_requested":
+        if event.reviewer != ours:
+            return Ignore("Somebody else's review was asked for.")
+        if stranger := _not_a_person(event, audience):
+            return Ignore(stranger)
+        return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review"),))
+    if event.sender.login == ours or (issue.author is not None and issue.author.login == ours):
+        return Ignore("Our own change: we do not review ourselves without being asked.")
+    delay = BURST_SECONDS if event.action == "synchronize" else 0.0
+    job = _make_job(event, issue, "review_pull", words="", request="review", delay=delay, head=issue.head_sha)
+    return Start((job,))
 
 
 def _dispatch_comment(event: Event, audience: Audience) -> Dispatch:

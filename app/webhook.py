@@ -49,6 +49,7 @@ class EventIssue(Noun):
     author: Actor | None = None
     is_pull_request: bool = False
     merged: bool = False
+    head_sha: str | None = None
 
 
 class EventComment(Noun):
@@ -77,7 +78,9 @@ class EventChecks(Noun):
 class Event(Noun):
     """A delivery, as far as we act on it. What is absent, null or of another shape in the payload is None.
 
-    ``digest`` is the SHA-256 of the raw body in hex. ``unread`` says why a payload was not looked into.
+
+    ``reviewer`` is whose review was asked for. ``digest`` is the SHA-256 of the raw body in hex. ``unread`` says why a
+    payload was not looked into.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Event(Noun):
     label: str | None = None
     comment: EventComment | None = None
     checks: EventChecks | None = None
+    reviewer: str = ""
     unread: str | None = None
 
 
@@ -159,6 +163,7 @@ def _parse_payload(payload: dict[str, Any]) -> dict[str, Any]:
         "issue": _parse_issue(payload),
         "label": _text(_object(payload, "label").get("name")) or None,
         "comment": _parse_comment(payload),
+        "reviewer": _text(_object(payload, "requested_reviewer").get("login")),
         "checks": _parse_checks(_object(payload, "check_suite")),
     }
 
@@ -183,6 +188,7 @@ def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
         author=_parse_actor(_object(issue, "user")),
         is_pull_request="issue" not in payload or isinstance(issue.get("pull_request"), dict),
         merged=issue.get("merged") is True,
+        head_sha=_text(_object(issue, "head").get("sha")) or None,
     )
 
 

@@ -18,7 +18,7 @@ from workflows.policy import (
 from workflows.services import GitHub
 from workflows.types import Comment, Decision, Issue, Job, Noun, Repository
 
-AUTOMATIC = frozenset({"fix_checks"})
+AUTOMATIC = frozenset({"fix_checks", "review_pull"})
 OPEN_TO_READERS = frozenset({"answer_question", "review_pull"})
 MAX_COMMENTS = 50
 LONGEST_COMMENT = 10_000

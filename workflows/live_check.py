@@ -49,7 +49,7 @@ class LiveCheck:
 
     def conclude(self, outcome: Outcome) -> None:
         """Show how the job ended."""
-        conclusion: Conclusion = "success" if outcome.status == "pushed" else "neutral"
+        conclusion: Conclusion = "success" if outcome.status in ("pushed", "clean") else "neutral"
         if outcome.status in _FAILED:
             conclusion = "failure"
         self._write(outcome.reason, conclusion)

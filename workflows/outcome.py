@@ -17,6 +17,8 @@ Status = Literal[
     "pushed",  # a commit was pushed to the branch of a pull request
     "answered",  # said what was asked for, and nothing else
     "planned",  # waits for an approval
+    "reviewed",  # said what was found
+    "clean",  # reviewed, and found nothing that matters
     "joined",  # another job does it
     "no_change",
     "asked",  # waits for an answer

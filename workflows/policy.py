@@ -59,6 +59,21 @@ class FeedbackPolicy(Noun):
     )
 
 
+class ReviewPolicy(Noun):
+    """How pull requests are reviewed."""
+
+    auto: Literal["writers", "all", "never"] = Field(
+        default="writers",
+        description="Whose pull requests are reviewed unasked: those of people with write permission, all, or none.",
+    )
+    push: bool = Field(default=False, description="Review again what is pushed to a pull request.")
+    drafts: bool = Field(default=False, description="Review drafts without being asked.")
+    bots: bool = Field(default=False, description="Review pull requests of bots without being asked.")
+    comments: int = Field(
+        default=5, ge=0, le=20, description="Comments on lines in one review, at most; the rest is folded below it."
+    )
+
+
 class ChecksPolicy(Noun):
     """How failed checks of our own pull requests are followed up."""
 
@@ -117,6 +132,7 @@ class Policy(Noun):
         default=(), description="Commands that people without write permission may use: `ask`, `review`."
     )
     feedback: FeedbackPolicy = Field(default=FeedbackPolicy(), description="Reviews of our own pull requests.")
+    review: ReviewPolicy = Field(default=ReviewPolicy(), description="Reviews of pull requests.")
     checks: ChecksPolicy = Field(default=ChecksPolicy(), description="Failed checks of our own pull requests.")
     resolve: Literal["on_request", "auto"] = Field(
         default="on_request",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from workflows.agent.equipment import Reading
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.assignment import Assignment
-from workflows.bench import Bench
+from workflows.bench import Bench, say_tests
 from workflows.interruptible import interruptible
 from workflows.options import lower_budget, options_of
 from workflows.outbound import code_span
@@ -18,7 +18,7 @@ from workflows.stages import Stages
 from workflows.stops import say_stop
 from workflows.survey import Survey, survey_repository
 from workflows.thread_work import Thread
-from workflows.types import Budget, PullRequest
+from workflows.types import Budget, PullRequest, TestRun
 from workflows.workshop import SetupReport
 
 MOST_TURNS = 40
@@ -33,6 +33,7 @@ class ReadingSession:
 
     ``name`` is the session's in the trajectory, one that no session of changes has. ``pull``: its head is read, which
     may be a fork's; else the default branch's tip. Whatever commands change is thrown away with the container.
+    ``tests``: what they need is installed, and they can be run; not for a fork's head, whose set-up would reach out.
     """
 
     thread: Thread
@@ -41,6 +42,7 @@ class ReadingSession:
     request: str
     reading: Reading
     pull: PullRequest | None = None
+    tests: bool = False
 
     @property
     def number(self) -> int | None:
@@ -51,22 +53,30 @@ class ReadingSession:
         """What is known of the commit that is read. A stage."""
         return self.stages.step("fetch", self._survey, Survey, lambda found: f"`{found.branch}` at `{found.base[:10]}`")
 
-    def carry_out(self, survey: Survey) -> AgentResult:
-        """The session to its end. Raises BrokenWorld and JobCancelled."""
+    def prepare(self, survey: Survey) -> TestRun | None:
+        """The sandbox, and the tests as they are, where they can be run: two stages. Raises BrokenWorld."""
+        bench = self.bench(survey)
+        self.stages.step("sandbox", bench.prepare, SetupReport, _say_setup if self.tests else _say_nothing)
+        return self.stages.step("baseline", bench.tests, TestRun | None, say_tests) if self.tests else None
+
+    def carry_out(self, survey: Survey, before: TestRun | None = None) -> AgentResult:
+        """The session to its end; ``before`` are the tests as they are. Raises BrokenWorld and JobCancelled."""
+        if not self.tests:
+            self.prepare(survey)
         thread = self.thread
         assignment = interruptible(self._assign(survey), thread.run)
         bench = Bench(assignment)
-        self.stages.step("sandbox", bench.prepare, SetupReport, lambda report: "nothing installed")
-        thread.tracking.begin("agent")
+        thread.progress.begin("agent")
         session = bench.open_session()
         job = thread.job
+        equipment = replace(bench.equip(session, before), reading=self.reading)
         try:
             result = run_agent(
                 thread.run,
                 assignment.model,
                 log=assignment.log(self.name),
-                equipment=replace(bench.equip(session, None), run_tests=None, reading=self.reading),
-                task=bench.brief(None, reading=True),
+                equipment=equipment if self.tests else replace(equipment, run_tests=None),
+                task=bench.brief(before, reading=True),
                 budget=assignment.budget,
                 facts={
                     "repository": job.repository.full_name,
@@ -75,13 +85,17 @@ class ReadingSession:
                     "number": job.number,
                     "job": job.id,
                 },
-                on_turn=thread.tracking.turn,
+                on_turn=thread.progress.turn,
             )
         finally:
             session.close()
             bench.close(leave_nothing=thread.run.over.is_set())
         self.stages.note("agent", result.seconds, f"{len(result.turns)} turns")
         return result
+
+    def bench(self, survey: Survey) -> Bench:
+        """A bench on the commit that was read, to try something there."""
+        return Bench(interruptible(self._assign(survey), self.thread.run))
 
     def _survey(self) -> Survey:
         thread, pull = self.thread, self.pull
@@ -104,7 +118,11 @@ class ReadingSession:
         if not mirror.holds(pull.head_sha):
             raise BrokenWorld("git", f"The branch `{pull.head}` moved just now. Ask again.")
         # A change under work cannot rewrite its own guidance.
-        return told.model_copy(update={"base": pull.head_sha, "branch": pull.head, "nested_guidance": ()})
+        at_head = {"base": pull.head_sha, "branch": pull.head, "nested_guidance": ()}
+        if not self.tests:
+            return told.model_copy(update=at_head)
+        found = survey_repository(mirror, base=pull.head_sha, branch=pull.head, policy=policy)
+        return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
 
     def _assign(self, survey: Survey) -> Assignment:
         thread = self.thread
@@ -136,6 +154,14 @@ class ReadingSession:
             return f":pull-{self.number}"
         trusted = self.thread.asked.repository.default_branch
         return "" if survey.branch == trusted else f":branch-{survey.branch}"
+
+
+def _say_nothing(_: SetupReport) -> str:
+    return "nothing installed"
+
+
+def _say_setup(report: SetupReport) -> str:
+    return f"the set-up failed: {report.failed}" if report.failed else f"{len(report.commands)} set-up commands"
 
 
 def reading_budget(change: Budget) -> Budget:

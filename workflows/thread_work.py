@@ -43,7 +43,7 @@ _STATES: dict[Status, State] = {
 class Thread:
     """One accepted request on an issue or pull request. ``solution`` and ``published`` are set as they come about.
 
-    ``check`` shows it on a pull request's head too, once :meth:`show_check` was called.
+    ``check`` shows it on a pull request's head too, once :meth:`show_check` was called. ``quiet``: there alone.
     """
 
     run: Run
@@ -56,6 +56,7 @@ class Thread:
     solution: Solution | None = None
     published: Published | None = None
     check: LiveCheck | None = None
+    quiet: bool = False
 
     @property
     def progress(self) -> Progress:
@@ -128,12 +129,17 @@ class Thread:
 
     def show_state(self, state: State | None) -> None:
         """Put the thread's state label on, and take the others off, as a step."""
-        if self.asked.policy.state_labels:
+        if self._labelled:
             self.run.step("label", lambda: self.label(state), type(None))
 
     def label(self, state: State | None) -> None:
         """The same outside of a step."""
-        show_state(self.github, self.job, self.asked, self.services, state)
+        if self._labelled:
+            show_state(self.github, self.job, self.asked, self.services, state)
+
+    @property
+    def _labelled(self) -> bool:
+        return self.asked.policy.state_labels and not self.quiet
 
 
 Look = Callable[[GitHub, Job, Asked, JobServices], Outcome | None]
@@ -152,11 +158,13 @@ def work_on_thread(
     *,
     detail: str = "",
     look: Look | None = None,
+    silent: bool = False,
 ) -> Outcome:
     """Carry an accepted request out. Every end is said; only a broken GitHub or a bug leaves by an exception.
 
     ``detail`` is said beside "Accepted". ``look`` may end what nobody asked for before anything is said; it is one
-    step, and what it says itself it must find again.
+    step, and what it says itself it must find again. ``silent``: then there is no tracking comment and no label either;
+    the check run shows it.
     """
     github = services.github(job.repository)
     try:
@@ -169,12 +177,14 @@ def work_on_thread(
         return Outcome(status="failed", reason=broken.message)
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
-    if look is not None and job.command is None and not job.trigger:
+    unasked = job.command is None and not job.trigger
+    if look is not None and unasked:
         looked = run.step("look", lambda: _Looked(ending=look(github, job, asked, services)), _Looked)
         if looked.ending is not None:
             return looked.ending
+    quiet = silent and unasked
     try:
-        comment_id = run.step("acknowledge", lambda: _acknowledge(github, job), int)
+        comment_id = None if quiet else run.step("acknowledge", lambda: _acknowledge(github, job), int)
     except JobCancelled:
         # Perhaps within the step, so that the comment is there already.
         if job.workflow not in SILENT or job.command is not None or _is_acknowledged(github, job):
@@ -185,7 +195,7 @@ def work_on_thread(
     by = f"asked by `{job.actor.login}`{f' with {applied}' if applied else ''}"
     tracking.done("accept", detail or by)
     services = with_chosen_model(services, job)
-    thread = Thread(run, job, services, github, tracking, asked, asked.issue)
+    thread = Thread(run, job, services, github, tracking, asked, asked.issue, quiet=quiet)
     return _see_through(thread, carry_out)
 
 
@@ -231,8 +241,7 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
     except JobCancelled:
         on_pull_request = thread.job.on_pull_request
         thread.tracking.close(closing.render_cancelled(thread.published, on_pull_request=on_pull_request))
-        if thread.asked.policy.state_labels:
-            thread.label(None)
+        thread.label(None)
         if thread.check is not None:
             thread.check.cancel()
         raise

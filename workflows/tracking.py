@@ -122,9 +122,12 @@ def _render_plan(state: TrackingState) -> list[str]:
 
 
 class Tracking:
-    """Progress shown in one GitHub comment. A comment that cannot be edited never fails the job: it is logged."""
+    """Progress shown in one GitHub comment. A comment that cannot be edited never fails the job: it is logged.
 
-    def __init__(self, github: GitHub, job: Job, *, comment_id: int, scrub: Callable[[str], str]) -> None:
+    Without a ``comment_id`` it is noted and not shown.
+    """
+
+    def __init__(self, github: GitHub, job: Job, *, comment_id: int | None, scrub: Callable[[str], str]) -> None:
         self._github = github
         self._scrub = scrub
         self._job = job
@@ -178,6 +181,8 @@ class Tracking:
     def _edit(self) -> bool:
         """Whether the comment now shows the present state."""
         self._edited = time.monotonic()
+        if self._comment_id is None:
+            return True
         try:
             self._github.update_comment(self._comment_id, self._render())
         except BrokenWorld as error:

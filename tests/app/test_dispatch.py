@@ -213,3 +213,31 @@ def test_a_pull_request_that_ends_cancels_its_jobs(merged: bool) -> None:
     assert isinstance(decided, Cancel)
     assert decided.job is not None
     assert ("merged" in decided.job.words) == merged
+
+
+@pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review", "synchronize"])
+def test_a_new_state_of_a_pull_request_may_be_reviewed(action: str) -> None:
+    """It asks for a review that nobody commanded, later when it was pushed; whether there is one is policy."""
+    issue = EventIssue(number=8, state="open", is_pull_request=True, author=Actor(id=5, login="mona"))
+    decided = decide(name="pull_request", action=action, label=None, issue=issue)
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.command, job.request, job.delay > 0) == (
+        "review_pull",
+        None,
+        "review",
+        action == "synchronize",
+    )
+    ours = issue.model_copy(update={"author": Actor(id=1, login="forgehand[bot]", type="Bot")})
+    assert isinstance(decide(name="pull_request", action=action, label=None, issue=ours), Ignore)
+
+
+def test_asking_us_for_a_review_is_a_command() -> None:
+    """A review asked of our App by its name is one; asked of somebody else it is not."""
+    issue = EventIssue(number=8, state="open", is_pull_request=True)
+    asked = {"name": "pull_request", "action": "review_requested", "label": None, "issue": issue}
+    decided = decide(**asked, reviewer="forgehand[bot]")
+    assert isinstance(decided, Start)
+    assert decided.jobs[0].command is not None
+    assert decided.jobs[0].command.word == "review"
+    assert isinstance(decide(**asked, reviewer="alice"), Ignore)
