@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from workflows.agent.context.compaction import apply_compaction
 from workflows.agent.context.tokens import Gauge, estimate_tokens
 from workflows.agent.messages import AgentTask, open_messages, render_notices, render_turn
 from workflows.agent.stuck.checkpoints import Checkpoints
+from workflows.agent.stuck.patterns import STEP_WINDOW
+from workflows.agent.stuck.steps import Step, read_step
 from workflows.types import Patch, PlanItem, Turn
 
 SEEING = frozenset({"read_file", "edit", "write_file"})
@@ -25,7 +28,7 @@ class History:
     ``spent_now`` is the spending that counts for the budget, which began anew after the turns ``renewed``, and
     ``spent_before`` the same without the last turn. ``patch`` is None when nothing is changed (any more).
     ``known_failing`` are tests that failed before any change. ``untold_guidance`` are notices on directories that the
-    last turn touched for the first time.
+    last turn touched for the first time. ``steps`` are what the last turns show to who looks for a stuck agent.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class History:
         renewed: frozenset[int] = frozenset(),
     ) -> None:
         self.turns: list[Turn] = []
+        self.steps: deque[Step] = deque(maxlen=STEP_WINDOW)
         self.messages: list[dict[str, Any]] = open_messages(task)
         self._estimate = estimate_tokens(self.messages, schemas)
         self._schemas = schemas
@@ -75,6 +79,7 @@ class History:
         """Append a finished turn."""
         # A change stands in memory once, however many turns it took.
         self.turns.append(turn.model_copy(update={"patch": None}))
+        self.steps.append(read_step(self.turns[-1]))
         for compaction in turn.compactions:
             self.messages = apply_compaction(self.messages, compaction)
         if turn.compactions:

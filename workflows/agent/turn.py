@@ -23,6 +23,7 @@ from workflows.agent.questions import answer_question
 from workflows.agent.recorder import Recorder
 from workflows.agent.request import Request
 from workflows.agent.stuck.ladder import next_rung
+from workflows.agent.stuck.steps import Step, read_step
 from workflows.services import Model
 from workflows.trajectory.turns import Unfinished
 from workflows.types import (
@@ -126,7 +127,7 @@ def _ask(session: SessionParts, number: int) -> tuple[_Opening, Reply]:
     history = session.history
     opening = _Opening(notices=_notices(session))
     session.replaced = False
-    rung = _next_rung(session, history.turns)
+    rung = _next_rung(session, history.turns, list(history.steps))
     if isinstance(rung, Intervention):
         opening.intervention = rung
         session.recorder.intervened(number, rung)
@@ -247,16 +248,20 @@ def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:
     spent_up = exhausted(session.budget, history.spent_now.plus(turn))
     if spent_up:
         return spent_up
-    return "stuck" if _next_rung(session, [*history.turns, turn]) == "stop" else None
+    rung = _next_rung(session, [*history.turns, turn], [*history.steps, read_step(turn)])
+    return "stuck" if rung == "stop" else None
 
 
-def _next_rung(session: SessionParts, turns: Sequence[Turn]) -> Intervention | Literal["stop"] | None:
+def _next_rung(
+    session: SessionParts, turns: Sequence[Turn], steps: Sequence[Step]
+) -> Intervention | Literal["stop"] | None:
     history = session.history
     return next_rung(
         turns,
         since=max(session.recorder.words, default=0),
         known_failing=history.known_failing,
         best=history.checkpoints.best,
+        steps=steps,
     )
 
 

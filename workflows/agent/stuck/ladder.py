@@ -8,7 +8,7 @@ from typing import Literal
 from workflows.agent.stuck.failures import list_failures
 from workflows.agent.stuck.patterns import TURN_WINDOW, Pattern, Stuck, find_stuck
 from workflows.agent.stuck.rung_words import render_rung
-from workflows.agent.stuck.steps import changed_tree
+from workflows.agent.stuck.steps import Step, changed_tree
 from workflows.types import Intervention, Patch, Turn
 
 QUIET_TURNS = 15
@@ -26,18 +26,20 @@ def next_rung(
     since: int = 0,
     known_failing: frozenset[str] = frozenset(),
     best: Patch | None = None,
+    steps: Sequence[Step] | None = None,
 ) -> Intervention | Literal["stop"] | None:
     """What to do before the next turn: nothing (None), an intervention to be stored with that turn, or to stop.
 
     Each intervention in the turns so far makes the next one sterner, until there is progress: a change with fewer
     failing tests, or 15 turns in which nothing repeats. ``since``: the number of turns before a person spoke last.
     ``best``: the change that a rollback puts back, None for the untouched tree. The words of a rollback are meant for
-    a fresh context, those of the others for the conversation as it is.
+    a fresh context, those of the others for the conversation as it is. ``steps``: see find_stuck.
     """
     last = _last_intervention(turns, since)
     before = turns[last].intervention if last is not None else None
     fresh = before is not None and before.kind == "rollback"
-    stuck = find_stuck(turns, since=last if fresh and last is not None else since, known_failing=known_failing)
+    since = last if fresh and last is not None else since
+    stuck = find_stuck(turns, since=since, known_failing=known_failing, steps=steps)
     if stuck is None:
         return None
     kind: Literal["nudge", "replan", "rollback", "stop"] = "nudge"

@@ -47,18 +47,26 @@ class Stuck:
     sentence: str
 
 
-def find_stuck(turns: Sequence[Turn], *, since: int = 0, known_failing: frozenset[str] = frozenset()) -> Stuck | None:
+def find_stuck(
+    turns: Sequence[Turn],
+    *,
+    since: int = 0,
+    known_failing: frozenset[str] = frozenset(),
+    steps: Sequence[Step] | None = None,
+) -> Stuck | None:
     """The first pattern that the last turns show, or None; it looks at no more than the last 60 of them.
 
     ``since``: the number of turns at the beginning that do not count, because a person spoke after them. Replies
     without a call are counted by the loop. ``known_failing``: tests that failed before any change.
+    ``steps``: what was read of the last turns before, of at least ``STEP_WINDOW`` of them where there are so many.
     """
     window = turns[max(since, len(turns) - TURN_WINDOW) :]
     if not window:
         return None
     if is_chanting(window[-1].reply.content):
         return Stuck("chanting", "Your last reply said one thing over and over.")
-    steps = [read_step(turn) for turn in window[-STEP_WINDOW:]]
+    count = min(len(window), STEP_WINDOW)
+    steps = [read_step(turn) for turn in window[-count:]] if steps is None else steps[-count:]
     return find_repetition(steps) or _find_idleness(window, known_failing)
 
 
