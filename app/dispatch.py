@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from app.commands.grammar import parse_comment
 from app.commands.routes import ANSWER, route
 from app.webhook import Event, EventIssue
 from workflows.deliveries import MOST_JOBS, job_id
+from workflows.state_labels import state_label
 from workflows.types import Command, CommandError, CommentRef, IssueText, Job
 
 BURST_SECONDS = 30.0
 """Comments on lines and red checks come in bursts: a job that they ask for waits so long for the rest of them."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""GitHub's clock and ours, at most: the App's tokens work no longer beyond."""
 OUR_MARK = "<!-- forgehand:"
 """In every comment of ours: whoever copies one says nothing new."""
 REVIEWED = ("opened", "reopened", "ready_for_review", "synchronize", "review_requested")
@@ -39,14 +43,16 @@ class Signal:
 class Cancel:
     """End the jobs of this thread that have not ended, at once; ``job`` then says so where they spoke.
 
-    ``trigger``: those alone that this label asked for.
+    ``label``: those alone that this label asked for, or shows as being worked on. ``before``: those alone that were
+    asked for until then, for events come late and in any order.
     """
 
     repository_id: int
     number: int
     reason: str
     job: Job | None = None
-    trigger: str | None = None
+    label: str | None = None
+    before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,9 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
     if stranger := _not_a_person(event, audience):
         return Ignore(stranger)
     if event.action == "unlabeled":
-        working = event.label.casefold() == f"{audience.label}:working".casefold()
+        working = state_label("working", trigger=audience.label).name.casefold()
         reason = f"The label `{event.label}` was taken off."
-        return _cancel(event, issue, reason, trigger=None if working else event.label)
+        return _cancel(event, issue, reason, label=None if event.label.casefold() == working else event.label)
     if issue.is_pull_request:
         return Ignore("Labels start work on issues; on a pull request a command does.")
     if issue.state != "open":
@@ -187,7 +193,7 @@ def _dispatch_checks(event: Event, audience: Audience) -> Dispatch:
 def _jobs_of(event: Event, issue: EventIssue, found: Sequence[Command | CommandError]) -> tuple[Job, ...]:
     """A job a command; all that could not be read is answered by one."""
     errors = [one for one in found if isinstance(one, CommandError)]
-    commands = [one for one in found if isinstance(one, Command)][: MOST_JOBS - bool(errors)]
+    commands = [one for one in found if isinstance(one, Command)][: MOST_JOBS - 1]
     jobs = []
     for index, command in enumerate(commands, 1):
         workflow = route(command, on_pull_request=issue.is_pull_request)
@@ -199,10 +205,12 @@ def _jobs_of(event: Event, issue: EventIssue, found: Sequence[Command | CommandE
     return tuple(jobs)
 
 
-def _cancel(event: Event, issue: EventIssue, reason: str, *, trigger: str | None = None) -> Cancel:
+def _cancel(event: Event, issue: EventIssue, reason: str, *, label: str | None = None) -> Cancel:
     assert event.repository is not None
     job = None if event.sender is None else _make_job(event, issue, "tidy", words=reason)
-    return Cancel(event.repository.id, issue.number, reason, job, trigger)
+    closed = issue.closed_at if event.action == "closed" else None
+    before = None if closed is None else closed + CLOCKS_DIFFER
+    return Cancel(event.repository.id, issue.number, reason, job, label, before)
 
 
 def _not_a_person(event: Event, audience: Audience) -> str:

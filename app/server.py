@@ -211,12 +211,7 @@ class _Webhook:
         """What is stored with the delivery. Raises QueueUnavailable and SQLAlchemyError."""
         decided = dispatch(event, self._audience)
         if isinstance(decided, Cancel):
-            # Before the record: after a crash in between, the redelivery cancels again, which changes nothing.
-            ended = await asyncio.to_thread(
-                self._queue.cancel_issue, decided.repository_id, decided.number, trigger=decided.trigger
-            )
-            said = f"{decided.reason} {len(ended)} running job(s) cancelled."
-            return _submission(event, said, (decided.job,) if ended and decided.job else ())
+            return await asyncio.to_thread(self._cancel, event, decided)
         if isinstance(decided, Signal):
             job = decided.job
             waits = await asyncio.to_thread(self._waits, job.repository.id, job.number)
@@ -225,6 +220,18 @@ class _Webhook:
             return _submission(event, f"Ignored: {decided.reason}")
         started = ", ".join(job.id for job in decided.jobs)
         return _submission(event, f"Started {'job' if len(decided.jobs) == 1 else 'jobs'} {started}.", decided.jobs)
+
+    def _cancel(self, event: Event, decided: Cancel) -> Submission:
+        """The jobs are cancelled before this is stored: after a crash in between, the redelivery does so again."""
+        queue, repository_id, number = self._queue, decided.repository_id, decided.number
+        if queue.delivery(event.delivery_id) is not None:
+            # Delivered again, perhaps days later: what was asked for since is not meant.
+            return _submission(event, f"{decided.reason} It was acted on before.")
+        ended = queue.cancel_issue(repository_id, number, label=decided.label, before=decided.before)
+        said = f"{decided.reason} {len(ended)} running job(s) cancelled."
+        # Those that a crash left unsaid are among the cancelled.
+        unsaid = ended or any(one.state == "cancelled" for one in queue.thread(repository_id, number))
+        return _submission(event, said, (decided.job,) if unsaid and decided.job else ())
 
 
 def _raw_header(request: Request, name: bytes) -> bytes:

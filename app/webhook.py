@@ -40,7 +40,7 @@ class Refused:
 
 
 class EventIssue(Noun):
-    """The issue or pull request that an event is about."""
+    """The issue or pull request that an event is about; ``closed_at`` is None while it is open."""
 
     number: int
     title: str = ""
@@ -50,6 +50,7 @@ class EventIssue(Noun):
     is_pull_request: bool = False
     merged: bool = False
     head_sha: str | None = None
+    closed_at: datetime | None = None
 
 
 class EventComment(Noun):
@@ -189,6 +190,7 @@ def _parse_issue(payload: dict[str, Any]) -> EventIssue | None:
         is_pull_request="issue" not in payload or isinstance(issue.get("pull_request"), dict),
         merged=issue.get("merged") is True,
         head_sha=_text(_object(issue, "head").get("sha")) or None,
+        closed_at=_parse_moment(issue.get("closed_at")),
     )
 
 
@@ -233,6 +235,14 @@ def _parse_actor(user: dict[str, Any]) -> Actor | None:
         return None
     # A kind of account that we do not know may not command: it is taken for a bot.
     return Actor(id=number, login=login, type=kind if kind in _ACTOR_TYPES else "Bot")
+
+
+def _parse_moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:

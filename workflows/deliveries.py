@@ -17,8 +17,8 @@ from workflows.database import QueueUnavailable
 from workflows.types import Job, Noun
 
 SCHEMA_VERSION = 1
-MOST_JOBS = 10
-"""Of one delivery: a comment may hold several commands."""
+MOST_JOBS = 11
+"""Of one delivery: a comment may hold ten commands, and what could not be read is answered by one more."""
 GUID_CHARACTERS = 36
 """https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers"""
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from workflows import deliveries as store
 from workflows.outcome import Outcome
+from workflows.state_labels import state_label
 from workflows.types import Job, Noun
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,12 @@ def read_records(found: Sequence[WorkflowStatus]) -> list[JobRecord]:
             log.warning("job_unreadable", job=status.workflow_id, reason=str(error).splitlines()[0])
     queued = {record.job.id for record in records if not record.job.admission}
     return [record for record in records if not record.job.admission or record.job.id not in queued]
+
+
+def hangs_on(job: Job, label: str) -> bool:
+    """Whether taking this label off ends the job: it asked for it, or shows that it is worked on."""
+    working = state_label("working", trigger=job.label).name if job.label else ""
+    return bool(label) and label.casefold() in (job.trigger.casefold(), working.casefold())
 
 
 def _read(status: WorkflowStatus) -> Iterator[JobRecord]:

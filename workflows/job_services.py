@@ -32,9 +32,9 @@ class Jobs(Protocol):
         """The last deliveries about one issue or pull request, newest first."""
 
     def cancel_issue(
-        self, repository_id: int, number: int, *, trigger: str | None = None, spare: str = ""
+        self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
     ) -> list[str]:
-        """Cancel the jobs of one thread save ``spare``; the ids of those that had not ended."""
+        """Cancel the jobs of one thread that were asked for until then; the ids of those that had not ended."""
 
 
 class NoJobs:
@@ -53,7 +53,7 @@ class NoJobs:
         return []
 
     def cancel_issue(
-        self, repository_id: int, number: int, *, trigger: str | None = None, spare: str = ""
+        self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
     ) -> list[str]:
         """Nothing to cancel."""
         return []

@@ -33,7 +33,7 @@ from workflows.database import (
 )
 from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Submission
 from workflows.durable_run import DurableRun
-from workflows.job_records import STATES, JobRecord, JobState, read_records
+from workflows.job_records import STATES, JobRecord, JobState, hangs_on, read_records
 from workflows.lease import Lease
 from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
@@ -72,6 +72,8 @@ WATCH_SECONDS = 0.5
 PRUNE_SECONDS = 3600.0
 TAKE_IN = 50
 """Jobs handed over in one transaction: it must not hold up receipts."""
+LOOKED_UP_AT_ONCE = 5_000
+"""Databases bind so many values in a statement: SQLite 32,766, PostgreSQL 65,535."""
 
 WorkflowFunction = Callable[[Run, Job], Outcome]
 Admit = Callable[[Run, Job], Outcome | Job]
@@ -126,7 +128,7 @@ class Queue:
     def register_admission(self, admit: Admit, *, on_ended: Callable[[Job], None] = lambda job: None) -> None:
         """Have ``admit`` look at each job that asks for it, before it is queued; before :meth:`start`.
 
-        ``on_ended`` is told of each job that left its thread free for the next; it may not raise.
+        ``on_ended`` is told of each job that left its thread free for the next.
         """
         self._admit = admit
         self._on_ended = on_ended
@@ -184,29 +186,34 @@ class Queue:
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job that has not ended; a running one ends in seconds. Whether there was one to cancel."""
-        return bool(self._cancel([job_id]))
+        self._take_in()
+        return bool(self._cancel(admissions=[job_id], jobs=[job_id]))
 
     def cancel_issue(
-        self, repository_id: int, number: int, *, trigger: str | None = None, spare: str = ""
+        self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
     ) -> list[str]:
         """Cancel the jobs of one thread; the ids of those that had not ended.
 
-        ``trigger``: those alone that this label asked for. ``spare`` is the job that asks for it, and stays.
+        ``label``: those alone that this label asked for, or shows as being worked on. ``before``: those alone that were
+        asked for until then. A comment whose admission is under way keeps it, for it is to be answered.
         """
-        with self._engine.connect() as connection:
-            ids = store.fetch_jobs_of_issue(connection, repository_id, number)
-        if trigger is not None:
-            wanted = trigger.casefold()
-            ids = [record.job.id for record in self._records(ids) if record.job.trigger.casefold() == wanted]
-        delivery = spare[: len(store.job_id("")) + store.GUID_CHARACTERS]
-        return self._cancel([job_id for job_id in ids if not delivery or not job_id.startswith(delivery)])
+        wanted = [
+            record.job
+            for record in self.thread(repository_id, number)
+            if record.state in ("queued", "running")
+            and (before is None or record.job.created_at <= before)
+            and (label is None or hangs_on(record.job, label))
+        ]
+        admissions = [job.id for job in wanted if job.admission and job.trigger]
+        jobs = [job.id for job in wanted if not job.admission]
+        return self._cancel(admissions=admissions, jobs=[*admissions, *jobs])
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
         """The jobs of one issue or pull request that are on record, in the order in which they were asked for."""
         self._take_in()
         with self._engine.connect() as connection:
             found = self._records(store.fetch_jobs_of_issue(connection, repository_id, number))
-        return sorted(found, key=lambda record: (record.job.created_at, record.job.id))
+        return sorted(found, key=lambda record: (record.job.created_at, len(record.job.id), record.job.id))
 
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """The last deliveries about one issue or pull request, newest first."""
@@ -228,7 +235,10 @@ class Queue:
 
     def _records(self, job_ids: Sequence[str]) -> list[JobRecord]:
         ids = [*job_ids, *(_admission_id(job_id) for job_id in job_ids)]
-        found = self._client.list_workflows(workflow_ids=ids, name=[WORKFLOW, ADMISSION]) if ids else []
+        found = []
+        for start in range(0, len(ids), LOOKED_UP_AT_ONCE):
+            some = ids[start : start + LOOKED_UP_AT_ONCE]
+            found += self._client.list_workflows(workflow_ids=some, name=[WORKFLOW, ADMISSION])
         wanted = set(job_ids)
         return [record for record in read_records(found) if record.job.id in wanted]
 
@@ -420,33 +430,50 @@ class Queue:
                 log.warning("jobs_not_taken_in", reason=describe(error))
                 self._stopping.wait(HOUSEKEEPING_SECONDS)
 
-    def _cancel(self, job_ids: list[str]) -> list[str]:
-        if not job_ids:
-            return []
-        self._take_in()
+    def _cancel(self, *, admissions: Sequence[str], jobs: Sequence[str]) -> list[str]:
+        # Admissions first: what one of them has queued by then is there to be found.
+        found = self._cancel_rows([_admission_id(job_id) for job_id in admissions])
+        found += self._cancel_rows(jobs)
+        return sorted({row.removeprefix(_admission_id("")) for row in found})
+
+    def _cancel_rows(self, rows: Sequence[str]) -> list[str]:
+        """Cancel those of these rows of the engine that have not ended; which ones."""
         unended = [*STATES["queued"], *STATES["running"]]
-        both = [*job_ids, *(_admission_id(job_id) for job_id in job_ids)]
-        found = self._client.list_workflows(workflow_ids=both, status=unended, load_input=False, load_output=False)
-        ids = [status.workflow_id for status in found]
+        ids: list[str] = []
+        for start in range(0, len(rows), LOOKED_UP_AT_ONCE):
+            some = list(rows[start : start + LOOKED_UP_AT_ONCE])
+            found = self._client.list_workflows(workflow_ids=some, status=unended, load_input=False, load_output=False)
+            ids += [status.workflow_id for status in found]
         if ids:
             self._client.cancel_workflows(ids)
-        return sorted({job_id.removeprefix(_admission_id("")) for job_id in ids})
+        return ids
 
     def _run_stored(self, stored: dict[str, Any]) -> dict[str, Any]:
         """What DBOS calls for a claimed job, on a thread of its pool."""
         job = Job.model_validate(stored)
         with self._busy_with(job.id, job) as run:
-            outcome = self._run(run, job, self._work)
+            try:
+                outcome = self._run(run, job, self._work)
+            finally:
+                if run.cancelled:
+                    self._tell_ended(job)
         assert isinstance(outcome, Outcome)
-        self._on_ended(job)
+        self._tell_ended(job)
         return outcome.model_dump(mode="json")
+
+    def _tell_ended(self, job: Job) -> None:
+        try:
+            self._on_ended(job)
+        except (BrokenWorld, sa.exc.SQLAlchemyError) as error:
+            # The outcome is known, and may not be lost to what is only shown.
+            log.warning("end_not_told", job=job.id, reason=str(error).splitlines()[0])
 
     def _admit_stored(self, stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What DBOS calls for a delivery's jobs before they are queued: an outcome each, or that it was queued."""
         decided = []
         for job in [Job.model_validate(one) for one in stored]:
             with self._busy_with(_admission_id(stored[0]["id"]), job) as run:
-                found = self._run(run, job, self._look_at)
+                found = self._run(run, job, partial(self._look_at, _admission_id(stored[0]["id"])))
                 decided.append({"outcome": found.model_dump(mode="json") if isinstance(found, Outcome) else None})
         return decided
 
@@ -464,14 +491,17 @@ class Queue:
                 self._running.pop(workflow_id, None)
                 self._changed.notify_all()
 
-    def _queue_admitted(self, job: Job) -> None:
+    def _queue_admitted(self, job: Job, admission: str) -> None:
         with self._engine.begin() as connection:
             self._enqueue(connection, job.model_copy(update={"admission": False}).model_dump(mode="json"))
+        # Whoever cancelled the admission before this was stored did not find the job.
+        if self._is_cancelled(admission):
+            self._cancel_rows([job.id])
 
-    def _look_at(self, run: Run, job: Job, _reason: str) -> Outcome | Job:
+    def _look_at(self, admission: str, run: Run, job: Job, _reason: str) -> Outcome | Job:
         found = job if self._admit is None else self._admit(run, job)
         if isinstance(found, Job):
-            run.step("queue", partial(self._queue_admitted, found), type(None))
+            run.step("queue", partial(self._queue_admitted, found, admission), type(None))
         return found
 
     def _run(self, run: DurableRun, job: Job, first: Callable[[Run, Job, str], Outcome | Job]) -> Outcome | Job:

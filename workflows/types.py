@@ -101,6 +101,8 @@ class Job(Noun):
     shown, once there is one. ``continues`` is the job with whose session it goes on: with the people's ``answer`` to
     its question, or, unless that is None, with what the actor says, ``going_on``, however it stopped; both are fenced,
     and stand as they stood when it was asked for. ``fresh``: it begins anew, whatever waits for an answer.
+    ``label`` is the one that starts work in the repository, after which the labels of its state are named; empty before
+    the admission.
     """
 
     id: str
@@ -127,6 +129,7 @@ class Job(Noun):
     going_on: str | None = None
     fresh: bool = False
     approval: str = ""
+    label: str = ""
 
 
 class Repository(Noun):

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.dispatch import Audience, Cancel, Dispatch, Ignore, Signal, Start, dispatch
+from app.dispatch import CLOCKS_DIFFER, Audience, Cancel, Dispatch, Ignore, Signal, Start, dispatch
 from app.webhook import Event, EventChecks, EventComment, EventIssue, parse_event
+from workflows.deliveries import MOST_JOBS
 from workflows.types import Actor, RepositoryRef
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
@@ -124,6 +125,27 @@ def test_the_commands_of_a_comment_are_jobs_in_their_order() -> None:
     assert all(job.admission for job in decided.jobs)
 
 
+def test_no_command_of_a_comment_is_lost_without_a_word() -> None:
+    """Ten commands are ten jobs, and that an eleventh was left out is said by one more."""
+    decided = comment("\n\n".join(f"/qwen fix number {index}" for index in range(1, 12)))
+    assert isinstance(decided, Start)
+    texts = [job.command.text if job.command else job.words for job in decided.jobs]
+    assert texts[:10] == [f"number {index}" for index in range(1, 11)]
+    assert "left out" in texts[10]
+    assert len(texts) == 11 <= MOST_JOBS
+
+
+def test_a_late_closing_ends_only_what_was_asked_for_before() -> None:
+    """Its time is GitHub's, and clocks differ; an issue that is deleted ends all."""
+    closed = LABELED.issue.model_copy(update={"closed_at": NOW})  # type: ignore[union-attr]
+    decided = decide(action="closed", issue=closed)
+    assert isinstance(decided, Cancel)
+    assert decided.before == NOW + CLOCKS_DIFFER
+    deleted = decide(action="deleted", issue=closed)
+    assert isinstance(deleted, Cancel)
+    assert deleted.before is None
+
+
 def test_the_same_command_is_the_same_request() -> None:
     """Two comments that ask for the same have the same request, whoever wrote them; other options make another."""
 
@@ -195,12 +217,20 @@ def test_red_checks_of_a_pull_request_start_their_repair() -> None:
         assert isinstance(decide(name="check_suite", action="completed", issue=None, checks=suite), Ignore)
 
 
-@pytest.mark.parametrize(("label", "trigger"), [("qwen", "qwen"), ("Qwen:Working", None)])
-def test_taking_the_label_off_cancels(label: str, trigger: str | None) -> None:
-    """The trigger label cancels what it asked for; the state label all; a bot's hand on it nothing."""
-    decided = decide(action="unlabeled", label=label)
+@pytest.mark.parametrize(
+    ("label", "operator", "alone"),
+    [
+        ("qwen", "qwen", "qwen"),
+        ("Qwen:Working", "qwen", None),
+        ("qwen:working", "qwen:fix", None),
+        ("autofix:working", "qwen", "autofix:working"),
+    ],
+)
+def test_taking_the_label_off_cancels(label: str, operator: str, alone: str | None) -> None:
+    """The trigger label cancels what it asked for; the operator's state label all; a bot's hand on it nothing."""
+    decided = decide(Audience(app_slug="forgehand", label=operator), action="unlabeled", label=label)
     assert isinstance(decided, Cancel)
-    assert decided.trigger == trigger
+    assert decided.label == alone
     bot = Actor(id=1, login="forgehand[bot]", type="Bot")
     assert isinstance(decide(action="unlabeled", label=label, sender=bot), Ignore)
 

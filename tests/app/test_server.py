@@ -115,6 +115,29 @@ def test_closing_the_issue_cancels_its_job(queue: Queue, port: int) -> None:
     assert [record.job.id for record in queue.jobs(states=["cancelled"])] == [job]
 
 
+def test_a_closing_delivered_again_ends_nothing_that_came_after(queue: Queue, port: int) -> None:
+    """Redelivered, or delivered hours late: what was asked for since goes on."""
+    closed = json.dumps(json.loads(LABELED) | {"action": "closed"}).encode()
+    guid = str(uuid.uuid4())
+    deliver(port, closed, guid=guid)
+    job = deliver(port, LABELED).json["job"]
+    assert deliver(port, closed, guid=guid).json["duplicate"]
+    late = json.loads(LABELED) | {"action": "closed"}
+    late["issue"]["closed_at"] = "2019-05-15T15:20:18Z"
+    assert "0 running job(s) cancelled" in deliver(port, json.dumps(late).encode()).json["decision"]
+    assert [record.job.id for record in queue.jobs(states=["queued"])] == [job]
+
+
+def test_what_a_crash_left_unsaid_is_said_after_the_redelivery(queue: Queue, port: int) -> None:
+    """The process died after it had cancelled and before the delivery was stored: the redelivery has it said."""
+    job = deliver(port, LABELED).json["job"]
+    queue.cancel(job)
+    closed = json.dumps(json.loads(LABELED) | {"action": "closed"}).encode()
+    tidy = deliver(port, closed).json["job"]
+    assert tidy is not None
+    assert tidy in jobs(queue)
+
+
 def test_a_rotated_secret_is_good_meanwhile(queue: Queue, port: int) -> None:
     """Both secrets are accepted while one replaces the other."""
     assert deliver(port, LABELED, X_Hub_Signature_256=sign(LABELED, "new-secret")).status == 202

@@ -867,7 +867,7 @@ def test_admission_does_not_wait_for_work(url: str) -> None:
         [other] = ask(queue)
         assert queue.wait(other.id, timeout=30).outcome is not None
         until(lambda: (queue.job(waiting.id) or waiting).state == "queued")  # type: ignore[union-attr]
-        assert sorted(queue.cancel_issue(11, 7, spare=other.id)) == sorted([busy.id, waiting.id])
+        assert sorted(queue.cancel_issue(11, 7)) == sorted([busy.id, waiting.id])
         go.set()
         assert [one.state for one in queue.thread(11, 7)] == ["cancelled", "cancelled", "ended"]
 
@@ -891,6 +891,107 @@ def test_a_request_cancelled_in_its_admission_is_not_queued(url: str) -> None:
         record = queue.job(job.id)
         assert record is not None
         assert (record.state, record.outcome) == ("cancelled", None)
+
+
+def test_a_cancellation_while_the_job_is_being_queued_ends_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cancels before the job's row is there does not find it; the admission does it then."""
+    with admitting(url, lambda run, job: job) as queue:
+        put_in = queue._queue_admitted
+
+        def cancel_first(job: Job, admission: str) -> None:
+            monkeypatch.setattr(queue, "_queue_admitted", put_in)
+            assert queue.cancel_issue(11, 7) == [job.id]
+            put_in(job, admission)
+
+        monkeypatch.setattr(queue, "_queue_admitted", cancel_first)
+        [job] = ask(queue)
+        until(lambda: (queue.job(job.id) or job).state == "cancelled")  # type: ignore[union-attr]
+        [after] = ask(queue)
+        queue.wait(after.id, timeout=30)
+        record = queue.job(job.id)
+        assert record is not None
+        assert (record.state, record.outcome) == ("cancelled", None)
+
+
+def test_a_label_taken_off_at_once_ends_what_no_worker_has_seen(sqlite_url: str) -> None:
+    """The job is found in its delivery, before any worker took it in."""
+    web = Queue(sqlite_url, worker=False)
+    web.start()
+    [job] = ask(web)
+    assert web.cancel_issue(11, 7, label="Qwen") == [job.id]
+    web.stop()
+    with admitting(sqlite_url, lambda run, job: job) as queue:
+        [after] = ask(queue)
+        queue.wait(after.id, timeout=30)
+        assert [one.state for one in queue.thread(11, 7)] == ["cancelled", "ended"]
+
+
+def test_the_state_label_of_the_repository_s_own_name_ends_its_work(sqlite_url: str) -> None:
+    """Where policy names the label, its state label ends the work that a command asked for; another label nothing."""
+    web = Queue(sqlite_url, worker=False)
+    web.start()
+    delivery, job = make()
+    job = job.model_copy(update={"trigger": "", "label": "autofix"})
+    web.submit(delivery, job, "Started.")
+    assert web.cancel_issue(11, 7, label="status:working") == []
+    assert web.cancel_issue(11, 7, label="autofix") == []
+    assert web.cancel_issue(11, 7, label="Autofix:Working") == [job.id]
+    web.stop()
+
+
+def test_a_comment_that_waits_for_its_answer_outlives_the_closing(sqlite_url: str) -> None:
+    """ "Close with comment" closes while the comment is in its admission: the comment is answered all the same."""
+    web = Queue(sqlite_url, worker=False)
+    web.start()
+    delivery, job = make()
+    asked = job.model_copy(update={"trigger": "", "admission": True})
+    web.submit_all([Submission(delivery, "Started.", (asked,))])
+    assert web.cancel_issue(11, 7) == []
+    web.stop()
+    with admitting(sqlite_url, refused) as queue:
+        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+
+
+def test_only_what_was_asked_for_until_then_is_cancelled(sqlite_url: str) -> None:
+    """What was asked for after a moment is not ended by what happened at that moment."""
+    web = Queue(sqlite_url, worker=False)
+    web.start()
+    first = submit(web)
+    later = submit(web)
+    assert web.cancel_issue(11, 7, before=first.created_at) == [first.id]
+    assert web.cancel_issue(11, 7, before=later.created_at) == [later.id]
+    web.stop()
+
+
+def test_a_thread_with_thousands_of_requests_is_still_read(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ids of its jobs are looked up in several statements, and each job is found once."""
+    monkeypatch.setattr("workflows.queue.LOOKED_UP_AT_ONCE", 7)
+    web = Queue(sqlite_url, worker=False)
+    web.start()
+    jobs = [submit(web) for _ in range(5)]
+    assert [one.job.id for one in web.thread(11, 7)] == [job.id for job in jobs]
+    assert len(web.cancel_issue(11, 7)) == 5
+    web.stop()
+
+
+@pytest.mark.parametrize(
+    "broken", [BrokenWorld("github", "GitHub is down."), sa.exc.OperationalError("", {}, OSError())]
+)
+def test_an_outcome_is_not_lost_to_who_is_told_of_it(sqlite_url: str, broken: Exception) -> None:
+    """When the others' places cannot be shown, the job that ended has its outcome all the same."""
+
+    def tell(job: Job) -> None:
+        raise broken
+
+    queue = Queue(sqlite_url, worker=True, concurrency=1, poll_seconds=0.05)
+    queue.register("count", done)
+    queue.register_admission(lambda run, job: job, on_ended=tell)
+    queue.start()
+    try:
+        [job] = ask(queue)
+        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+    finally:
+        queue.stop(5)
 
 
 def test_an_admission_that_died_goes_on(sqlite_url: str) -> None:

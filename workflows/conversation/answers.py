@@ -10,6 +10,7 @@ from workflows.conversation.again import approve, go_on, retry
 from workflows.conversation.explaining import render_config, render_doctor, render_status, render_why
 from workflows.conversation.replies import answer_to_request
 from workflows.conversation.tidying import tidy
+from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.services import GitHub, Run
@@ -79,12 +80,18 @@ def _doctor(question: Question) -> str:
 
 
 def _stop(question: Question) -> str:
-    job = question.job
-    ended = question.services.jobs.cancel_issue(job.repository.id, job.number, spare=job.id)
+    job, jobs = question.job, question.services.jobs
+    jobs.cancel_issue(job.repository.id, job.number, before=job.created_at)
+    # From the record, for a step that died after it had cancelled them is made again.
+    ended = [one for one in jobs.thread(job.repository.id, job.number) if _was_stopped_by(one, job)]
     if not ended:
         return "Nothing is queued or under way on this thread."
     tidy(question.github, job, question.services)
     return f"Stopped: {len(ended)} {'job' if len(ended) == 1 else 'jobs'} on this thread."
+
+
+def _was_stopped_by(record: JobRecord, job: Job) -> bool:
+    return record.state == "cancelled" and record.job.created_at <= job.created_at <= record.changed_at
 
 
 _ANSWERS: dict[str, Answer] = {

@@ -1,4 +1,4 @@
-"""After a thread ended, its label was taken off or its work was stopped: what waited says so, and its labels go."""
+"""After a thread ended, its label was taken off or its work was stopped: what waited says so."""
 
 from __future__ import annotations
 
