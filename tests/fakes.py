@@ -10,14 +10,21 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from sandbox.container import ChangeTooLarge, ExecResult, FileChange, Sandbox, SandboxUnavailable, ToolAnswer
+from workflows.job_records import JobRecord
+from workflows.job_services import NoJobs
+from workflows.run import InlineRun
+from workflows.services import BrokenWorld, JobCancelled, Permission, Reaction
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import MemoryLog
-from workflows.types import Patch, PatchFile, TestRun
+from workflows.types import Actor, Comment, CommentRef, Issue, Patch, PatchFile, Repository, RepositoryRef, TestRun
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -43,6 +50,96 @@ class CrashingLog(MemoryLog):
         super().append([Entry.model_validate_json(entry.model_dump_json()) for entry in entries])
         if self.acts == self.crash_at:
             raise Crash
+
+
+class OneThread:
+    """A GitHub of one repository with one thread, #7: its state, labels, comments and reactions."""
+
+    def __init__(self, *, policy: str = "", permission: Permission = "write", closed: bool = False) -> None:
+        self.policy = policy
+        self.permission = permission
+        self.closed = closed
+        self.labels: set[str] = set()
+        self.comments: dict[int, str] = {}
+        self.reactions: list[object] = []
+        self._made = 0
+
+    def fetch_repository(self) -> Repository:
+        ref = RepositoryRef(installation_id=1, id=11, full_name="octo/hello")
+        return Repository(ref=ref, default_branch="main", clone_url="", html_url="", private=True)
+
+    def fetch_file(self, path: str, ref: str) -> bytes | None:
+        return self.policy.encode() or None
+
+    def fetch_permission(self, login: str) -> Permission:
+        return self.permission
+
+    def fetch_issue(self, number: int) -> Issue | None:
+        state: Literal["open", "closed"] = "closed" if self.closed else "open"
+        author = Actor(id=5, login="mona")
+        return Issue(
+            number=7, title="", body="", author=author, state=state, labels=tuple(sorted(self.labels)), html_url=""
+        )
+
+    def fetch_comments(self, number: int) -> list[Comment]:
+        us, now = Actor(id=9, login="forgehand[bot]", type="Bot"), datetime.now(UTC)
+        return [
+            Comment(id=number, author=us, body=body, created_at=now, updated_at=now)
+            for number, body in self.comments.items()
+        ]
+
+    def react(self, number: int, reaction: Reaction) -> None:
+        self.reactions.append(number)
+
+    def react_to_comment(self, comment: CommentRef, number: int, reaction: Reaction) -> None:
+        self.reactions.append(comment.id)
+
+    def add_label(self, number: int, label: str, *, color: str, description: str) -> None:
+        self.labels.add(label)
+
+    def remove_label(self, number: int, label: str) -> None:
+        self.labels.discard(label)
+
+    def find_or_create_comment(self, number: int, marker: str, body: str) -> int:
+        found = next((number for number, said in self.comments.items() if marker in said), None)
+        if found is None:
+            self._made += 1
+            found = self._made
+            self.comments[found] = body
+        return found
+
+    def update_comment(self, comment_id: int, body: str) -> None:
+        if comment_id not in self.comments:
+            raise BrokenWorld("github", "The comment was deleted.")
+        self.comments[comment_id] = body
+
+
+class CancelledAt(InlineRun):
+    """A run whose job is cancelled in the step of this name, ``after`` it did what it does or before."""
+
+    def __init__(self, name: str, *, after: bool = False, nth: int = 1) -> None:
+        super().__init__("gh-1")
+        self._name = name
+        self._after = after
+        self._left = nth
+
+    def step(self, name: str, function: Callable[[], T], returns: type[T]) -> T:
+        self._left -= name == self._name
+        if name != self._name or self._left:
+            return super().step(name, function, returns)
+        if self._after:
+            function()
+        raise JobCancelled("The job was cancelled.")
+
+
+class KnownJobs(NoJobs):
+    """The jobs on record, as a test says they are."""
+
+    def __init__(self, *records: JobRecord) -> None:
+        self.records = list(records)
+
+    def thread(self, repository_id: int, number: int) -> list[JobRecord]:
+        return self.records
 
 
 class FolderSandbox:

@@ -39,12 +39,12 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     Raises BrokenWorld when GitHub cannot be asked.
     """
     github = services.github(job.repository)
+    commanded = job.command is not None  # a retry of what an event asked for has none of its own any more
     if job.workflow == "tidy":
         return run.step("tidy", lambda: tidy(github, job, services), Outcome)
-    same = run.step("join", lambda: _find_same(job, services), str)
-    if same:
-        run.step("react", lambda: react(github, job, "eyes"), type(None))
-        return Outcome(status="joined", reason=f"Job {same} does the same already.")
+    joined = _join(run, github, job, services)
+    if joined is not None:
+        return joined
     try:
         asked = run.step("accept", lambda: read_asked(github, job, services), Asked)
     except BrokenWorld as broken:
@@ -67,7 +67,7 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     if isinstance(settled, Outcome):
         return settled
     job = settled
-    if job.workflow in SILENT and job.command is None:
+    if job.workflow in SILENT and job.command is None and not commanded:
         return job
     try:
         comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
@@ -78,13 +78,24 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     return job.model_copy(update={"tracking": comment})
 
 
+def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome | None:
+    """The end of a request that another job carries out already; a person sees it by a reaction."""
+    same = run.step("join", lambda: _find_same(job, services), str)
+    if not same:
+        return None
+    if job.command is not None or job.workflow not in SILENT:
+        run.step("react", lambda: react(github, job, "eyes"), type(None))
+    return Outcome(status="joined", reason=f"Job {same} does the same already.")
+
+
 def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
     """The request as it is to be carried out, or its end when it cannot be and that was said."""
     problem = object_to_options(job, services)
     if problem:
         run.step("say", lambda: answer_to_request(github, job, services, problem), type(None))
         return Outcome(status="refused", reason=problem)
-    job = settle(job, asked, default_label=services.default_label)
+    label = asked.policy.trigger_label(services.default_label)
+    job = settle(job.model_copy(update={"label": label}), asked, default_label=services.default_label)
     if is_answer(job) and job.continues is None:
         return run.step("unanswered", lambda: _say_unread(github, job, services), Outcome)
     return job
@@ -107,10 +118,16 @@ def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
 
 
 def say(github: GitHub, job: Job, text: str) -> None:
-    """Make ``text`` the job's tracking comment, whether it is there already or not."""
+    """Make ``text`` the job's tracking comment, whether it is there already or not, or somebody deleted it."""
     name = marker(job.id)
     body = f"{text}\n\n{name}"
-    github.update_comment(job.tracking or github.find_or_create_comment(job.number, name, body), body)
+    if job.tracking is not None:
+        try:
+            github.update_comment(job.tracking, body)
+            return
+        except BrokenWorld as broken:
+            log.warning("tracking comment not updated", job=job.id, reason=broken.message)
+    github.update_comment(github.find_or_create_comment(job.number, name, body), body)
 
 
 def may_be_trigger(job: Job, services: JobServices) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from workflows.going_on import Continued, find_session
@@ -20,6 +21,10 @@ from workflows.types import Comment, Decision, Issue, Job, Noun, Repository
 
 AUTOMATIC = frozenset({"fix_checks", "review_pull"})
 OPEN_TO_READERS = frozenset({"answer_question", "review_pull"})
+_SAID_AT_ONCE: Mapping[str, Access] = {
+    **dict.fromkeys(("", "help", "status", "why"), "answer"),
+    **dict.fromkeys(("stop", "config", "doctor"), "control"),
+}
 MAX_COMMENTS = 50
 LONGEST_COMMENT = 10_000
 
@@ -46,7 +51,7 @@ def access_of(job: Job) -> Access:
     if job.workflow in OPEN_TO_READERS:
         return "read"
     word = job.command.word if job.command else ""
-    return "answer" if job.workflow == "answer" and word in ("", "help", "status", "why") else "change"
+    return _SAID_AT_ONCE.get(word, "change") if job.workflow == "answer" else "change"
 
 
 def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
@@ -71,7 +76,7 @@ def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
         default_label=services.default_label,
     )
     errors = () if isinstance(parsed, Policy) else parsed
-    if errors and decision.allowed:
+    if errors and decision.allowed and access_of(job) not in ("answer", "control"):
         decision = Decision(allowed=False, reasons=(render_policy_errors(errors),))
     comments = _told_before(github.fetch_comments(job.number), job.created_at) if decision.allowed else ()
     found = find_session(github, job, services, comments) if decision.allowed and job.workflow != "answer" else None

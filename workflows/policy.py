@@ -29,9 +29,10 @@ def _one_or_many(value: Any) -> Any:
 
 OneOrMany = BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])
 Readable = Literal["ask", "review"]
-Access = Literal["change", "read", "answer", "automatic"]
-"""What a request needs: ``change`` write permission, ``read`` that too unless the policy opens it to readers,
-``answer`` only that the actor sees the repository; ``automatic`` was asked for by an event and nobody."""
+Access = Literal["change", "control", "read", "answer", "automatic"]
+"""What a request needs: ``change`` write permission and an open thread, ``control`` write permission alone, ``read``
+that too unless the policy opens it to readers, ``answer`` only that the actor sees the repository; ``automatic`` was
+asked for by an event and nobody."""
 ChangelogStyle = Literal["auto", "keepachangelog", "towncrier", "changesets", "scriv", "fragments", "body", "none"]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -167,6 +168,26 @@ def work_on_thread(
     the check run shows it.
     """
     github = services.github(job.repository)
+    with _cancellation_said(github, job, services):
+        accepted = _accept(run, github, job, services, look)
+        if isinstance(accepted, Outcome):
+            return accepted
+        quiet = silent and _is_unasked(job)
+        comment_id = None if quiet else run.step("acknowledge", lambda: _acknowledge(github, job), int)
+    asked, issue = accepted
+    tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
+    applied = render_applied(job, asked.policy, services)
+    by = f"asked by `{job.actor.login}`{f' with {applied}' if applied else ''}"
+    tracking.done("accept", detail or by)
+    services = with_chosen_model(services, job)
+    thread = Thread(run, job, services, github, tracking, asked, issue, quiet=quiet)
+    return _see_through(thread, carry_out)
+
+
+def _accept(
+    run: Run, github: GitHub, job: Job, services: JobServices, look: Look | None
+) -> tuple[Asked, Issue] | Outcome:
+    """What was asked, with its issue; or the end of what is not carried out, which was said if it had to be."""
     try:
         asked = run.step("accept", lambda: read_asked(github, job, services), Asked)
     except BrokenWorld as broken:
@@ -177,26 +198,27 @@ def work_on_thread(
         return Outcome(status="failed", reason=broken.message)
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
-    unasked = job.command is None and not job.trigger
-    if look is not None and unasked:
+    if look is not None and _is_unasked(job):
         looked = run.step("look", lambda: _Looked(ending=look(github, job, asked, services)), _Looked)
         if looked.ending is not None:
             return looked.ending
-    quiet = silent and unasked
+    return asked, asked.issue
+
+
+def _is_unasked(job: Job) -> bool:
+    """Whether it was an event alone that asked, and nobody was told of it."""
+    return job.command is None and not job.trigger and job.tracking is None
+
+
+@contextmanager
+def _cancellation_said(github: GitHub, job: Job, services: JobServices) -> Iterator[None]:
+    """Say that the job was cancelled in its tracking comment, if it has one: it may have been made just before."""
     try:
-        comment_id = None if quiet else run.step("acknowledge", lambda: _acknowledge(github, job), int)
+        yield
     except JobCancelled:
-        # Perhaps within the step, so that the comment is there already.
-        if job.workflow not in SILENT or job.command is not None or _is_acknowledged(github, job):
+        if job.tracking is not None or _is_acknowledged(github, job):
             say(github, job, services.scrub(closing.render_cancelled(None)))
         raise
-    tracking = Tracking(github, job, comment_id=comment_id, scrub=services.scrub)
-    applied = render_applied(job, asked.policy, services)
-    by = f"asked by `{job.actor.login}`{f' with {applied}' if applied else ''}"
-    tracking.done("accept", detail or by)
-    services = with_chosen_model(services, job)
-    thread = Thread(run, job, services, github, tracking, asked, asked.issue, quiet=quiet)
-    return _see_through(thread, carry_out)
 
 
 def show_state(github: GitHub, job: Job, asked: Asked, services: JobServices, state: State | None) -> None:
@@ -235,21 +257,32 @@ def answer_bug(job: Job, message: str, services: JobServices) -> None:
 
 def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
     """The work with its state shown: by a label, and by the check run if there is one."""
-    thread.show_state("working")
+    outcome = None
     try:
+        thread.show_state("working")
         outcome = _carry_out(thread, carry_out)
+        ended, check = outcome, thread.check
+        if check is not None:
+            thread.run.step("conclude", lambda: check.conclude(ended), type(None))
+        thread.show_state(_state_of(outcome))
     except JobCancelled:
+        _show_cancelled(thread, outcome)
+        raise
+    return outcome
+
+
+def _show_cancelled(thread: Thread, outcome: Outcome | None) -> None:
+    """The state of a cancelled job; of one whose last word was said before, that of its ``outcome``."""
+    if outcome is None:
         on_pull_request = thread.job.on_pull_request
         thread.tracking.close(closing.render_cancelled(thread.published, on_pull_request=on_pull_request))
-        thread.label(None)
-        if thread.check is not None:
-            thread.check.cancel()
-        raise
-    check = thread.check
-    if check is not None:
-        thread.run.step("conclude", lambda: check.conclude(outcome), type(None))
-    thread.show_state("in-review" if outcome.follow_up == "rerun" else _STATES.get(outcome.status))
-    return outcome
+    thread.label(None if outcome is None else _state_of(outcome))
+    if thread.check is not None:
+        thread.check.cancel() if outcome is None else thread.check.conclude(outcome)
+
+
+def _state_of(outcome: Outcome) -> State | None:
+    return "in-review" if outcome.follow_up == "rerun" else _STATES.get(outcome.status)
 
 
 def _carry_out(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
