@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from workflows import closing
-from workflows.admission import SILENT, may_be_trigger, refuse, say
+from workflows.admission import may_be_trigger, refuse, say
 from workflows.asked import Asked, read_asked
 from workflows.conversation.replies import react
 from workflows.git import Mirror
