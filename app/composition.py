@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -223,7 +224,7 @@ class Composition:
 
     @cached_property
     def job_services(self) -> JobServices:
-        """What workflows work with."""
+        """What workflows work with, still without our name on GitHub: work on a checkout needs none."""
         return JobServices(
             github=self.repository,
             model=self.model,
@@ -246,6 +247,11 @@ class Composition:
             spoken=self._spoken(),
         )
 
+    def named_services(self) -> JobServices:
+        """The same under our name on GitHub. Raises BrokenWorld while GitHub cannot be asked for it."""
+        spoken = replace(self.job_services.spoken, login=f"{self.github.app_slug}[bot]")
+        return replace(self.job_services, spoken=spoken)
+
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""
         _ = self.data_dir  # SQLite's file is in it
@@ -261,8 +267,8 @@ class Composition:
             for name, work in WORKFLOWS.items():
                 queue.register(name, self._with_services(work))
             queue.register_admission(
-                lambda run, job: admit(run, job, self.job_services),
-                on_ended=lambda job: show_positions(job, self.job_services),
+                lambda run, job: admit(run, job, self.named_services()),
+                on_ended=lambda job: show_positions(job, self.named_services()),
             )
         return queue
 
@@ -270,14 +276,20 @@ class Composition:
         """The web application over a started queue."""
         secrets = [secret.get_secret_value() for secret in self.settings.webhook_secrets]
         audience = Audience(
-            app_slug=self._slug(),
             app_id=self.settings.app_id,
             prefix=self.settings.command_prefix,
             label=self.settings.default_label,
             installations=frozenset(self.settings.installations),
         )
+        # Asked once and without patience: an event cannot wait for the answer, and readiness asks again.
+        self.github.check()
         return create_app(
-            queue=queue, secrets=secrets, audience=audience, checks=self.checks(queue), waits=self._waits_for_answer
+            queue=queue,
+            secrets=secrets,
+            audience=audience,
+            checks=self.checks(queue),
+            waits=self._waits_for_answer,
+            slug=lambda: self.github.known_slug,
         )
 
     def checks(self, queue: Queue | None = None) -> Mapping[str, Callable[[], Check]]:
@@ -306,17 +318,15 @@ class Composition:
                 self.__dict__[part].close()
 
     def _with_services(self, work: Work) -> Callable[[Run, Job], Outcome]:
-        return lambda run, job: work(run, job, self.job_services)
+        return lambda run, job: work(run, job, self.named_services())
 
     def _waits_for_answer(self, repository_id: int, number: int) -> bool:
         return self.trajectories.waiting(repository_id, number) is not None
 
     def _spoken(self) -> Spoken:
         settings = self.settings
-        slug = self._slug()
         return Spoken(
             prefix=settings.command_prefix,
-            login=f"{slug}[bot]" if slug else "",
             help=lambda on_pull_request: render_help(prefix=settings.command_prefix, on_pull_request=on_pull_request),
             doctor=self._look_at_parts,
             settings=lambda: settings.limits_shown,
@@ -329,14 +339,8 @@ class Composition:
             found.append((name, check.ok, check.reason))
         return found
 
-    def _slug(self) -> str | None:
-        try:
-            return self.github.app_slug
-        except BrokenWorld:
-            return None  # GitHub does not answer now: readiness says so, and bots are refused by their type anyway
-
     def _answer_bug(self, run: Run, job: Job, message: str) -> None:
-        answer_bug(job, message, self.job_services)
+        answer_bug(job, message, self.named_services())
 
     def _check_engine(self) -> Check:
         try:

@@ -122,7 +122,7 @@ def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
     configure_logging(style=settings.log_format, level="info", redactor=composition.redactor)
     try:
         job = _job_of_url(composition, found["name"], int(found["number"]), login)
-        outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.job_services)
+        outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.named_services())
     except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1

@@ -68,6 +68,11 @@ class GitHubApp:
         """The App's name in URLs; its account is ``<slug>[bot]``. Asked of GitHub once."""
         return self.identity().slug
 
+    @property
+    def known_slug(self) -> str | None:
+        """The same without asking: None before GitHub has said it."""
+        return self._identity.slug if self._identity is not None else None
+
     def identity(self) -> AppIdentity:
         """Who we are, asked of GitHub once. Raises BrokenWorld."""
         with self._locks.hold("identity"):
@@ -123,7 +128,10 @@ class GitHubApp:
         return RepositoryRef(installation_id=installation, id=found["id"], full_name=found["full_name"])
 
     def check(self) -> tuple[bool, str]:
-        """Whether GitHub knows us, asked once and without patience, and a sentence that says so or what to do."""
+        """Whether GitHub knows us, asked once and without patience, and a sentence that says so or what to do.
+
+        From then on it is known who we are.
+        """
         session = Session(self._wire, Attempts(self._rules.once(), Gate(self._rules)), self._credential)
         try:
             answer = session.send("GET", "/app")
@@ -131,6 +139,7 @@ class GitHubApp:
             return False, broken.message
         if not answer.ok:
             return False, refusal("asking who the App is", answer).message
+        self._identity = self._identity or AppIdentity(id=answer.data["id"], slug=answer.data["slug"])
         return True, f"{self._wire.api_url} knows the App {answer.data['slug']} (id {answer.data['id']})"
 
     def recent_deliveries(self, since: datetime) -> list[Delivery]:

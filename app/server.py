@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,13 +46,15 @@ def create_app(
     audience: Audience,
     checks: Mapping[str, Callable[[], Check]],
     waits: Callable[[int, int], bool] = lambda repository_id, number: False,
+    slug: Callable[[], str | None] = lambda: None,
     body_seconds: float = BODY_SECONDS,
     budget: BodyBudget | None = None,
 ) -> FastAPI:
     """The web application: ``POST /webhook``, ``GET /healthz`` (live) and ``GET /readyz`` (every check passes).
 
     Anybody may ask ``/readyz``, so it gives no reasons: those are in the log.
-    ``waits`` says whether a thread (repository's id, number) waits for people's answer to a question.
+    ``waits`` says whether a thread (repository's id, number) waits for people's answer to a question, ``slug`` by which
+    name GitHub knows us, once that is known, if ``audience`` does not.
     ``secrets``: the webhook's secret; several while it is being replaced. The caller starts and stops ``queue``.
     ``budget``: what all large bodies together may hold (by default ``BUDGET_BYTES``); a body beyond is answered 503.
     """
@@ -65,6 +68,7 @@ def create_app(
         secrets=secrets,
         audience=audience,
         waits=waits,
+        slug=slug,
         body_seconds=body_seconds,
         budget=budget or BodyBudget(),
     )
@@ -146,6 +150,7 @@ class _Webhook:
         secrets: Sequence[str],
         audience: Audience,
         waits: Callable[[int, int], bool],
+        slug: Callable[[], str | None],
         body_seconds: float,
         budget: BodyBudget,
     ) -> None:
@@ -154,6 +159,7 @@ class _Webhook:
         self._secrets = [secret for secret in secrets if secret]
         self._audience = audience
         self._waits = waits
+        self._slug = slug
         self._body_seconds = body_seconds
         self._budget = budget
 
@@ -209,7 +215,8 @@ class _Webhook:
 
     async def _decide(self, event: Event) -> Submission:
         """What is stored with the delivery. Raises QueueUnavailable and SQLAlchemyError."""
-        decided = dispatch(event, self._audience)
+        audience = self._audience if self._audience.app_slug else replace(self._audience, app_slug=self._slug())
+        decided = dispatch(event, audience)
         if isinstance(decided, Cancel):
             return await asyncio.to_thread(self._cancel, event, decided)
         if isinstance(decided, Signal):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.composition import Composition
-from app.settings import Settings, variable_names
+from app.settings import Settings, SettingsError, variable_names
 from sandbox.images import ImageUnavailable
 from workflows.services import BrokenWorld
 
@@ -55,3 +55,11 @@ def test_a_full_disk_starts_no_job(compose: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("app.composition.LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(BrokenWorld, match=r"MB left, and a job needs.*make room"):
         compose(docker_host="unix:///nowhere.sock").find_workshop()
+
+
+def test_work_on_a_checkout_needs_no_app(compose: Any) -> None:
+    """Without an App on GitHub the services are there; under our name they are once there is one."""
+    composition = compose(openai_base_url="http://localhost:1/v1", model="m")
+    assert composition.job_services.spoken.login == ""
+    with pytest.raises(SettingsError, match="App is not set up"):
+        composition.named_services()

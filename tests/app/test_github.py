@@ -32,11 +32,12 @@ def test_client_is_what_the_workflows_ask_for(place: Place) -> None:
 
 
 def test_app_knows_itself(place: Place) -> None:
-    """The App learns its slug, finds its installation, and says that all is well."""
-    assert place.app.app_slug == "forgehand"
-    assert place.app.installation_for("octo/nowhere") is None
+    """The App learns its slug with its first look, finds its installation, and says that all is well."""
+    assert place.app.known_slug is None
     ok, detail = place.app.check()
     assert ok, detail
+    assert place.app.app_slug == place.app.known_slug == "forgehand"
+    assert place.app.installation_for("octo/nowhere") is None
     assert f"forgehand (id {place.hub.app_id})" in detail
 
 

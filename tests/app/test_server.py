@@ -138,6 +138,20 @@ def test_what_a_crash_left_unsaid_is_said_after_the_redelivery(queue: Queue, por
     assert tidy in jobs(queue)
 
 
+def test_our_name_is_used_as_soon_as_it_is_known(queue: Queue) -> None:
+    """GitHub could not say it at the start: a comment to us by name is read as one once it has."""
+    known: list[str] = []
+    app = create_app(
+        queue=queue, secrets=[SECRET], audience=Audience(), checks={}, slug=lambda: known[0] if known else None
+    )
+    comment = {"id": 3, "body": "@forgehand fix", "user": {"id": 5, "login": "mona", "type": "User"}}
+    body = json.dumps(json.loads(LABELED) | {"action": "created", "comment": comment}).encode()
+    with serve(app) as port:
+        assert deliver(port, body, event="issue_comment").json["job"] is None
+        known.append("forgehand")
+        assert deliver(port, body, event="issue_comment").json["job"] is not None
+
+
 def test_a_rotated_secret_is_good_meanwhile(queue: Queue, port: int) -> None:
     """Both secrets are accepted while one replaces the other."""
     assert deliver(port, LABELED, X_Hub_Signature_256=sign(LABELED, "new-secret")).status == 202
