@@ -33,11 +33,13 @@ def test_client_is_what_the_workflows_ask_for(place: Place) -> None:
 
 def test_app_knows_itself(place: Place) -> None:
     """The App learns its slug with its first look, finds its installation, and says that all is well."""
-    assert place.app.known_slug is None
-    ok, detail = place.app.check()
+    app = GitHubApp(place.hub.app_id, place.hub.private_key_pem, api_url=place.hub.api_url)
+    assert app.known_slug is None
+    ok, detail = app.check()
     assert ok, detail
-    assert place.app.app_slug == place.app.known_slug == "forgehand"
-    assert place.app.installation_for("octo/nowhere") is None
+    assert app.app_slug == app.known_slug == "forgehand"
+    assert app.installation_for("octo/nowhere") is None
+    app.close()
     assert f"forgehand (id {place.hub.app_id})" in detail
 
 
