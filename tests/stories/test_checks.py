@@ -211,6 +211,20 @@ def test_a_stale_base_is_merged_first(ground: Ground) -> None:
     assert hub.read_file(ours.repository, "calc.py", ours.branch) == BETTER.encode()
 
 
+def test_conflicts_are_resolved_where_the_policy_says_so(ground: Ground) -> None:
+    """With `resolve: auto` red checks of a pull request that conflicts have its conflicts resolved first."""
+    ours = opened(ground, "auto", more={POLICY: "resolve: auto\n"})
+    hub = ground.world.hub
+    hub.commit(ours.repository, {"calc.py": "def add(a, b):\n    return int(a - b)\n"}, branch="main", author="alice")
+    merged = "def add(a, b):\n    return int(a + b)\n"
+    ground.play(turn(write("calc.py", merged), call("run_tests")), *[turn(finish("Whole numbers, added."))] * 2)
+    told = ours.fail("types", TYPES)
+    assert (told.outcome.status, told.outcome.follow_up) == ("pushed", "update"), told.outcome
+    assert told.answer.startswith("**Resolved:** `main` at `")
+    assert hub.read_file(ours.repository, "calc.py", ours.branch) == merged.encode()
+    assert ours.writes() == [*ours.acknowledged, "POST check-runs", f"PUSH {ours.branch}", "POST check-runs"]
+
+
 def test_spent_attempts_are_handed_over(ground: Ground) -> None:
     """After as many repairs as the policy allows the pull request is handed over: one comment, the label, no work."""
     ours = opened(ground, "spent", more={POLICY: "checks:\n  attempts: 1\n"})
