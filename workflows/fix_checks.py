@@ -25,8 +25,9 @@ from workflows.services import GitHub, Run
 from workflows.solve import Solution
 from workflows.stages import Stages
 from workflows.thread_work import Thread, show_state, work_on_thread
+from workflows.tracking import TITLES
 from workflows.types import Actor, Job, Noun, PullRequest
-from workflows.update_branch import look_at_base, merge_base
+from workflows.update_branch import look_at_base, prove_merge, push_proved
 
 NAME = "fix_checks"
 MOST_RERUNS = 2
@@ -211,8 +212,15 @@ def _mend(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
     stages = Stages(thread.run, thread.tracking)
     situation = look_at_base(thread, pull, stages)
     if situation.clean and not _is_update(thread, pull.head_sha):
-        outcome = merge_base(begin_merge(thread, pull, stages, situation))
-        return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome
+        merge = begin_merge(thread, pull, stages, situation)
+        verdict = prove_merge(merge)
+        if verdict.status != "worse":
+            outcome = push_proved(merge, verdict)
+            return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome
+        # A base that is broken itself must not keep the branch broken.
+        thread.tracking.follow(TITLES)
+        told = f"{merge.base} was not merged in, because it makes things worse: {verdict.reasons[0]}"
+        thread.tracking.note((told,))
     if situation.conflicts and thread.asked.policy.resolve == "auto" and is_ours(thread, pull):
         outcome = resolve_conflicts(begin_merge(thread, pull, stages, situation))
         return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome

@@ -81,13 +81,17 @@ def look_at_base(thread: Thread, pull: PullRequest, stages: Stages) -> Situation
 
 def merge_base(merge: BaseMerge) -> Outcome:
     """Prove the merge, which has no conflicts, and push it. One that breaks tests of the branch is not pushed."""
+    verdict = prove_merge(merge)
+    if verdict.status != "worse":
+        return push_proved(merge, verdict)
+    listed = "\n".join(f"- {merge.thread.services.clean(' '.join(reason.split()))}" for reason in verdict.reasons)
+    told = f"The merge of {merge.base} has no conflicts, but makes things worse. Nothing was pushed."
+    return merge.thread.end("worse", told, word="Not updated", more=listed, seconds=merge.stages.seconds)
+
+
+def push_proved(merge: BaseMerge, verdict: Verdict) -> Outcome:
+    """Push a merge of which the tests say that it is not worse, and say so."""
     thread, seconds = merge.thread, merge.stages.seconds
-    thread.tracking.follow(TITLES)
-    verdict = _prove(merge)
-    if verdict.status == "worse":
-        listed = "\n".join(f"- {thread.services.clean(' '.join(reason.split()))}" for reason in verdict.reasons)
-        told = f"The merge of {merge.base} has no conflicts, but makes things worse. Nothing was pushed."
-        return thread.end("worse", told, word="Not updated", more=listed, seconds=seconds)
     published = merge.push(Patch(base=merge.situation.draft), verdict)
     if published.reason:
         return thread.end("rejected", published.reason, word="Not updated", seconds=seconds)
@@ -96,8 +100,9 @@ def merge_base(merge: BaseMerge) -> Outcome:
     return thread.end("pushed", told, word="Updated", more=more, seconds=seconds, published=published)
 
 
-def _prove(merge: BaseMerge) -> Verdict:
+def prove_merge(merge: BaseMerge) -> Verdict:
     """The tests on the head and on the merge, each in a fresh container."""
+    merge.thread.tracking.follow(TITLES)
     thread, stages, situation = merge.thread, merge.stages, merge.situation
 
     def survey() -> Survey:

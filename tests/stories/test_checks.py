@@ -211,6 +211,19 @@ def test_a_stale_base_is_merged_first(ground: Ground) -> None:
     assert hub.read_file(ours.repository, "calc.py", ours.branch) == BETTER.encode()
 
 
+def test_a_broken_base_does_not_keep_the_branch_broken(ground: Ground) -> None:
+    """A base that would make things worse is not merged in, which is said, and the code is mended without it."""
+    ours = opened(ground, "base-broken")
+    hub = ground.world.hub
+    broken = {"test_base.py": "def test_base():\n    assert False\n", "conftest.py": "import calc\ncalc.add = None\n"}
+    hub.commit(ours.repository, broken, branch="main", author="alice")
+    told = ours.fail("types", TYPES)
+    assert (told.outcome.status, told.outcome.follow_up) == ("pushed", "repair"), told.outcome
+    assert "was not merged in, because it makes things worse: " in told.comments[0]
+    assert hub.read_file(ours.repository, "calc.py", ours.branch) == BETTER.encode()
+    assert hub.read_file(ours.repository, "test_base.py", ours.branch) is None
+
+
 def test_conflicts_are_resolved_where_the_policy_says_so(ground: Ground) -> None:
     """With `resolve: auto` red checks of a pull request that conflicts have its conflicts resolved first."""
     ours = opened(ground, "auto", more={POLICY: "resolve: auto\n"})
