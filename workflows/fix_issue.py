@@ -49,10 +49,10 @@ class _Fix:
         survey = stages.step("fetch", self._fetch, Survey, lambda found: f"`{found.branch}` at `{found.base[:10]}`")
         solution = solve(thread.run, stages, thread.tracking, self._assign(survey))
         thread.solution = solution
+        thread.receipt = closing.render_receipt(solution, sum(stages.seconds.values()))
         ending = closing.choose(solution, clean=thread.services.clean)
         if ending is not None:
-            text = f"{ending.text}\n\n{closing.render_receipt(solution, sum(stages.seconds.values()))}"
-            thread.run.step("say why", lambda: thread.tracking.close(text), type(None))
+            thread.close(ending.text)
             return Outcome(status=ending.status, reason=ending.reason, seconds=stages.seconds)
         return self._publish(stages, survey, solution)
 
@@ -118,11 +118,9 @@ class _Fix:
 
         published = stages.step("publish", publish, Published, lambda done: done.url or done.reason)
         if published.pull_request is None:
-            text = closing.render_unpublished(published.reason, solution, clean=services.clean)
-            thread.run.step("say why", lambda: thread.tracking.close(text), type(None))
+            thread.close(closing.render_unpublished(published.reason, solution, clean=services.clean))
             return Outcome(status="rejected", reason=published.reason, seconds=stages.seconds)
-        said = closing.render_success(published, solution, clean=services.clean)
-        thread.close(f"{said}\n\n{closing.render_receipt(solution, sum(stages.seconds.values()))}")
+        thread.close(closing.render_success(published, solution, clean=services.clean))
         return Outcome(
             status="pull_request",
             reason=solution.verdict.reasons[0],

@@ -42,7 +42,8 @@ _STATES: dict[Status, State] = {
 
 @dataclass
 class Thread:
-    """One accepted request on an issue or pull request. ``solution`` and ``published`` are set as they come about.
+    """One accepted request on an issue or pull request. ``solution``, ``published`` and ``receipt`` (what it
+    has cost) are set as they come about.
 
     ``check`` shows it on a pull request's head too, once :meth:`show_check` was called. ``quiet``: there alone.
     """
@@ -56,6 +57,7 @@ class Thread:
     issue: Issue
     solution: Solution | None = None
     published: Published | None = None
+    receipt: str = ""
     check: LiveCheck | None = None
     quiet: bool = False
 
@@ -69,8 +71,9 @@ class Thread:
         self.check = LiveCheck(self.github, self.job, head_sha=head_sha, scrub=self.services.scrub)
 
     def close(self, text: str) -> None:
-        """Say the last word in the tracking comment, as a step."""
-        self.run.step("close", lambda: self.tracking.close(text), type(None))
+        """Say the last word in the tracking comment, and what it has cost where that is known, as a step."""
+        whole = f"{text}\n\n{self.receipt}" if self.receipt else text
+        self.run.step("close", lambda: self.tracking.close(whole), type(None))
 
     def end(
         self,
