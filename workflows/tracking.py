@@ -77,6 +77,11 @@ def marker(job_id: str) -> str:
     return f"<!-- forgehand:tracking job={job_id} -->"
 
 
+def is_unended(body: str) -> bool:
+    """Whether this comment of ours still tells of a job that waits or is under way."""
+    return body.startswith(("Working on it", "Queued"))
+
+
 def render_start(job_id: str) -> str:
     """The comment as it is first written."""
     return f"Working on it: starting.\n\n{marker(job_id)}"

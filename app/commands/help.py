@@ -52,8 +52,9 @@ def render_reference(prefix: str = "/qwen") -> str:
         "|---|---|---|---|",
         *(_reference_row(word, prefix) for word in WORDS),
         "",
-        "Who: *write* wants write access; so does *read*, unless policy opens it to readers. What is *said at once* is",
-        "answered even while a job runs; of the others there is one at a time in a thread.",
+        "Who: *write* wants write access; so does *read*, unless policy opens it to readers; *all* are those who can",
+        "see the thread. What is *said at once* is answered even while a job runs; of the others there is one at a",
+        "time in a thread.",
         "",
         "### Options",
         "",
@@ -78,7 +79,8 @@ def _usage(word: Word, prefix: str) -> str:
 def _reference_row(word: Word, prefix: str) -> str:
     where = {"both": "everywhere", "issue": "issues", "pull_request": "pull requests"}[word.where]
     names = ", ".join(f"`{name}`" for name in (word.name, *word.aliases))
-    who = f"{word.needs}{', said at once' if word.lane == 'answer' else ''}"
+    needs = "all" if word.needs == "nothing" else word.needs
+    who = f"{needs}{', said at once' if word.lane == 'answer' else ''}"
     return f"| {names}<br>{_usage(word, prefix)} | {where} | {who} | {word.summary} |"
 
 

@@ -19,8 +19,9 @@ class Word:
 
     ``takes`` says what may follow the name: nothing, optional words, a required question or request, a required range
     ``A..B``, or one of ``choices``. ``needs``: "write" changes something or spends much, and needs write access;
-    "read" only reads, and policy may open it to readers. ``lane``: "answer" is said at once, even while a job of the
-    thread runs; of "work" there is one at a time in a thread. ``example`` stands without the prefix.
+    "read" needs it too unless policy opens the command to readers; "nothing" is for everybody. ``lane``: "answer" is
+    said at once, even while a job of the thread runs; of "work" there is one at a time in a thread. ``example`` stands
+    without the prefix.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Word:
     example: str
     takes: Takes = "nothing"
     where: Where = "both"
-    needs: Literal["write", "read"] = "write"
+    needs: Literal["write", "read", "nothing"] = "write"
     lane: Literal["work", "answer"] = "work"
     options: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -146,11 +147,11 @@ WORDS = (
         aliases=("resume",),
     ),
     Word("stop", "Stop what runs or waits in this thread.", "stop", lane="answer", aliases=("cancel",)),
-    Word("status", "Say what runs, what waits and what it has cost.", "status", needs="read", lane="answer"),
-    Word("why", "Say why the last request was done, refused or ignored.", "why", needs="read", lane="answer"),
-    Word("config", "Show the policy in force here, and where it comes from.", "config", needs="read", lane="answer"),
-    Word("doctor", "Check the set-up: access, policy, model, sandbox.", "doctor", needs="read", lane="answer"),
-    Word("help", "Show the commands.", "help", needs="read", lane="answer"),
+    Word("status", "Say what runs, what waits and how the last jobs ended.", "status", needs="nothing", lane="answer"),
+    Word("why", "Say why the last request was done, refused or ignored.", "why", needs="nothing", lane="answer"),
+    Word("config", "Show the policy in force here, and where it comes from.", "config", lane="answer"),
+    Word("doctor", "Check the set-up: access, policy, model, sandbox.", "doctor", lane="answer"),
+    Word("help", "Show the commands.", "help", needs="nothing", lane="answer"),
 )
 
 MAX_NAME = 30

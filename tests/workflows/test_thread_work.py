@@ -202,3 +202,29 @@ def test_stop_tells_what_it_ended_also_after_it_died() -> None:
     first, answer = github.comments.values()
     assert first.startswith("Cancelled")
     assert answer.startswith("Stopped: 1 job ")
+
+
+def test_what_died_and_was_cancelled_is_told_by_the_tidying() -> None:
+    """Its worker can say nothing more: the comment does not go on to say that it works, and the label goes."""
+    github = OneThread()
+    job = queued(github)
+    github.comments[1] = f"Working on it: publish.\n\n{marker(job.id)}"
+    github.labels = {"qwen:working", "bug"}
+    tidying = make("", workflow="tidy", id="gh-2", words="The issue was closed.")
+    died = record(job, "cancelled").model_copy(update={"attempts": 1})
+    admit(InlineRun("gh-2"), tidying, serve(github, KnownJobs(died)))
+    assert github.comments[1] == f"Cancelled. The issue was closed.\n\n{marker(job.id)}"
+    assert github.labels == {"bug"}
+
+
+def test_the_last_word_of_a_cancelled_job_is_kept_by_the_tidying() -> None:
+    """It says more; and while another job works, the label stays."""
+    github = OneThread()
+    job = queued(github)
+    github.comments[1] = f"Cancelled, when draft pull request #8 was open already.\n\n{marker(job.id)}"
+    github.labels = {"qwen:working"}
+    tidying = make("", workflow="tidy", id="gh-2", words="The label `qwen` was taken off.")
+    other = record(job, "running", id="gh-3")
+    admit(InlineRun("gh-2"), tidying, serve(github, KnownJobs(record(job, "cancelled"), other)))
+    assert "pull request #8" in github.comments[1]
+    assert github.labels == {"qwen:working"}

@@ -1,29 +1,47 @@
-"""After a thread ended, its label was taken off or its work was stopped: what waited says so."""
+"""After a thread ended, its label was taken off or its work was stopped: the cancelled say so, and it shows no work."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workflows.closing import render_cancelled
+from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.services import GitHub
-from workflows.tracking import marker
+from workflows.state_labels import state_label
+from workflows.tracking import is_unended, marker
 from workflows.types import Job
 
 
 def tidy(github: GitHub, job: Job, services: JobServices) -> Outcome:
-    """Say in the comments of requests that were cancelled before they began that they were. Again, it changes nothing.
+    """Say in the comments of cancelled requests that they were. Again, it changes nothing.
 
-    What runs closes its own comment.
+    What runs closes its own comment, with more words; but a worker that died, or stopped just then, runs nothing more.
     """
     records = services.jobs.thread(job.repository.id, job.number)
-    waited = [one.job for one in records if one.state == "cancelled" and (one.attempts == 0 or one.job.admission)]
-    if not waited:
+    cancelled = [one for one in records if one.state == "cancelled"]
+    if not cancelled:
         return Outcome(status="answered", reason=f"{job.words} Nothing waited.")
     ours = [one for one in github.fetch_comments(job.number) if one.author.login == services.spoken.login]
-    text = services.scrub(f"{render_cancelled(None)} {job.words}".strip())
-    for one in waited:
-        mark = marker(one.id)
+    for one in cancelled:
+        mark = marker(one.job.id)
+        said = "Cancelled." if _has_begun(one) else render_cancelled(None)
         for comment in ours:
-            if mark in comment.body and not comment.body.startswith("Cancelled"):
-                github.update_comment(comment.id, f"{text}\n\n{mark}")
-    return Outcome(status="answered", reason=f"{job.words} {len(waited)} waited.".strip())
+            if mark in comment.body and is_unended(comment.body):
+                github.update_comment(comment.id, f"{services.scrub(f'{said} {job.words}'.strip())}\n\n{mark}")
+    if not any(one.state in ("queued", "running") and not one.job.admission for one in records):
+        _take_working_label_off(github, job.number, cancelled)
+    return Outcome(status="answered", reason=f"{job.words} {len(cancelled)} cancelled.".strip())
+
+
+def _has_begun(record: JobRecord) -> bool:
+    return record.attempts > 0 and not record.job.admission
+
+
+def _take_working_label_off(github: GitHub, number: int, cancelled: Sequence[JobRecord]) -> None:
+    names = {state_label("working", trigger=one.job.label).name.casefold() for one in cancelled if one.job.label}
+    issue = github.fetch_issue(number)
+    for label in issue.labels if issue is not None else ():
+        if label.casefold() in names:
+            github.remove_label(number, label)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from app.commands.grammar import parse_comment
 from app.commands.help import render_help, render_reference
 from app.commands.options import OPTIONS
+from app.commands.routes import route
 from app.commands.table import WORDS
+from workflows.asked import access_of
 from workflows.outbound import clean_outbound
+from workflows.types import Actor, Command, Job, RepositoryRef
+
+JOB = Job(
+    id="gh-1",
+    workflow="",
+    repository=RepositoryRef(installation_id=1, id=11, full_name="octo/hello"),
+    number=7,
+    actor=Actor(id=5, login="mona"),
+    trigger="",
+    delivery_id="1",
+    created_at=datetime(2026, 11, 23, tzinfo=UTC),
+)
 
 
 @pytest.mark.parametrize("pull", [False, True])
@@ -42,5 +58,15 @@ def test_the_table_is_consistent() -> None:
     assert len(names) == len(set(names))
     assert all(key in OPTIONS for word in WORDS for key in word.options)
     assert all(word.takes == "nothing" and not word.options for word in WORDS if word.lane == "answer")
-    readers = {word.name for word in WORDS if word.needs == "read"}
-    assert readers == {"review", "ask", "status", "why", "config", "doctor", "help"}
+
+
+def test_the_table_tells_who_may() -> None:
+    """What the help says of a command's needs is what is asked of its actor."""
+    told = {"change": "write", "control": "write", "read": "read", "answer": "nothing"}
+    for word in WORDS:
+        command = Command(word=word.name)
+        for on_pull_request in (False, True):
+            if word.works_on(pull_request=on_pull_request):
+                workflow = route(command, on_pull_request=on_pull_request)
+                job = JOB.model_copy(update={"workflow": workflow, "command": command})
+                assert told[access_of(job)] == word.needs, word.name
