@@ -139,9 +139,10 @@ def _parse_item(
     if not title:
         return Refused(what=what, reason="it says nothing")
     severity = _SEVERITY_WORDS.get(_text(item, "severity", "priority").casefold(), "minor")
-    anchor = _locate(item, maps[path]) if path in maps else None
+    anchor, whole = _locate(item, maps[path]) if path in maps else (None, False)
     run = runs.get(" ".join(_text(item, "command").split()))
-    suggestion = parse_suggestion(item["suggestion"]) if _text(item, "suggestion") and anchor else None
+    # Of a range that was cut, the suggestion would replace only a part of what it was written for.
+    suggestion = parse_suggestion(item["suggestion"]) if _text(item, "suggestion") and whole else None
     reason = _unwanted(title, body, severity, shown=run is not None or isinstance(suggestion, Suggestion))
     reason = reason or _out_of_place(path, anchor, severity, maps, paths)
     if reason:
@@ -201,8 +202,11 @@ def _out_of_place(
     return "" if changed else "its lines were not changed"
 
 
-def _locate(item: Mapping[str, Any], lines: LineMap) -> Anchor | None:
-    """The anchor that an item means: models miscount lines, so the code that they quote has the last word."""
+def _locate(item: Mapping[str, Any], lines: LineMap) -> tuple[Anchor | None, bool]:
+    """The anchor that an item means, and whether it is on all the lines that it names, in the head.
+
+    Models miscount lines, so the code that they quote has the last word.
+    """
     side: Side = "LEFT" if _text(item, "side").upper() == "LEFT" else "RIGHT"
     first, last = _range(item)
     quoted = next((line for line in _text(item, "code").split("\n") if re.search(r"\w", line)), "")
@@ -214,8 +218,9 @@ def _locate(item: Mapping[str, Any], lines: LineMap) -> Anchor | None:
             moved = min(near, key=lambda number: (abs(number - (first or number)), number))
             first, last = moved, moved + (last - first if first is not None and last is not None else 0)
     if last is None or first is None:
-        return None
-    return lines.fit(last, side=side, start_line=first)
+        return None, False
+    anchor = lines.fit(last, side=side, start_line=first)
+    return anchor, anchor is not None and (anchor.side, anchor.first, anchor.line) == ("RIGHT", first, last)
 
 
 def _range(item: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -118,7 +118,7 @@ class Point(Protocol):
 
 
 def is_same_point(one: Point, other: Point) -> bool:
-    """Whether two findings say the same: of the same code in like words, or of the same code in the same category."""
+    """Whether two findings on the same head say the same: of touching lines, in like words or in one category."""
     if one.id == other.id:
         return True
     if one.path != other.path:
@@ -126,7 +126,7 @@ def is_same_point(one: Point, other: Point) -> bool:
     alike = likeness(one.title, other.title)
     if one.anchor is None or other.anchor is None:
         return alike >= 0.5
-    if not _shares_code(one.anchor, other.anchor):
+    if not _touch(one.anchor, other.anchor):
         return False
     return alike >= 0.3 or (one.category == other.category and alike >= 0.15)
 
@@ -141,11 +141,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(word for word in re.findall(r"[a-z_]\w+", text.casefold()) if len(word) > 2)
 
 
-def _shares_code(one: Anchor, other: Anchor) -> bool:
-    if one.side != other.side:
-        return False
-    mine = {digest for digest in one.fingerprint.code if not digest.startswith("-")}
-    return bool(mine.intersection(other.fingerprint.code)) or (one.first <= other.line and other.first <= one.line)
+def _touch(one: Anchor, other: Anchor) -> bool:
+    return one.side == other.side and one.first <= other.line + 1 and other.first <= one.line + 1
 
 
 def finding_id(path: str, title: str, anchor: Anchor | None) -> str:

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from workflows.review.anchors import Anchor, LineMap
 from workflows.review.diff import Diff
 from workflows.review.finding_threads import FindingThread, ThreadReply
-from workflows.review.findings import Finding, Severity, is_same_point
+from workflows.review.findings import Finding, Severity, is_same_point, likeness
 from workflows.types import Noun
 
 MOST_ENTRIES = 200
 MOST_OTHER_FILES = 300
+LIKE_TITLES = 0.5
 State = Literal["open", "fixed", "rebutted", "withdrawn"]
 
 
@@ -180,27 +181,39 @@ def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]
 
 def _carry_on(entry: Entry, work: _Merging) -> Entry:
     """An entry as it is after this review, its finding taken out of those that are left to say."""
-    twins = [one for one in work.left if is_same_point(entry, one)]
+    anchor, gone = _find(entry, work.diff, work.maps)
+    placed = entry.model_copy(update={"anchor": anchor, "path": anchor.path if anchor else entry.path})
+    twins = [one for one in work.left if _is_again(placed, one, gone=gone)]
     twin = next((one for one in twins if one.id == entry.id), twins[0] if twins else None)
     work.left = [one for one in work.left if one not in twins]
     if entry.state != "open":
         back = entry.state == "fixed" or (twin is not None and twin.evidence.run is not None and not entry.shown)
         if twin is not None and back:
             work.again.append(twin.model_copy(update={"id": entry.id}))
-        return entry
-    anchor, gone = _find(entry, work.diff, work.maps)
-    if twin is not None:
-        anchor, gone = twin.anchor or anchor, False
-    thread = work.threads.get(entry.id)
-    if gone:
+        return entry if gone else placed
+    if gone and twin is None:
         return entry.model_copy(update={"state": "fixed", "sha": work.head})
-    shown = entry.shown or (twin is not None and twin.evidence.run is not None)
-    entry = entry.model_copy(update={"anchor": anchor, "path": anchor.path if anchor else entry.path, "shown": shown})
+    if twin is not None:
+        shown = entry.shown or twin.evidence.run is not None
+        placed = placed.model_copy(update={"anchor": twin.anchor or anchor, "path": twin.path, "shown": shown})
+    thread = work.threads.get(entry.id)
     if thread is None:
-        return entry
+        return placed
+    if thread.resolved and gone and twin is not None:
+        # People took their change for the remedy, and it is none: that is worth saying once more.
+        work.again.append(twin.model_copy(update={"id": entry.id}))
+        return placed
     if thread.resolved:
-        return entry.model_copy(update={"state": "rebutted"})
-    return _hear(entry, thread, work)
+        return placed.model_copy(update={"state": "rebutted"})
+    return _hear(placed, thread, work)
+
+
+def _is_again(entry: Entry, finding: Finding, *, gone: bool) -> bool:
+    """Whether a finding is the entry's. Where the code is gone, words must tell: it was changed and not mended."""
+    if gone:
+        same = entry.path == finding.path and likeness(entry.title, finding.title) >= LIKE_TITLES
+        return same or entry.id == finding.id
+    return is_same_point(entry, finding)
 
 
 def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:

@@ -56,7 +56,7 @@ def map_of(folder: Path, before: bytes, after: bytes, path: str = "a.py") -> Lin
 # --- GitHub's rules ---------------------------------------------------------------------------------------------
 
 LINE = st.sampled_from(["a", "b", "", " ", "}", "-- x", "++ y", "@@ -1 +1 @@", "\\ No newline", "é\r", "x\x0by"])
-TEXT = st.lists(LINE, max_size=40)
+TEXT = st.lists(LINE, max_size=40) | st.integers(20, 60).map(lambda count: [f"line {n}" for n in range(count)])
 
 
 @st.composite
@@ -107,14 +107,30 @@ def test_every_accepted_anchor_is_accepted_by_github(
         for side in sides:
             for line in range(-1, 60):
                 assert judge.accepts(name, line, side=side) == (shown is not None and shown.accepts(line, side=side))
+            # Among lines that are shown, or hardly any range would be one.
+            line_number = st.integers(0, 60) | st.sampled_from((shown.numbers(side) if shown else ()) or (1,))
             for _ in range(20):
-                first, last = data.draw(st.integers(0, 50)), data.draw(st.integers(0, 50))
+                first, last = data.draw(line_number), data.draw(line_number)
                 ours = shown is not None and shown.accepts(last, side=side, start_line=first)
                 assert judge.accepts(name, last, side=side, start_line=first) == ours
                 anchor = shown.fit(last, side=side, start_line=first) if shown is not None else None
                 if anchor is not None:
                     assert judge.accepts(name, anchor.line, side=side, start_line=anchor.start_line)
                     assert min(first, last) <= anchor.first <= anchor.line <= max(first, last)
+
+
+def test_ranges_end_with_their_hunk(tmp_path: Path) -> None:
+    """Of a file with three hunks, the map takes exactly those of all ranges that GitHub takes: within one hunk."""
+    folder = open_folder(tmp_path)
+    base = commit(folder, {"a.py": lines_of(*BASE)})
+    head = commit(folder, {"a.py": lines_of(*BASE[:5], "x", *BASE[6:20], "y", "z", *BASE[20:34], *BASE[36:])})
+    judge, shown = Judge(folder, base, head), map_lines(diff_between(folder, base, head))["a.py"]
+    sides: tuple[Side, ...] = ("LEFT", "RIGHT")
+    pairs = [(side, first, last) for side in sides for first in range(42) for last in range(42)]
+    ours = {pair for pair in pairs if shown.accepts(pair[2], side=pair[0], start_line=pair[1])}
+    assert ours == {pair for pair in pairs if judge.accepts("a.py", pair[2], side=pair[0], start_line=pair[1])}
+    assert {("RIGHT", 3, 9), ("LEFT", 32, 39), ("RIGHT", 18, 25)} <= ours
+    assert ("RIGHT", 8, 19) not in ours
 
 
 def test_what_github_does_not_show_takes_no_comment(tmp_path: Path) -> None:

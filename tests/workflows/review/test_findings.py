@@ -157,7 +157,17 @@ def test_an_id_survives_a_push() -> None:
     elsewhere = parse(item(line=3), maps={"src/price.py": moved}).findings[0]
     assert elsewhere.id == only().id
     assert only(line=4).id != only().id
-    assert is_same_point(elsewhere, only(title="For an empty list, None is given instead of zero"))
+    assert is_same_point(only(), only(title="For an empty list, None is given instead of zero"))
+
+
+def test_a_suggestion_is_for_all_the_lines_that_it_was_written_for() -> None:
+    """Where the range was cut, or is of removed lines, there is no suggestion: it would replace something else."""
+    told = only(start_line=4, line=5, suggestion="    return 0\n").suggestion
+    assert told is not None
+    assert told.lines == ("    return 0",)
+    assert only(start_line=4, line=90, suggestion="x").suggestion is None
+    assert only(line=2, side="LEFT", suggestion="x").suggestion is None
+    assert only(line=4, suggestion="```\nx = '\u202e'\n```").suggestion is None
 
 
 def test_few_are_said_on_their_lines() -> None:

@@ -102,6 +102,28 @@ def test_code_that_is_gone_is_fixed() -> None:
     assert [(entry.state, entry.found_at) for entry in back.ledger.entries] == [("open", "4")]
 
 
+def test_a_change_that_mends_nothing_is_the_same_point() -> None:
+    """Changed code with the same fault keeps its open thread; another fault in its place is new, the old one fixed."""
+    ledger, found = first_review()
+    maps = maps_of(FIXED)
+    same = push(ledger, FIXED, finding(maps, 3, "Still divides by zero for an empty list"))
+    assert (same.new, same.fixed, [entry.id for entry in same.open]) == ((), (), [found.id])
+    other = push(ledger, FIXED, finding(maps, 3, "Rounds the wrong way"))
+    assert ([one.title for one in other.new], len(other.fixed)) == (["Rounds the wrong way"], 1)
+    resolved = [thread(found, resolved=True)]
+    again = push(ledger, FIXED, finding(maps, 3, "Still divides by zero for an empty list"), threads=resolved)
+    assert ([one.id for one in again.new], len(again.ledger.entries)) == ([found.id], 1)
+
+
+def test_like_code_elsewhere_is_another_point() -> None:
+    """The same line in another function is a place of its own."""
+    twice = [*FIRST, " ", " def more(items):", BUG]
+    ledger, found = first_review()
+    merged = push(ledger, twice, finding(maps_of(twice), 8, "Here a list without items is divided by zero"))
+    assert ([one.anchor.line if one.anchor else 0 for one in merged.new], len(merged.open)) == ([8], 1)
+    assert merged.open[0].id == found.id
+
+
 def test_a_finding_follows_its_file() -> None:
     """Renamed, the code is followed; a file that left the change takes its findings along; an unread one keeps them."""
     ledger, _ = first_review()

@@ -74,6 +74,8 @@ def test_several_become_one_patch() -> None:
     assert [(file.path, file.mode, file.content) for file in patch.files] == [("a.py", "100755", b"x\ny\nb\nz\n")]
     over = [*chosen, (anchored(content, 2, 3), Suggestion(lines=("q",)))]
     assert isinstance(patch_suggestions("0" * 40, {"a.py": ("100644", content)}, over), SuggestionMistake)
+    same = [(first, Suggestion(lines=("a", "b"))), (first, Suggestion(lines=("a", "c")))]
+    assert isinstance(patch_suggestions("0" * 40, {"a.py": ("100644", content)}, same), SuggestionMistake)
     assert isinstance(patch_suggestions("0" * 40, {"a.py": ("120000", content)}, chosen), SuggestionMistake)
     assert isinstance(patch_suggestions("0" * 40, {}, chosen), SuggestionMistake)
 
