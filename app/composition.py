@@ -37,6 +37,7 @@ from workflows import (
     describe_pull,
     fix_checks,
     fix_issue,
+    hear_replies,
     plan_issue,
     review_pull,
     update_branch,
@@ -51,6 +52,7 @@ from workflows.git import Mirrors
 from workflows.job_services import JobServices, NoJobs, Spoken
 from workflows.outcome import Outcome
 from workflows.queue import Queue, QueueUnavailable
+from workflows.review.ledgers import DatabaseLedgers
 from workflows.services import BrokenWorld, GitHub, Run
 from workflows.thread_work import answer_bug
 from workflows.trajectory.database import DatabaseTrajectories
@@ -66,6 +68,7 @@ WORKFLOWS: Mapping[str, Work] = {
     describe_pull.NAME: describe_pull.describe_pull,
     write_changelog.NAME: write_changelog.write_changelog,
     write_release_notes.NAME: write_release_notes.write_notes,
+    hear_replies.NAME: hear_replies.hear_replies,
     answer_question.NAME: answer_question.answer_question,
     fix_checks.NAME: fix_checks.fix_checks,
     update_branch.NAME: update_branch.update_branch,
@@ -204,6 +207,12 @@ class Composition:
         return DatabaseTrajectories(open_engine(self.settings.database, wait_seconds=30.0))
 
     @cached_property
+    def ledgers(self) -> DatabaseLedgers:
+        """What became of the findings of our reviews, in the database. Raises QueueUnavailable."""
+        _ = self.data_dir  # SQLite's file is in it
+        return DatabaseLedgers(open_engine(self.settings.database, wait_seconds=30.0, connections=2))
+
+    @cached_property
     def mirrors(self) -> Mirrors:
         """The bare mirrors, in the data folder."""
         return Mirrors(self.data_dir / "mirrors")
@@ -245,6 +254,7 @@ class Composition:
             context_cap=self.settings.context_cap,
             jobs=self._queue or NoJobs(),
             spoken=self._spoken(),
+            ledgers=self.ledgers,
         )
 
     def named_services(self) -> JobServices:
@@ -313,7 +323,7 @@ class Composition:
 
     def close(self) -> None:
         """Revoke tokens and close connections that were opened."""
-        for part in ("github", "engine", "trajectories"):
+        for part in ("github", "engine", "trajectories", "ledgers"):
             if part in self.__dict__:
                 self.__dict__[part].close()
 

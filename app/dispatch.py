@@ -166,6 +166,8 @@ def _dispatch_comment(event: Event, audience: Audience) -> Dispatch:
         # A single comment on a line comes as a review too.
         delay = 0.0 if comment.body.strip() else BURST_SECONDS
         return Start((_make_job(event, issue, "address_feedback", request="feedback", delay=delay),))
+    if comment.reply_to is not None:
+        return Start((_make_job(event, issue, "hear_replies", request="replies", delay=BURST_SECONDS),))
     if comment.kind == "issue":
         answer = _make_job(event, issue, "fix_issue", request="answer")
         return Signal(answer, "The comment holds no command.")

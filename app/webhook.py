@@ -57,6 +57,7 @@ class EventComment(Noun):
     """The comment or the review that an event is about; ``app_id`` is the GitHub App's by which it was written.
 
     ``state`` is a review's: approved, changes_requested, commented or dismissed.
+    ``reply_to`` is the first comment of a thread on lines in which this one is an answer.
     """
 
     id: int
@@ -65,6 +66,7 @@ class EventComment(Noun):
     author: Actor | None = None
     app_id: int | None = None
     state: str = ""
+    reply_to: int | None = None
 
 
 class EventChecks(Noun):
@@ -211,6 +213,7 @@ def _parse_comment(payload: dict[str, Any]) -> EventComment | None:
                 author=_parse_actor(_object(comment, "user")),
                 app_id=_id(_object(comment, "performed_via_github_app").get("id")),
                 state=_text(comment.get("state")).lower(),
+                reply_to=_id(comment.get("in_reply_to_id")),
             )
     return None
 

@@ -19,6 +19,7 @@ from workflows.outcome import Outcome
 from workflows.policy import WRITERS
 from workflows.pull_work import PullWork, head_now, open_pull_work, opened_by_us, read_head
 from workflows.requests import render_request
+from workflows.review.hearing import hear
 from workflows.services import BrokenWorld, GitHub, Run
 from workflows.solve import Solution
 from workflows.thread_work import Thread, show_state, work_on_thread
@@ -172,6 +173,7 @@ class _Address:
         commit = pushed.commit or "" if pushed is not None else ""
         unanswered = thread.run.step("answer", lambda: self._reply(outcomes, commit), int)
         if pushed is not None:
+            self._settle_findings(commit)
             thread.run.step("ask again", self._ask_again, type(None))
         thread.close(self._last_word(solution, outcomes, commit=commit, unanswered=unanswered))
         if pushed is None:
@@ -199,6 +201,14 @@ class _Address:
                 log.warning("thread not answered", thread=item.comment.id, reason=broken.message)
                 failed += 1
         return failed
+
+    def _settle_findings(self, commit: str) -> None:
+        """Our own findings that this commit fixed are told so. A later review sees to what cannot be done now."""
+        thread = self.thread
+        try:
+            hear(thread, self.pull.model_copy(update={"head_sha": commit}), judging=False)
+        except BrokenWorld as broken:
+            log.warning("findings not settled", commit=commit, reason=broken.message)
 
     def _ask_again(self) -> None:
         """Whoever is asked already is not asked twice: a review takes its author off that list."""

@@ -23,7 +23,7 @@ from workflows.types import Job
 
 log = structlog.get_logger()
 
-SILENT = frozenset({"address_feedback", "fix_checks", "review_pull"})
+SILENT = frozenset({"address_feedback", "fix_checks", "hear_replies", "review_pull"})
 """What an event asks for by itself is acknowledged by its workflow, once there is something to do."""
 BURST = timedelta(minutes=2)
 """A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant

@@ -19,7 +19,7 @@ from workflows.policy import (
 from workflows.services import GitHub
 from workflows.types import Comment, Decision, Issue, Job, Noun, Repository
 
-AUTOMATIC = frozenset({"fix_checks", "review_pull"})
+AUTOMATIC = frozenset({"fix_checks", "hear_replies", "review_pull"})
 OPEN_TO_READERS = frozenset({"answer_question", "review_pull"})
 _SAID_AT_ONCE: Mapping[str, Access] = {
     **dict.fromkeys(("", "help", "status", "why"), "answer"),

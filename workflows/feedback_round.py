@@ -129,12 +129,12 @@ def gather_round(
         listeners=listeners,
     )
     loud = [item for item in items if not (item.kind == "thread" and item.comment.id in quiet)]
-    points = _with_command(loud, said, job)
+    points = _with_command(loud, said, job, listeners)
     kept = [point.model_copy(update={"id": f"F{number}"}) for number, point in enumerate(points[:MOST_ITEMS], 1)]
     return Round(items=tuple(kept), left=max(0, len(points) - MOST_ITEMS), quiet=quiet, critical=critical)
 
 
-def _with_command(items: list[FeedbackItem], said: Said, job: Job) -> list[FeedbackItem]:
+def _with_command(items: list[FeedbackItem], said: Said, job: Job, listeners: Listeners) -> list[FeedbackItem]:
     """The points, with what a command on a line asks for there, first."""
     if job.command is None or job.comment is None or job.comment.kind != "review_comment":
         return items
@@ -146,11 +146,14 @@ def _with_command(items: list[FeedbackItem], said: Said, job: Job) -> list[Feedb
     first = next((one for one in said.comments if one.id == root), comment)
     thread = next((one for one in said.threads if root in one.comments), None)
     same = next((item for item in items if item.kind == "thread" and item.comment.id == root), None)
+    # Of a finding of ours what it says, with its evidence, is what is to be fixed.
+    before = f"you: {first.body.strip()}" if first.id != comment.id and listeners.is_us(first.author) else ""
+    before = same.text if same else before
     point = FeedbackItem(
         id="",
         kind="thread",
         author=job.actor.login,
-        text=f"{same.text}\n\n{job.actor.login}: {words}" if same else words,
+        text=f"{before}\n\n{job.actor.login}: {words}" if before else words,
         comment=CommentRef(kind="review_comment", id=root),
         path=first.path,
         line=first.line,

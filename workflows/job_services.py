@@ -13,6 +13,7 @@ from workflows.estimate import PastJob
 from workflows.git import Mirrors
 from workflows.job_records import JobRecord
 from workflows.outbound import MARKER_ROOM, MAX_CHARACTERS, clean_outbound, clean_words
+from workflows.review.ledgers import Ledgers, LedgersInMemory
 from workflows.services import GitHub, Model
 from workflows.trajectory.log import SessionLog
 from workflows.types import Budget, RepositoryRef
@@ -113,6 +114,7 @@ class JobServices:
     context_cap: int | None = None
     jobs: Jobs = field(default_factory=NoJobs)
     spoken: Spoken = field(default_factory=Spoken)
+    ledgers: Ledgers = field(default_factory=LedgersInMemory)
 
     def scrub(self, text: str) -> str:
         """``text`` fit for GitHub with a marker below it: no secret, no live mention, no image, no command."""

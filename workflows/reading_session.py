@@ -34,6 +34,7 @@ class ReadingSession:
     ``name`` is the session's in the trajectory, one that no session of changes has. ``pull``: its head is read, which
     may be a fork's; else the default branch's tip. Whatever commands change is thrown away with the container.
     ``tests``: what they need is installed, and they can be run; not for a fork's head, whose set-up would reach out.
+    ``share``: so many sessions side by side share what one may use.
     """
 
     thread: Thread
@@ -43,6 +44,7 @@ class ReadingSession:
     reading: Reading
     pull: PullRequest | None = None
     tests: bool = False
+    share: int = 1
 
     @property
     def number(self) -> int | None:
@@ -63,15 +65,21 @@ class ReadingSession:
         """The session to its end; ``before`` are the tests as they are. Raises BrokenWorld and JobCancelled."""
         if not self.tests:
             self.prepare(survey)
+        self.thread.progress.begin("agent")
+        result = self.read(survey, before)
+        self.stages.note("agent", result.seconds, f"{len(result.turns)} turns")
+        return result
+
+    def read(self, survey: Survey, before: TestRun | None = None) -> AgentResult:
+        """The session alone, in a sandbox that was prepared; it may run beside others of the same job."""
         thread = self.thread
         assignment = interruptible(self._assign(survey), thread.run)
         bench = Bench(assignment)
-        thread.progress.begin("agent")
         session = bench.open_session()
         job = thread.job
         equipment = replace(bench.equip(session, before), reading=self.reading)
         try:
-            result = run_agent(
+            return run_agent(
                 thread.run,
                 assignment.model,
                 log=assignment.log(self.name),
@@ -90,8 +98,6 @@ class ReadingSession:
         finally:
             session.close()
             bench.close(leave_nothing=thread.run.over.is_set())
-        self.stages.note("agent", result.seconds, f"{len(result.turns)} turns")
-        return result
 
     def bench(self, survey: Survey) -> Bench:
         """A bench on the commit that was read, to try something there."""
@@ -136,9 +142,7 @@ class ReadingSession:
             mirror=lambda: thread.mirror(survey.base, pull=self.number),
             workshop=services.workshop,
             model=services.model,
-            budget=lower_budget(
-                reading_budget(effective_budget(services.budget, asked.policy, long_turns=0)), options_of(job)
-            ),
+            budget=self._budget(),
             test_seconds=services.test_seconds,
             secrets=services.secrets,
             log=lambda session: services.trajectories.open(job.id, session),
@@ -148,6 +152,13 @@ class ReadingSession:
             map_cache=services.map_cache,
             context_cap=services.context_cap,
         )
+
+    def _budget(self) -> Budget:
+        services, policy = self.thread.services, self.thread.asked.policy
+        whole = lower_budget(
+            reading_budget(effective_budget(services.budget, policy, long_turns=0)), options_of(self.thread.job)
+        )
+        return share_budget(whole, self.share)
 
     def _scope(self, survey: Survey) -> str:
         if self.pull is not None:
@@ -171,6 +182,16 @@ def reading_budget(change: Budget) -> Budget:
         tokens=change.tokens // SHARE,
         seconds=change.seconds / SHARE,
         usd=change.usd / SHARE,
+    )
+
+
+def share_budget(whole: Budget, parts: int) -> Budget:
+    """What each of several sessions side by side may use; they all have the same time."""
+    return Budget(
+        turns=max(1, whole.turns // parts),
+        tokens=whole.tokens // parts,
+        seconds=whole.seconds,
+        usd=whole.usd / parts,
     )
 
 

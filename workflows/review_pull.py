@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from workflows.agent.equipment import Reading
-from workflows.agent.prompts import render_prompt
 from workflows.asked import Asked
-from workflows.git import Mirror
 from workflows.job_services import JobServices
 from workflows.outcome import Outcome
 from workflows.policy import WRITERS
 from workflows.pull_change import PullChange, read_change, read_pull
 from workflows.pull_work import opened_by_us
-from workflows.reading_session import ReadingSession, handed_over
-from workflows.review.anchors import LineMap, map_lines
-from workflows.review.diff import Diff, render_file
-from workflows.review.finding_reply import FINDINGS_FORMAT, parse_findings
-from workflows.review.findings import Finding, RecordedRun, matters, pick_inline
+from workflows.review.demands import Demand, fetch_demands
+from workflows.review.findings import Finding, matters, pick_inline
+from workflows.review.hearing import judge
+from workflows.review.ledger import Ledger, Merged, merge_review, note_comments, withdraw
+from workflows.review.material import Found, Material, Scope
 from workflows.review.posting import Posted, Poster
-from workflows.review.reading import read_attributes, read_diff
+from workflows.review.readers import Readers
+from workflows.review.rebutting import Judgements
 from workflows.review.refuting import Refuted, refute
-from workflows.review.render import Told, parse_finding_marker, render_title
-from workflows.review.runs import recorded_runs
-from workflows.review.trying import try_suggestions
+from workflows.review.render import Told, render_title
+from workflows.review.settling import Settler, with_judgements
+from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
 from workflows.services import GitHub, Run
 from workflows.stages import Stages
-from workflows.survey import Survey
 from workflows.thread_work import Thread, work_on_thread
 from workflows.tracking import StageName
-from workflows.types import Job, Noun, PullRequest, ReviewComment, TestRun
-from workflows.untrusted import fence_untrusted
+from workflows.types import Job, Noun, PullRequest
 
 NAME = "review_pull"
-SESSION = "review"
-LONGEST_DIFF = 80_000
 STAGES: dict[StageName, str] = {
     "accept": "Accepted",
     "fetch": "Fetch the repository",
@@ -46,21 +40,6 @@ STAGES: dict[StageName, str] = {
     "verify": "Try the suggestions",
     "publish": "Say what was found",
 }
-
-
-class Found(Noun):
-    """What a session handed over, read; ``refused`` says what was not taken. ``stopped``: why it is perhaps not all."""
-
-    findings: tuple[Finding, ...] = ()
-    runs: tuple[RecordedRun, ...] = ()
-    refused: tuple[str, ...] = ()
-    stopped: str = ""
-
-
-class Tried(Noun):
-    """The findings with what became of their suggestions."""
-
-    findings: tuple[Finding, ...] = ()
 
 
 def review_pull(run: Run, job: Job, services: JobServices) -> Outcome:
@@ -93,166 +72,157 @@ def _by_writer(github: GitHub, pull: PullRequest) -> bool:
     return pull.author.type != "User" or github.fetch_permission(pull.author.login) in WRITERS
 
 
+class _Demands(Noun):
+    demands: tuple[Demand, ...] = ()
+
+
 @dataclass(frozen=True)
 class _Review:
     thread: Thread
 
     def carry_out(self) -> Outcome:
         """From the fetch to the review. Raises BrokenWorld and JobCancelled."""
-        thread = self.thread
+        thread, run = self.thread, self.thread.run
         thread.tracking.follow(STAGES)
         pull = read_pull(thread)
         thread.show_check(pull.head_sha)
-        change = thread.run.step("change", lambda: read_change(thread, pull), PullChange)
-        stages = Stages(thread.run, thread.progress)
-        material = _Material(thread, pull, change)
-        ours = (pull.head_repository or "").casefold() == thread.asked.repository.ref.full_name.casefold()
-        reading = Reading(f"The findings as one JSON object:\n{FINDINGS_FORMAT}", material.objection)
-        request = thread.run.step("request", material.request, str)
-        session = ReadingSession(thread, stages, SESSION, request, reading, pull, tests=ours)
-        survey = session.survey()
-        before = session.prepare(survey) if ours else None
-        result = session.carry_out(survey, before)
-        text, stopped = handed_over(result)
-        runs = recorded_runs(result.turns, test_command=survey.test_command)
-        found = thread.run.step("findings", lambda: material.read(text, runs, stopped), Found)
-        found = self._without_fallen(stages, material, found)
-        tried = stages.step("verify", lambda: self._try(session, survey, found, before, material), Tried, _say_tried)
-        return self._say(stages, pull, change, found.model_copy(update={"findings": tried.findings}), material)
-
-    def _without_fallen(self, stages: Stages, material: _Material, found: Found) -> Found:
-        texts = {one.id: f"{one.path}: {one.title}\n{one.body}\n{one.evidence.reasoning}" for one in found.findings}
-        model = self.thread.services.model
-        refuted = stages.step(
-            "describe", lambda: refute(model, texts, diff=material.shown), Refuted, lambda one: _say_fallen(one, texts)
+        change = run.step("change", lambda: read_change(thread, pull), PullChange)
+        material = Material(thread, pull, change)
+        standing = run.step("standing", lambda: read_standing(thread, pull, material.maps), Standing)
+        scope = run.step("scope", lambda: material.choose_scope(standing.ledger), Scope)
+        material = Material(thread, pull, change, scope)
+        full_name = thread.asked.repository.ref.full_name
+        demands = run.step(
+            "demands", lambda: _Demands(demands=fetch_demands(thread.github, pull.body, full_name)), _Demands
         )
-        kept = tuple(one for one in found.findings if one.id not in refuted.fallen)
-        return found.model_copy(update={"findings": kept})
-
-    def _try(
-        self, session: ReadingSession, survey: Survey, found: Found, before: TestRun | None, material: _Material
-    ) -> Tried:
-        bench = session.bench(survey)
-        try:
-            run = bench.tests if session.tests and survey.test_command else None
-            tried = try_suggestions(
-                found.findings, head=survey.base, read=material.file_at_head, run=run, before=before
-            )
-        finally:
-            bench.close()
-        return Tried(findings=tried)
-
-    def _say(self, stages: Stages, pull: PullRequest, change: PullChange, found: Found, material: _Material) -> Outcome:
-        thread = self.thread
-        inline, folded = pick_inline(found.findings, most=thread.asked.policy.review.comments)
-        disturbs = matters(found.findings)
-        if not disturbs and thread.quiet:
-            return Outcome(status="clean", reason="Reviewed: nothing that matters was found.", seconds=stages.seconds)
-        told = Told(
-            head=change.head,
-            inline=inline,
-            folded=folded,
-            unread=material.unread,
-            runs=found.runs,
-            notes=(f"The review is perhaps not complete: {found.stopped}.",) if found.stopped else (),
-        )
-        marker = f"<!-- forgehand:review job={thread.job.id} -->"
-        poster = Poster(thread.github, thread.services, pull.number, marker)
-        posted = stages.step("publish", lambda: poster.post(told), Posted, _say_posted)
-        title = render_title(found.findings)
-        where = f"{pull.html_url}#pullrequestreview-{posted.review}"
-        thread.close(f"Reviewed `{change.head[:10]}`: {title}. [The review]({where}).")
-        reason = f"Reviewed: {title}." if disturbs else "Nothing that matters was found."
-        return Outcome(status="reviewed" if disturbs else "clean", reason=reason, url=where, seconds=stages.seconds)
+        ours = (pull.head_repository or "").casefold() == full_name.casefold()
+        stages = Stages(run, thread.progress)
+        readers = Readers(stages, material, standing.ledger, demands.demands, tests=ours)
+        return _Conclusion(thread, pull, stages, material, standing).carry_out(readers)
 
 
 @dataclass(frozen=True)
-class _Material:
-    """What is reviewed: the diff in lines, and what a reply about it means."""
+class _Conclusion:
+    """What a reading comes to, held against what stood before it."""
 
     thread: Thread
     pull: PullRequest
-    change: PullChange
+    stages: Stages
+    material: Material
+    standing: Standing
 
-    @cached_property
-    def diff(self) -> Diff:
-        """The change, with what is generated or vendored told by the base."""
-        base = self.change.base
-        return read_diff(self._mirror, base, self.change.head, attributes=read_attributes(self._mirror, base))
+    def carry_out(self, readers: Readers) -> Outcome:
+        """The reading, its points tried, and what is left of them said."""
+        scope = self.material.scope
+        read = readers.read() if not scope.nothing and self.material.partition.parts else None
+        found = read.found if read is not None else Found()
+        merged = self._merge(found)
+        fallen = self._refute(merged.new).fallen
+        new = tuple(one for one in merged.new if one.id not in fallen)
+        new = readers.try_suggestions(read, new) if read is not None else ()
+        judgements = self.thread.run.step(
+            "judge", lambda: judge(self.thread, self.material, self.standing, merged), Judgements
+        )
+        if self.thread.run.step("superseded", self._is_superseded, bool):
+            reason = "The branch moved on meanwhile: the next review, which waits already, reads what is there now."
+            self.thread.close(reason)
+            return Outcome(status="ignored", reason=reason, seconds=self.stages.seconds)
+        ledger = merged.ledger
+        for name in fallen:
+            ledger = withdraw(ledger, name)
+        if scope.paths or scope.nothing:
+            # The rest was not read: it stays new.
+            ledger = ledger.model_copy(update={"head": self.standing.ledger.head})
+        return self._say(found, merged, new, with_judgements(ledger, judgements.judged), judgements)
 
-    @cached_property
-    def maps(self) -> dict[str, LineMap]:
-        """The lines on which GitHub takes a comment."""
-        return map_lines(self.diff)
+    def _merge(self, found: Found) -> Merged:
+        material = self.material
+        return merge_review(
+            self.standing.ledger,
+            found.findings,
+            head=material.change.head,
+            diff=material.diff,
+            maps=material.maps,
+            threads=self.standing.threads,
+        )
 
-    @cached_property
-    def shown(self) -> str:
-        """The change as it is told to models: whole files, as far as they have room."""
-        parts, left = [], LONGEST_DIFF
-        for file in self.diff.readable:
-            text = render_file(file)
-            if len(text) <= left:
-                parts.append(text)
-                left -= len(text)
-        return "\n".join(parts)
+    def _refute(self, findings: Sequence[Finding]) -> Refuted:
+        texts = {one.id: f"{one.path}: {one.title}\n{one.body}\n{one.evidence.reasoning}" for one in findings}
+        model, shown = self.thread.services.model, self.material.shown
+        return self.stages.step(
+            "describe", lambda: refute(model, texts, diff=shown), Refuted, lambda one: _say_fallen(one, texts)
+        )
 
-    @property
-    def unread(self) -> tuple[tuple[str, str], ...]:
-        """What was not read, and why."""
-        return tuple((path, str(reason)) for path, reason in self.diff.left_out)
+    def _is_superseded(self) -> bool:
+        """Whether the head moved and another review of this pull request waits."""
+        thread = self.thread
+        now = thread.github.fetch_pull_request(self.pull.number)
+        if now is None or now.head_sha == self.pull.head_sha:
+            return False
+        records = thread.services.jobs.thread(thread.job.repository.id, self.pull.number)
+        waiting = [one for one in records if one.state == "queued" and one.job.id != thread.job.id]
+        return any(one.job.workflow == NAME for one in waiting)
 
-    def request(self) -> str:
-        """What the reviewer is asked for, with the change and what was said before, fenced."""
-        job = self.thread.job
-        parts = [render_prompt("review_task", base=self.change.base), fence_untrusted("change", self.shown)]
-        named = [file.path for file in self.diff.readable if file.path not in self.shown]
-        if named:
-            parts.append(f"Not shown for length, read them yourself: {', '.join(named[:50])}.")
-        earlier = self._said_before()
-        if earlier:
-            parts.append(f"Said in an earlier review, do not say it again:\n{fence_untrusted('earlier', earlier)}")
-        command = job.command
-        if command is not None and command.options.paths:
-            parts.append(f"Only these paths are asked for: {', '.join(command.options.paths)}.")
-        return "\n\n".join(parts)
+    def _say(
+        self, found: Found, merged: Merged, new: tuple[Finding, ...], ledger: Ledger, judgements: Judgements
+    ) -> Outcome:
+        """Post what is new, settle what is not, and put the ledger down: each once, whenever it is begun again."""
+        thread, head = self.thread, self.material.change.head
+        disturbs = matters(new)
+        silent = not disturbs and (thread.quiet or self.material.scope.nothing)
+        posted = None if silent else self._post(found, merged, new)
+        thread.run.step("settle", lambda: self._settle(merged, judgements), int)
+        said = {one.id for one in new} if posted is not None else set()
+        known = {one.id for one in self.standing.ledger.entries}
+        fallen = {one.id for one in ledger.entries if one.state == "withdrawn"}
+        kept = tuple(one for one in ledger.entries if one.id in said | known | fallen)
+        thread.run.step("record", lambda: self._record(ledger.model_copy(update={"entries": kept})), type(None))
+        if posted is None:
+            reason = _say_silence(self.material.scope, merged)
+            thread.close(reason)
+            return Outcome(status="clean", reason=reason, seconds=self.stages.seconds)
+        title = render_title(new)
+        where = f"{self.pull.html_url}#pullrequestreview-{posted.review}"
+        thread.close(f"Reviewed `{head[:10]}`: {title}. [The review]({where}).")
+        reason = f"Reviewed: {title}." if disturbs else "Nothing that matters was found."
+        return Outcome(
+            status="reviewed" if disturbs else "clean", reason=reason, url=where, seconds=self.stages.seconds
+        )
 
-    def objection(self, text: str) -> str:
-        """What is wrong with a reply, for the model."""
-        return parse_findings(text, self.maps, paths=self._names).mistake
+    def _post(self, found: Found, merged: Merged, new: tuple[Finding, ...]) -> Posted:
+        thread, scope = self.thread, self.material.scope
+        inline, folded = pick_inline(new, most=thread.asked.policy.review.comments)
+        notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since else []
+        notes += [f"The review is perhaps not complete: {found.stopped}."] if found.stopped else []
+        told = Told(
+            head=self.material.change.head,
+            inline=inline,
+            folded=folded,
+            fixed=tuple(one.title for one in merged.fixed),
+            open_before=len(merged.open),
+            unread=self.material.partition.unread,
+            runs=found.runs,
+            notes=tuple(notes),
+        )
+        marker = f"<!-- forgehand:review job={thread.job.id} -->"
+        poster = Poster(thread.github, thread.services, self.pull.number, marker)
+        return self.stages.step("publish", lambda: poster.post(told), Posted, _say_posted)
 
-    def read(self, text: str, runs: tuple[RecordedRun, ...], stopped: str) -> Found:
-        """The findings of a reply that were not said before."""
-        parsed = parse_findings(text, self.maps, runs=runs, paths=self._names)
-        known = {parse_finding_marker(comment.body) for comment in self._our_comments()}
-        new = tuple(one for one in parsed.findings if one.id not in known)
-        refused = tuple(f"{one.what}: {one.reason}" for one in parsed.refused)
-        return Found(findings=new, runs=runs, refused=refused, stopped=stopped)
+    def _settle(self, merged: Merged, judgements: Judgements) -> int:
+        thread = self.thread
+        settler = Settler(thread.github, self.pull.number, self.standing, thread.services.clean)
+        return settler.settle(merged.fixed, judgements.judged)
 
-    def file_at_head(self, path: str) -> tuple[str, bytes] | None:
-        """Mode and content of a file of the head."""
-        content = self._mirror.read_file(self.change.head, path)
-        mode = self._modes.get(path)
-        return None if content is None or mode is None else (mode, content)
+    def _record(self, ledger: Ledger) -> None:
+        threads = read_threads(self.thread.github, self.thread.services, self.pull)
+        keep_ledger(self.thread, note_comments(ledger, {one.finding: one.comment for one in threads}))
 
-    def _said_before(self) -> str:
-        return "\n".join(comment.body.partition("\n")[0] for comment in self._our_comments())
 
-    def _our_comments(self) -> list[ReviewComment]:
-        login = self.thread.services.spoken.login
-        found = self.thread.github.fetch_review_comments(self.pull.number)
-        return [one for one in found if one.author.login == login and parse_finding_marker(one.body)]
-
-    @cached_property
-    def _modes(self) -> dict[str, str]:
-        return {entry.path: entry.mode for entry in self._mirror.tree(self.change.head)}
-
-    @property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self._modes)
-
-    @property
-    def _mirror(self) -> Mirror:
-        return self.thread.mirror(self.change.base, self.change.head, pull=self.pull.number)
+def _say_silence(scope: Scope, merged: Merged) -> str:
+    if scope.nothing:
+        return "Nothing was pushed since the last review; `review full` reads everything again."
+    fixed = f"; {len(merged.fixed)} earlier points are fixed" if merged.fixed else ""
+    return f"Reviewed: nothing that matters was found{fixed}."
 
 
 def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:
@@ -263,8 +233,3 @@ def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:
 
 def _say_posted(posted: Posted) -> str:
     return f"{len(posted.inline)} on their lines"
-
-
-def _say_tried(tried: Tried) -> str:
-    checks = [one.check.status for one in tried.findings if one.check]
-    return f"{len(checks)} suggestions, {checks.count('tested')} of them tested"

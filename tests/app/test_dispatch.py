@@ -184,6 +184,19 @@ def test_a_comment_without_a_command_may_be_an_answer() -> None:
     assert isinstance(comment("Yes.", "review_comment"), Ignore)
 
 
+def test_an_answer_in_a_thread_on_lines_may_be_to_a_finding_of_ours() -> None:
+    """It waits for the rest of a burst; whether the thread is ours is looked at later. A command in it comes first."""
+    answer = EventComment(id=99, kind="review_comment", body="It cannot be empty.", reply_to=98)
+    decided = comment("", "review_comment", comment=answer)
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.request) == ("hear_replies", "replies")
+    assert job.delay > 0
+    fixing = comment("", "review_comment", comment=answer.model_copy(update={"body": "/qwen fix"}))
+    assert isinstance(fixing, Start)
+    assert fixing.jobs[0].workflow == "address_feedback"
+
+
 def test_a_review_is_one_batch() -> None:
     """A submitted review asks for one follow-up; comments on lines wait for the rest of theirs; approval is none."""
     written, loose = comment("Please mend these.", "review"), comment("", "review")

@@ -4,90 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import docker
 import pytest
 
 from app.localhub.faults import Fault
-from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground, open_ground
-from tests.stories.scripts import call, finish, turn
-from workflows.queue import JobRecord
+from tests.stories.reviewing import FINDING, RUN, TASTE, ended, line_comments, propose, report, reviews, stands
 
-FILES = {
-    "calc.py": "def add(a, b):\n    return a + b\n",
-    "test_calc.py": "from calc import add\n\n\ndef test_add():\n    assert add(1, 1) == 2\n",
-}
-CHANGED = "def add(a, b):\n    return a + b\n\n\ndef mean(numbers):\n    return sum(numbers) / len(numbers)\n"
-FINDING = {
-    "severity": "important",
-    "category": "bug",
-    "confidence": 0.9,
-    "path": "calc.py",
-    "line": 6,
-    "code": "    return sum(numbers) / len(numbers)",
-    "title": "The mean of no numbers divides by zero",
-    "body": "`mean([])` raises ZeroDivisionError.",
-    "command": "python -c 'import calc; calc.mean([])'",
-    "suggestion": "    return sum(numbers) / len(numbers) if numbers else 0",
-}
-TASTE = {**FINDING, "severity": "minor", "line": 5, "code": "def mean(numbers):", "title": "The name could be longer"}
 WRONG = {**FINDING, "line": 2, "code": "    return a + b", "title": "The sum is wrong for large numbers"}
-
-
-def report(*findings: dict[str, Any]) -> dict[str, Any]:
-    """The session that runs one command and hands these findings over."""
-    return turn(finish(json.dumps({"findings": findings})))
-
-
-def stands(ground: Ground, **fallen: str) -> dict[str, Any]:
-    """What the second reader says: which titles fall is decided by the words in them."""
-    return {"match": "You are the second reader of a code review", "content": json.dumps(fallen)}
-
-
-RUN = turn(call("bash", command="python -c 'import calc; calc.mean([])'"))
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
     with open_ground(tmp_path_factory.mktemp("review") / "world", engine) as ground:
         yield ground
-
-
-def propose(ground: Ground, name: str, *, policy: str = "", author: str = "alice") -> tuple[str, int]:
-    """A repository with a pull request from its own branch."""
-    files = {**FILES, ".github/qwen.yml": policy} if policy else FILES
-    repository = ground.world.create_repository(name, files)
-    ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
-    return repository, ground.world.hub.open_pull_request(repository, author, head="mean", title="A mean").number
-
-
-def reviews(ground: Ground, repository: str, number: int) -> list[Review]:
-    """All reviews of a pull request."""
-    pull = ground.world.hub.issue(repository, number).pull
-    assert pull is not None
-    return pull.reviews
-
-
-def line_comments(ground: Ground, repository: str, number: int) -> list[ReviewComment]:
-    """All comments on its diff."""
-    pull = ground.world.hub.issue(repository, number).pull
-    assert pull is not None
-    return pull.comments
-
-
-def ended(ground: Ground, repository: str, number: int, *, jobs: int) -> list[JobRecord]:
-    """The thread's jobs once there are that many and all have ended."""
-    identity = ground.world.hub.repository(repository).id
-
-    def found() -> list[JobRecord]:
-        return ground.inside.queue.thread(identity, number)
-
-    ground.world.wait_until(
-        lambda: len(found()) >= jobs and all(one.state in ("ended", "cancelled") for one in found()), 90, "its end"
-    )
-    return found()
 
 
 def test_an_opened_pull_request_is_reviewed(ground: Ground) -> None:
@@ -131,7 +62,7 @@ def test_what_was_said_is_not_said_again(ground: Ground) -> None:
     ground.script[:] = [stands(ground), RUN, report(FINDING)]
     repository, number = propose(ground, "again")
     ended(ground, repository, number, jobs=1)
-    ground.world.hub.add_comment(repository, number, "alice", "/qwen review")
+    ground.world.hub.add_comment(repository, number, "alice", "/qwen review full")
     found = ended(ground, repository, number, jobs=2)
     assert [one.outcome.status for one in found if one.outcome] == ["reviewed", "clean"]
     assert len(line_comments(ground, repository, number)) == 1

@@ -27,7 +27,7 @@ class FindingThread(Noun):
     """A thread that begins with a finding of ours. ``thread`` is its node id, ``comment`` our first comment.
 
     ``line`` is None once its lines changed. ``replies`` are people's, oldest first; ``answered`` is the last of them
-    that we answered, 0 without one.
+    that we answered, 0 without one. ``said`` is our comment.
     """
 
     finding: str
@@ -40,6 +40,7 @@ class FindingThread(Noun):
     severity: Severity = "minor"
     category: str = "other"
     title: str = ""
+    said: str = ""
     replies: tuple[ThreadReply, ...] = ()
     answered: int = 0
 
@@ -92,6 +93,7 @@ def _thread(
         severity=next((one for one in get_args(Severity) if one == severity), "minor"),
         category=head["category"] if head else "other",
         title=head["title"][:140] if head else "",
+        said=first.body[:LONGEST_REPLY],
         replies=tuple(replies),
         answered=answered,
     )

@@ -1,0 +1,136 @@
+"""What becomes of findings after they were said: fixed, answered by people, withdrawn; and never said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from app import dispatch
+from tests.stories.conftest import Ground, open_ground
+from tests.stories.reviewing import (
+    CHANGED,
+    FINDING,
+    RUN,
+    command,
+    ended,
+    is_resolved,
+    judges,
+    line_comments,
+    name_of,
+    propose,
+    report,
+    reviews,
+    stands,
+    told_to_model,
+)
+from tests.stories.scripts import DESCRIBED, finish, turn, write
+
+MENDED = CHANGED.replace("len(numbers)\n", "len(numbers) if numbers else 0\n")
+LONGER = CHANGED + "\n\ndef total(numbers):\n    return sum(numbers)\n"
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
+    with open_ground(tmp_path_factory.mktemp("ledger") / "world", engine) as ground:
+        yield ground
+
+
+def review(ground: Ground, name: str) -> tuple[str, int]:
+    """A pull request with one finding on its line."""
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, name)
+    ended(ground, repository, number, jobs=1)
+    [_] = line_comments(ground, repository, number)
+    return repository, number
+
+
+def test_a_push_that_fixes_a_finding_resolves_its_thread(ground: Ground) -> None:
+    """The next review reads only what is new, says in the thread that it is fixed, resolves it, and posts nothing."""
+    repository, number = review(ground, "mended")
+    first = ground.world.hub.branches(repository)["mean"]
+    head = ground.world.hub.commit(repository, {"calc.py": MENDED}, branch="mean")
+    ground.script[:] = [stands(ground), report()]
+    before = len(told_to_model(ground))
+    command(ground, repository, number, "/qwen review")
+    *_, record = ended(ground, repository, number, jobs=2)
+    assert record.outcome is not None
+    assert record.outcome.status == "clean", record.outcome
+    [finding, answer] = line_comments(ground, repository, number)
+    assert answer.body.startswith(f"Fixed in `{head[:12]}`.")
+    assert is_resolved(ground, repository, number, finding)
+    asked = told_to_model(ground)[before]
+    assert f"An earlier review read everything up to `{first}`" in asked
+    assert "+def mean(numbers):" not in asked
+
+
+def test_what_stands_is_not_said_again_on_the_next_push(ground: Ground) -> None:
+    """The same point found again after a push to another place of the file is counted as open, and not repeated."""
+    repository, number = review(ground, "standing")
+    ground.world.hub.commit(repository, {"calc.py": LONGER}, branch="mean")
+    ground.script[:] = [stands(ground), RUN, report({**FINDING, "title": "An empty mean divides by zero"})]
+    command(ground, repository, number, "/qwen review full")
+    ended(ground, repository, number, jobs=2)
+    assert len(line_comments(ground, repository, number)) == 1
+    assert "1 earlier point still open" in reviews(ground, repository, number)[-1].body
+
+
+def test_nothing_new_is_not_read_again(ground: Ground) -> None:
+    """A review that is asked for with nothing pushed since the last one says so, and asks no model."""
+    repository, number = review(ground, "unmoved")
+    before = len(told_to_model(ground))
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=2)
+    assert "Nothing was pushed since the last review" in ground.world.comments(number, repository)[-1]
+    assert told_to_model(ground)[before:] == []
+    assert len(reviews(ground, repository, number)) == 1
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "answered"])
+def test_an_answer_to_a_finding_is_heard(ground: Ground, monkeypatch: pytest.MonkeyPatch, *, accepted: bool) -> None:
+    """A person's reason is judged once: the finding is withdrawn and resolved, or answered and left to people."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
+    repository, number = review(ground, f"answered-{accepted}")
+    [finding] = line_comments(ground, repository, number)
+    ground.script[:] = [stands(ground), judges(**{name_of(finding): (accepted, "calc.py:6 decides it.")})]
+    before = len(told_to_model(ground))
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
+    found = ended(ground, repository, number, jobs=3)
+    assert [one.outcome.status for one in found if one.job.workflow == "hear_replies" and one.outcome] == ["answered"]
+    assert any("It is never called with an empty list." in request for request in told_to_model(ground)[before:])
+    [_, _, answer] = line_comments(ground, repository, number)
+    assert answer.body.startswith("calc.py:6 decides it.")
+    assert ("The finding is withdrawn." in answer.body) is accepted
+    assert is_resolved(ground, repository, number, finding) is accepted
+    told = len(told_to_model(ground))
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "I still think so.")
+    ended(ground, repository, number, jobs=5)
+    assert len(line_comments(ground, repository, number)) == 4, "people have the last word"
+    assert told_to_model(ground)[told:] == []
+    ground.world.hub.commit(repository, {"calc.py": LONGER}, branch="mean")
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    command(ground, repository, number, "/qwen review full")
+    ended(ground, repository, number, jobs=6)
+    assert len(line_comments(ground, repository, number)) == 4, "it is not said again"
+
+
+def test_a_fix_that_is_asked_for_on_a_finding(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fixing agent gets the finding with its evidence; the thread says in which commit it was done."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
+    repository, number = review(ground, "fixed")
+    [finding] = line_comments(ground, repository, number)
+    ground.script[:] = [DESCRIBED, turn(write("calc.py", MENDED)), turn(finish("[F1] done: no numbers give 0"))]
+    before = len(told_to_model(ground))
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "/qwen fix")
+    found = ended(ground, repository, number, jobs=2)
+    [record] = [one for one in found if one.job.workflow == "address_feedback" and one.job.command is not None]
+    assert record.outcome is not None
+    assert record.outcome.status == "pushed", record.outcome
+    asked = told_to_model(ground)[before]
+    assert "The mean of no numbers divides by zero" in asked
+    assert "exit code 1" in asked
+    assert is_resolved(ground, repository, number, finding)
+    ledger = ground.inside.composition.ledgers.read(ground.world.hub.repository(repository).id, number)
+    assert ledger is not None
+    assert f'"state":"fixed","sha":"{record.outcome.commit}"' in ledger

@@ -1,0 +1,59 @@
+"""The issues that a pull request says it closes: what they demand is held against the change, demand by demand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from workflows.services import GitHub
+from workflows.types import Noun
+from workflows.untrusted import clean_inbound, fence_untrusted
+
+MOST_ISSUES = 3
+LONGEST_ISSUE = 12_000
+# https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
+_CLOSES = re.compile(
+    r"(?i)\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?[ \t]+"
+    r"(?:#|(?P<repository>[\w.-]{1,100}/[\w.-]{1,100})#"
+    r"|https?://[\w.:-]{1,200}/(?P<linked>[\w.-]{1,100}/[\w.-]{1,100})/issues/)(?P<number>\d{1,9})\b"
+)
+_ASK = """\
+The change says that it closes what follows. List for yourself every demand in it, and hold the change against each, one
+by one, with a command where one can show it. Each demand that is not met is one finding of the category "requirement",
+whose title names the demand; its path is the file where it would be met. A demand that is met is not said."""
+
+
+class Demand(Noun):
+    """An issue with what it demands, as it is now."""
+
+    number: int
+    author: str
+    title: str
+    body: str
+
+
+def parse_closed(body: str, repository: str) -> tuple[int, ...]:
+    """The issues of this repository that a description closes by GitHub's words, in their order, each once."""
+    found = []
+    for match in _CLOSES.finditer(body[:100_000]):
+        named = match["repository"] or match["linked"]
+        if named is None or named.casefold() == repository.casefold():
+            found.append(int(match["number"]))
+    return tuple(dict.fromkeys(found))
+
+
+def fetch_demands(github: GitHub, body: str, repository: str) -> tuple[Demand, ...]:
+    """What the first of those issues say; pull requests, and issues that are gone, demand nothing."""
+    demands = []
+    for number in parse_closed(body, repository)[:MOST_ISSUES]:
+        issue = github.fetch_issue(number)
+        if issue is not None and not issue.is_pull_request:
+            text = clean_inbound(issue.body).text[:LONGEST_ISSUE]
+            demands.append(Demand(number=number, author=issue.author.login, title=issue.title, body=text))
+    return tuple(demands)
+
+
+def render_demands(demands: Sequence[Demand]) -> str:
+    """The issues for the reviewer, fenced: they say what the change should do, and nothing about the task."""
+    told = [fence_untrusted(f"issue #{one.number} by {one.author}", f"{one.title}\n\n{one.body}") for one in demands]
+    return "\n\n".join([_ASK, *told])

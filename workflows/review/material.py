@@ -1,0 +1,175 @@
+"""What a review is about: the change in lines, the part of it that is read now, and what a reply about it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from workflows.agent.prompts import render_prompt
+from workflows.git import Mirror
+from workflows.options import options_of
+from workflows.protected import matches_pattern
+from workflows.pull_change import PullChange
+from workflows.review.anchors import LineMap, map_lines
+from workflows.review.demands import Demand, render_demands
+from workflows.review.diff import Diff, FileDiff, render_file
+from workflows.review.finding_reply import parse_findings
+from workflows.review.findings import Finding, RecordedRun, is_same_point
+from workflows.review.ledger import Ledger
+from workflows.review.reading import read_attributes, read_diff
+from workflows.review.risk import Partition, partition
+from workflows.thread_work import Thread
+from workflows.types import Noun, PullRequest
+from workflows.untrusted import fence_untrusted
+
+PART = 60_000
+"""Characters of diff that one reviewer reads."""
+MOST_PARTS = 3
+LONGEST_SHOWN = 80_000
+"""Characters of diff that a second reader gets."""
+
+
+class Found(Noun):
+    """What sessions handed over, read; ``refused`` says what was not taken. ``stopped``: why it is perhaps not all."""
+
+    findings: tuple[Finding, ...] = ()
+    runs: tuple[RecordedRun, ...] = ()
+    refused: tuple[str, ...] = ()
+    stopped: str = ""
+
+
+class Scope(Noun):
+    """What a review reads: what is new after the commit ``since``, or everything when that is empty.
+
+    ``paths`` are globs, empty for all. ``nothing``: there is nothing new to read.
+    """
+
+    since: str = ""
+    paths: tuple[str, ...] = ()
+    nothing: bool = False
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True)
+class Material:
+    """The change of a pull request as it is at one head."""
+
+    thread: Thread
+    pull: PullRequest
+    change: PullChange
+    scope: Scope = EVERYTHING
+
+    @cached_property
+    def diff(self) -> Diff:
+        """The whole change, with what is generated or vendored told by the base."""
+        return self._compare(self.change.base)
+
+    @cached_property
+    def maps(self) -> dict[str, LineMap]:
+        """The lines on which GitHub takes a comment."""
+        return map_lines(self.diff)
+
+    @cached_property
+    def wanted(self) -> Diff:
+        """What is read now: of what is new only what the whole change has too, as merges bring in work of others."""
+        since, paths = self.scope.since, self.scope.paths
+        diff = self._compare(since) if since else self.diff
+        of_change = {file.path for file in self.diff.files}
+        files = [file for file in diff.files if file.path in of_change and _is_asked_for(file.path, paths)]
+        return replace(diff, files=tuple(files))
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Who reads what, and what nobody reads."""
+        return partition(self.wanted, characters=PART, parts=MOST_PARTS)
+
+    @cached_property
+    def shown(self) -> str:
+        """The change as a second reader is told it: the riskiest files, whole, as far as they have room."""
+        return show_files([file for part in self.partition.parts for file in part], LONGEST_SHOWN)
+
+    def choose_scope(self, ledger: Ledger) -> Scope:
+        """What a review reads after those that the ledger knows of; what is new, unless all of it is asked for."""
+        command, options = self.thread.job.command, options_of(self.thread.job)
+        full = command is not None and command.text.strip().casefold() == "full"
+        if full or not ledger.head or not self._mirror.holds(ledger.head):
+            return Scope(paths=options.paths)
+        return Scope(since=ledger.head, paths=options.paths, nothing=ledger.head == self.change.head)
+
+    def request(self, files: Sequence[FileDiff], ledger: Ledger, demands: Sequence[Demand]) -> str:
+        """What one reviewer is asked for: files of the change, what was said before, and what the issues demand."""
+        since = self.scope.since
+        parts = [render_prompt("review_task", base=self.change.base)]
+        if since:
+            parts.append(
+                f"An earlier review read everything up to `{since}`. Review only what is new since then, "
+                f"which is shown: `git diff {since} HEAD`. Give lines of the new files, side RIGHT."
+            )
+        parts.append(fence_untrusted("change", show_files(files)))
+        others = [file.path for part in self.partition.parts for file in part if file not in files]
+        if others:
+            parts.append(f"Other reviewers read: {', '.join(others[:50])}. Report nothing of these files alone.")
+        if self.scope.paths:
+            parts.append(f"Only these paths are asked for: {', '.join(self.scope.paths)}.")
+        earlier = "\n".join(f"{one.path}: {one.title} ({one.state})" for one in ledger.entries)
+        if earlier:
+            parts.append(f"Said in an earlier review, do not say it again:\n{fence_untrusted('earlier', earlier)}")
+        return "\n\n".join([*parts, *([render_demands(demands)] if demands else [])])
+
+    def objection(self, text: str) -> str:
+        """What is wrong with a reply, for the model."""
+        return parse_findings(text, self.maps, paths=self._names).mistake
+
+    def read(self, replies: Sequence[tuple[str, tuple[RecordedRun, ...], str]]) -> Found:
+        """The findings of all replies, each point once. A reply: its text, the runs, why the session was stopped."""
+        findings: list[Finding] = []
+        refused: list[str] = []
+        for text, runs, _ in replies:
+            parsed = parse_findings(text, self.maps, runs=runs, paths=self._names)
+            findings += [one for one in parsed.findings if not any(is_same_point(one, other) for other in findings)]
+            refused += [f"{one.what}: {one.reason}" for one in parsed.refused]
+        every = {run.command: run for _, runs, _ in replies for run in runs}
+        stopped = next((why for _, _, why in replies if why), "")
+        return Found(findings=tuple(findings), runs=tuple(every.values()), refused=tuple(refused), stopped=stopped)
+
+    def file_at_head(self, path: str) -> tuple[str, bytes] | None:
+        """Mode and content of a file of the head."""
+        content = self._mirror.read_file(self.change.head, path)
+        mode = self._modes.get(path)
+        return None if content is None or mode is None else (mode, content)
+
+    def _compare(self, since: str) -> Diff:
+        attributes = read_attributes(self._mirror, self.change.base)
+        return read_diff(self._mirror, since, self.change.head, attributes=attributes)
+
+    @cached_property
+    def _modes(self) -> dict[str, str]:
+        return {entry.path: entry.mode for entry in self._mirror.tree(self.change.head)}
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self._modes)
+
+    @property
+    def _mirror(self) -> Mirror:
+        return self.thread.mirror(self.change.base, self.change.head, pull=self.pull.number)
+
+
+def show_files(files: Sequence[FileDiff], room: int | None = None) -> str:
+    """Files of a change as models are told them, whole, as far as there is room."""
+    parts, left = [], room
+    for file in files:
+        text = render_file(file)
+        if left is not None:
+            if len(text) > left:
+                continue
+            left -= len(text)
+        parts.append(text)
+    return "\n".join(parts)
+
+
+def _is_asked_for(path: str, globs: Sequence[str]) -> bool:
+    return not globs or any(matches_pattern(path, glob, any_case=False) for glob in globs)

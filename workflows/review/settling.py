@@ -1,0 +1,59 @@
+"""What becomes of earlier findings on GitHub: threads of fixed ones are resolved, people's answers are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from workflows.outbound import code_span
+from workflows.review.ledger import Entry, Ledger, answer_rebuttal
+from workflows.review.rebutting import Judged
+from workflows.review.standing import Standing
+from workflows.services import BrokenWorld, GitHub
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Speaks in the threads of one pull request; each word is found again by its hidden name."""
+
+    github: GitHub
+    number: int
+    standing: Standing
+    clean: Callable[[str], str]
+
+    def settle(self, fixed: Sequence[Entry], judged: Sequence[Judged]) -> int:
+        """Say it in the threads and resolve what is done. How many were settled; one that is gone stops no other."""
+        settled = 0
+        for entry in fixed:
+            text = f"Fixed in {code_span(entry.sha[:12])}."
+            settled += self._say(entry.id, text, name=f"fixed={entry.id} sha={entry.sha[:12]}", resolve=True)
+        for one in judged:
+            end = "\n\nThe finding is withdrawn." if one.accepted else ""
+            name = f"rebuttal={one.finding} reply={one.reply}"
+            settled += self._say(one.finding, f"{self.clean(one.say)}{end}", name=name, resolve=one.accepted)
+        return settled
+
+    def _say(self, finding: str, text: str, *, name: str, resolve: bool) -> bool:
+        thread = self.standing.thread(finding)
+        if thread is None or (thread.resolved and resolve):
+            return False
+        mark = f"<!-- forgehand:{name} -->"
+        try:
+            self.github.find_or_create_reply(self.number, thread.comment, mark, f"{text}\n\n{mark}")
+            if resolve and thread.thread:
+                self.github.resolve_thread(thread.thread)
+        except BrokenWorld as broken:
+            log.warning("thread of a finding not settled", finding=finding, reason=broken.message)
+            return False
+        return True
+
+
+def with_judgements(ledger: Ledger, judged: Sequence[Judged]) -> Ledger:
+    """The ledger once these were judged and answered."""
+    for one in judged:
+        ledger = answer_rebuttal(ledger, one.finding, reply=one.reply, accepted=one.accepted)
+    return ledger
