@@ -119,6 +119,11 @@ class LineMap:
         rows = self._rows[side]
         return rows.texts[rows.at[line]] if line in rows.at else None
 
+    def find(self, text: str, *, side: Side = "RIGHT") -> tuple[int, ...]:
+        """The lines of a side that hold this code, white space aside, in order."""
+        self._digested(side)
+        return tuple(self._rows[side].numbers[at] for at in self._places[side].get(digest_line(text), ()))
+
     def anchor(self, line: int, *, side: Side = "RIGHT", start_line: int | None = None) -> Anchor | None:
         """The anchor at a line or a range; None where GitHub takes no comment."""
         if start_line == line:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent.calls.loose_json import find_objects
-from workflows.review.anchors import Anchor, LineMap, digest_line
+from workflows.review.anchors import Anchor, LineMap
 from workflows.review.findings import (
     CATEGORIES,
     Evidence,
@@ -210,10 +210,9 @@ def _locate(item: Mapping[str, Any], lines: LineMap) -> tuple[Anchor | None, boo
     side: Side = "LEFT" if _text(item, "side").upper() == "LEFT" else "RIGHT"
     first, last = _range(item)
     quoted = next((line for line in _text(item, "code").split("\n") if re.search(r"\w", line)), "")
-    # A sign of the diff before the line is a habit.
-    wanted = {digest_line(quoted), digest_line(quoted.lstrip()[1:])} if quoted else set()
-    if wanted:
-        near = [number for number in lines.numbers(side) if digest_line(lines.text(number, side=side) or "") in wanted]
+    if quoted:
+        # A sign of the diff before the line is a habit.
+        near = lines.find(quoted, side=side) or lines.find(quoted.lstrip()[1:], side=side)
         if near and (first is None or first not in near):
             moved = min(near, key=lambda number: (abs(number - (first or number)), number))
             first, last = moved, moved + (last - first if first is not None and last is not None else 0)
