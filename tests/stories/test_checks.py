@@ -16,6 +16,7 @@ from tests.stories.scripts import FIX, UNTESTED, WRONG, call, finish, turn, writ
 
 LOST = "The hosted runner: GitHub Actions 9 lost communication with the server."
 POLICY = ".github/qwen.yml"
+NO_REVIEWS = "review:\n  auto: never\n"
 BETTER = "def add(a: int, b: int) -> int:\n    return a + b\n"
 MENDED = (turn(write("calc.py", BETTER), call("run_tests")), *[turn(finish("The types were missing. @bob"))] * 2)
 
@@ -256,7 +257,7 @@ def test_spent_attempts_are_handed_over(ground: Ground) -> None:
 def test_nothing_is_said_where_nobody_asked(ground: Ground) -> None:
     """A stranger's pull request, a policy that says no, and a requester who may not write any more: silence."""
     world = ground.world
-    repository = world.create_repository("stranger", UNTESTED)
+    repository = world.create_repository("stranger", {**UNTESTED, POLICY: NO_REVIEWS})
     world.hub.commit(repository, {"notes.txt": "Mine.\n"}, branch="topic", author="alice")
     number = world.hub.open_pull_request(repository, "alice", head="topic", title="Mine").number
     world.hub.add_check_run(repository, "topic", "types", outcome=Outcome("failure", log=TYPES))
@@ -284,7 +285,9 @@ def test_a_command_asks_for_any_pull_request(ground: Ground) -> None:
     well.
     """
     hub = ground.world.hub
-    repository = ground.world.create_repository("asked", {**WRONG, "calc.py": BETTER.replace(": int", "")})
+    repository = ground.world.create_repository(
+        "asked", {**WRONG, "calc.py": BETTER.replace(": int", ""), POLICY: NO_REVIEWS}
+    )
     hub.commit(repository, {"more.txt": "More.\n"}, branch="topic", author="alice")
     number = hub.open_pull_request(repository, "alice", head="topic", title="More").number
     ground.play(*MENDED)

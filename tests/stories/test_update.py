@@ -19,6 +19,7 @@ CALC = {
 }
 OURS = {"calc.py": "def add(first, second):\n    return first + second\n"}
 THEIRS = {"calc.py": "def add(a, b):\n    return int(a) + int(b)\n"}
+NO_REVIEWS = {".github/qwen.yml": "review:\n  auto: never\n"}
 BOTH = "def add(first, second):\n    return int(first) + int(second)\n"
 
 
@@ -38,7 +39,7 @@ def diverged(
 ) -> tuple[str, int]:
     """A pull request by alice whose base moved on after it was begun."""
     hub = ground.world.hub
-    repository = ground.world.create_repository(name, files)
+    repository = ground.world.create_repository(name, {**files, **NO_REVIEWS})
     hub.commit(repository, ours, branch="topic", author="alice", message="Ours")
     number = hub.open_pull_request(repository, "alice", head="topic", title="Rename the numbers").number
     if theirs:
