@@ -149,8 +149,6 @@ def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Out
     if job.command is None and not job.trigger and not job.words:
         # Something happened, such as a red check, or a comment that could have been an answer: nobody asked for it.
         return Outcome(status="ignored", reason=reason)
-    if job.workflow in SILENT and job.command is None:
-        return Outcome(status="ignored", reason=reason)
     answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
     if asked.issue is not None and job.trigger:
         github.remove_label(job.number, job.trigger)
