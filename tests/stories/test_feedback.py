@@ -199,16 +199,18 @@ def test_reviews_that_start_nothing(ground: Ground, name: str, login: str, event
 def test_somebody_elses_pull_request(ground: Ground) -> None:
     """A review of a pull request that is not ours starts nothing; a command there works, and is answered in place."""
     hub = ground.world.hub
-    repository, number = open_pull(ground.world, "theirs", author="alice")
+    unreviewed = {".github/qwen.yml": "review:\n  auto: never\n"}
+    repository, number = open_pull(ground.world, "theirs", files={**UNTESTED, **unreviewed}, author="alice")
     hub.create_user("bob")
     hub.set_permission(repository, "bob", "write")
     hub.submit_review(repository, number, "bob", event="REQUEST_CHANGES", body="Say which note.")
-    assert ground.told(repository, number).outcome.status == "ignored"
+    # Its opening was an event, too.
+    assert ground.told(repository, number, jobs=2).outcome.status == "ignored"
     assert ground.world.writes(repository) == []
 
     ground.play(turn(BETTER), turn(finish("[F1] done: it says which.")), turn(finish("[F1] done: it says which.")))
     asked = hub.comment_on_line(repository, number, "bob", Wanted("notes.txt", "/qwen fix say which note", line=2))
-    told = ground.told(repository, number, jobs=3)
+    told = ground.told(repository, number, jobs=4)
 
     assert told.outcome.status == "pushed", told.outcome
     assert replies(ground, repository, number) == [f"Done in {told.branches[BRANCH][:12]}: it says which."]
@@ -251,11 +253,11 @@ def test_a_fork(ground: Ground) -> None:
     repository = ground.world.create_repository("fork", UNTESTED)
     number = ground.world.hub.open_pull_request_from_fork(repository, "carol", files=NOTES, title="Notes").number
     ground.world.hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
-    assert ground.told(repository, number).outcome.status == "ignored"
+    assert ground.told(repository, number, jobs=2).outcome.status == "ignored"
     assert ground.world.writes(repository) == []
 
     ground.world.hub.add_comment(repository, number, "alice", "/qwen fix the second note")
-    told = ground.told(repository, number, jobs=2)
+    told = ground.told(repository, number, jobs=3)
     assert told.outcome.status == "refused"
     assert told.comments[-1].startswith("**Not started:** This pull request comes from a fork")
     assert not any(write.startswith(("PUSH", "POST check-runs")) for write in told.writes)
