@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 
 from workflows import deliveries as store
 from workflows.database import (
@@ -33,7 +33,8 @@ from workflows.database import (
 )
 from workflows.deliveries import Delivery, DeliveryRecord, Receipt, Submission
 from workflows.durable_run import DurableRun
-from workflows.job_records import STATES, JobRecord, JobState, hangs_on, read_records
+from workflows.job_records import STATES, JobRecord, JobState, hangs_on
+from workflows.job_rows import ADMISSION, ADMISSIONS, QUEUE, WORKFLOW, JobRows, admission_id
 from workflows.lease import Lease
 from workflows.outcome import Outcome
 from workflows.pickle_guard import forbid_pickle
@@ -56,10 +57,6 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 APPLICATION = "forgehand"
-WORKFLOW = "forgehand_job"
-QUEUE = "jobs"
-ADMISSION = "forgehand_admission"
-ADMISSIONS = "admissions"
 ADMITTED_AT_ONCE = 4
 VERSION = "wf-1"
 """Constant on purpose: DBOS's default is a hash of the sources, which strands every running job at an upgrade."""
@@ -70,10 +67,6 @@ RECEIPT_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 2.0
 WATCH_SECONDS = 0.5
 PRUNE_SECONDS = 3600.0
-TAKE_IN = 50
-"""Jobs handed over in one transaction: it must not hold up receipts."""
-LOOKED_UP_AT_ONCE = 5_000
-"""Databases bind so many values in a statement: SQLite 32,766, PostgreSQL 65,535."""
 
 WorkflowFunction = Callable[[Run, Job], Outcome]
 Admit = Callable[[Run, Job], Outcome | Job]
@@ -186,8 +179,8 @@ class Queue:
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job that has not ended; a running one ends in seconds. Whether there was one to cancel."""
-        self._take_in()
-        return bool(self._cancel(admissions=[job_id], jobs=[job_id]))
+        self._rows.take_in()
+        return bool(self._rows.cancel(admissions=[job_id], jobs=[job_id]))
 
     def cancel_issue(
         self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
@@ -206,13 +199,13 @@ class Queue:
         ]
         admissions = [job.id for job in wanted if job.admission and job.trigger]
         jobs = [job.id for job in wanted if not job.admission]
-        return self._cancel(admissions=admissions, jobs=[*admissions, *jobs])
+        return self._rows.cancel(admissions=admissions, jobs=[*admissions, *jobs])
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
         """The jobs of one issue or pull request that are on record, in the order in which they were asked for."""
-        self._take_in()
+        self._rows.take_in()
         with self._engine.connect() as connection:
-            found = self._records(store.fetch_jobs_of_issue(connection, repository_id, number))
+            found = self._rows.records(store.fetch_jobs_of_issue(connection, repository_id, number))
         return sorted(found, key=lambda record: (record.job.created_at, len(record.job.id), record.job.id))
 
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
@@ -222,25 +215,13 @@ class Queue:
 
     def job(self, job_id: str) -> JobRecord | None:
         """The job, or None when it was never there or is forgotten."""
-        self._take_in()
-        return next(iter(self._records([job_id])), None)
+        self._rows.take_in()
+        return next(iter(self._rows.records([job_id])), None)
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 50) -> list[JobRecord]:
         """The last jobs, newest first; ``states`` narrows."""
-        self._take_in()
-        # An admission that passed its jobs on gives no record, so more rows than asked for are looked at.
-        wanted = [status for state in states for status in STATES[state]] or None
-        found = self._client.list_workflows(name=[WORKFLOW, ADMISSION], status=wanted, limit=2 * limit, sort_desc=True)
-        return read_records(found)[:limit]
-
-    def _records(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        ids = [*job_ids, *(_admission_id(job_id) for job_id in job_ids)]
-        found = []
-        for start in range(0, len(ids), LOOKED_UP_AT_ONCE):
-            some = ids[start : start + LOOKED_UP_AT_ONCE]
-            found += self._client.list_workflows(workflow_ids=some, name=[WORKFLOW, ADMISSION])
-        wanted = set(job_ids)
-        return [record for record in read_records(found) if record.job.id in wanted]
+        self._rows.take_in()
+        return self._rows.last(states, limit)
 
     def delivery(self, guid: str) -> DeliveryRecord | None:
         """The stored delivery with this id, or None."""
@@ -270,7 +251,7 @@ class Queue:
         """Forget deliveries received, and jobs ended, before a moment at least three days ago; how many jobs went."""
         if before > datetime.now(UTC) - KEEP_AT_LEAST:
             raise ValueError("Rows younger than three days must stay: GitHub may still redeliver them.")
-        self._take_in()
+        self._rows.take_in()
         ended = [*STATES["ended"], *STATES["cancelled"]]
         old = self._client.list_workflows(
             name=[WORKFLOW, ADMISSION],
@@ -284,7 +265,7 @@ class Queue:
             kept = self._client.list_workflows(
                 name=[WORKFLOW, ADMISSION], status=unended, load_input=False, load_output=False
             )
-            ids = [status.workflow_id.removeprefix(_admission_id("")) for status in kept]
+            ids = [status.workflow_id.removeprefix(admission_id("")) for status in kept]
             store.delete_deliveries(connection, before, keep_jobs=ids)
         for start in range(0, len(old), 500):
             gone = [status.workflow_id for status in old[start : start + 500]]
@@ -307,6 +288,7 @@ class Queue:
             system_database_engine=self._engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
         )
         self._undo.append(self._client.destroy)
+        self._rows = JobRows(self._engine, self._client)
         self._receipt_engine = open_engine(self._url, wait_seconds=RECEIPT_SECONDS, connections=2)
         self._undo.append(self._receipt_engine.dispose)
 
@@ -361,7 +343,7 @@ class Queue:
             executor_id,
             ttl=self._lease_seconds,
             on_lost=self._lose,
-            running=self._executors_with_jobs,
+            running=self._rows.executors,
             recover=_recover,
         )
         lease.take()
@@ -376,77 +358,16 @@ class Queue:
         self._stopping.set()
         self._on_lost()
 
-    def _executors_with_jobs(self) -> Set[str]:
-        found = self._client.list_workflows(
-            name=[WORKFLOW, ADMISSION], status="PENDING", load_input=False, load_output=False
-        )
-        return {status.executor_id for status in found if status.executor_id}
-
-    def _take_in(self) -> None:
-        """Hand the jobs that wait in their deliveries to DBOS; twice is once, for the job's id is DBOS's key."""
-        waiting: dict[str, list[dict[str, Any]]] = {"first": []}
-        while waiting:
-            with self._engine.begin() as connection:
-                waiting = store.fetch_waiting(connection, TAKE_IN)
-                for jobs in waiting.values():
-                    self._hand_over(connection, jobs)
-                if waiting:
-                    store.mark_taken(connection, waiting)
-
-    def _hand_over(self, connection: sa.Connection, jobs: list[dict[str, Any]]) -> None:
-        """One admission for all jobs of a delivery, so that they come in their order; or each to the queue at once."""
-        if not jobs[0].get("admission"):
-            for job in jobs:
-                self._enqueue(connection, job)
-            return
-        options: EnqueueOptions = {
-            "workflow_name": ADMISSION,
-            "queue_name": ADMISSIONS,
-            "workflow_id": _admission_id(jobs[0]["id"]),
-            "queue_partition_key": _thread_key(jobs[0]),
-        }
-        self._client.enqueue_in_transaction(connection, options, jobs)
-
-    def _enqueue(self, connection: sa.Connection, job: dict[str, Any]) -> None:
-        options: EnqueueOptions = {
-            "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
-            "workflow_id": job["id"],
-            # DBOS accepts a row without the key, and never runs it.
-            "queue_partition_key": _thread_key(job),
-        }
-        if job.get("delay"):
-            options["delay_seconds"] = job["delay"]
-        self._client.enqueue_in_transaction(connection, options, job)
-
     def _keep_taking_in(self) -> None:
         while not self._stopping.is_set():
             # Deliveries of this process are told of; those of web processes are looked for.
             self._arrived.wait(self._poll_seconds)
             self._arrived.clear()
             try:
-                self._take_in()
+                self._rows.take_in()
             except sa.exc.SQLAlchemyError as error:
                 log.warning("jobs_not_taken_in", reason=describe(error))
                 self._stopping.wait(HOUSEKEEPING_SECONDS)
-
-    def _cancel(self, *, admissions: Sequence[str], jobs: Sequence[str]) -> list[str]:
-        # Admissions first: what one of them has queued by then is there to be found.
-        found = self._cancel_rows([_admission_id(job_id) for job_id in admissions])
-        found += self._cancel_rows(jobs)
-        return sorted({row.removeprefix(_admission_id("")) for row in found})
-
-    def _cancel_rows(self, rows: Sequence[str]) -> list[str]:
-        """Cancel those of these rows of the engine that have not ended; which ones."""
-        unended = [*STATES["queued"], *STATES["running"]]
-        ids: list[str] = []
-        for start in range(0, len(rows), LOOKED_UP_AT_ONCE):
-            some = list(rows[start : start + LOOKED_UP_AT_ONCE])
-            found = self._client.list_workflows(workflow_ids=some, status=unended, load_input=False, load_output=False)
-            ids += [status.workflow_id for status in found]
-        if ids:
-            self._client.cancel_workflows(ids)
-        return ids
 
     def _run_stored(self, stored: dict[str, Any]) -> dict[str, Any]:
         """What DBOS calls for a claimed job, on a thread of its pool."""
@@ -472,8 +393,8 @@ class Queue:
         """What DBOS calls for a delivery's jobs before they are queued: an outcome each, or that it was queued."""
         decided = []
         for job in [Job.model_validate(one) for one in stored]:
-            with self._busy_with(_admission_id(stored[0]["id"]), job) as run:
-                found = self._run(run, job, partial(self._look_at, _admission_id(stored[0]["id"])))
+            with self._busy_with(admission_id(stored[0]["id"]), job) as run:
+                found = self._run(run, job, partial(self._look_at, admission_id(stored[0]["id"])))
                 decided.append({"outcome": found.model_dump(mode="json") if isinstance(found, Outcome) else None})
         return decided
 
@@ -493,10 +414,10 @@ class Queue:
 
     def _queue_admitted(self, job: Job, admission: str) -> None:
         with self._engine.begin() as connection:
-            self._enqueue(connection, job.model_copy(update={"admission": False}).model_dump(mode="json"))
+            self._rows.enqueue(connection, job.model_copy(update={"admission": False}).model_dump(mode="json"))
         # Whoever cancelled the admission before this was stored did not find the job.
         if self._is_cancelled(admission):
-            self._cancel_rows([job.id])
+            self._rows.cancel_rows([job.id])
 
     def _look_at(self, admission: str, run: Run, job: Job, _reason: str) -> Outcome | Job:
         found = job if self._admit is None else self._admit(run, job)
@@ -548,7 +469,7 @@ class Queue:
         return self._functions[job.workflow](run, job)
 
     def _is_cancelled(self, job_id: str) -> bool:
-        return bool(self._cancelled_of([job_id]))
+        return bool(self._rows.cancelled_of([job_id]))
 
     def _answer(self, run: Run, job: Job, reason: str) -> Outcome:
         if self._on_bug is not None:
@@ -569,16 +490,10 @@ class Queue:
             if not running:
                 continue
             try:
-                for job_id in self._cancelled_of(list(running)):
+                for job_id in self._rows.cancelled_of(list(running)):
                     running[job_id].over.set()
             except sa.exc.SQLAlchemyError as error:
                 log.warning("cancellations_not_looked_for", reason=describe(error))
-
-    def _cancelled_of(self, job_ids: list[str]) -> list[str]:
-        found = self._client.list_workflows(
-            workflow_ids=job_ids, status=STATES["cancelled"], load_input=False, load_output=False
-        )
-        return [status.workflow_id for status in found]
 
     def _keep_house(self) -> None:
         pruned = time.monotonic()
@@ -587,7 +502,7 @@ class Queue:
                 if self._parked:
                     check_writable(self._receipt_engine)
                     parked = sorted(self._parked)
-                    admissions = [one for one in parked if one.startswith(_admission_id(""))]
+                    admissions = [one for one in parked if one.startswith(admission_id(""))]
                     for name, own in ((ADMISSIONS, admissions), (QUEUE, sorted({*parked} - {*admissions}))):
                         if own:
                             self._client.resume_workflows(own, queue_name=name)
@@ -597,14 +512,6 @@ class Queue:
                     self.prune(datetime.now(UTC) - self._retention)
             except (QueueUnavailable, sa.exc.SQLAlchemyError) as error:
                 log.warning("housekeeping_postponed", reason=str(error).splitlines()[0])
-
-
-def _admission_id(job_id: str) -> str:
-    return f"admit-{job_id}"
-
-
-def _thread_key(job: Mapping[str, Any]) -> str:
-    return f"{job['repository']['id']}/{job['number']}"
 
 
 def _recover(dead: Set[str]) -> None:

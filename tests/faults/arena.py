@@ -19,7 +19,8 @@ from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, Wa
 from tests.faults.nursery import Child, Nursery
 from tests.stories.world import World
 from workflows.database import open_engine
-from workflows.queue import WORKFLOW, JobRecord, Queue
+from workflows.job_rows import WORKFLOW
+from workflows.queue import JobRecord, Queue
 
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
 POLICY = b"setup: mkdir -p made && echo 1 > made/by-setup\ntest: python -m pytest -q\n"

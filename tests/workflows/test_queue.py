@@ -965,7 +965,7 @@ def test_only_what_was_asked_for_until_then_is_cancelled(sqlite_url: str) -> Non
 
 def test_a_thread_with_thousands_of_requests_is_still_read(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ids of its jobs are looked up in several statements, and each job is found once."""
-    monkeypatch.setattr("workflows.queue.LOOKED_UP_AT_ONCE", 7)
+    monkeypatch.setattr("workflows.job_rows.LOOKED_UP_AT_ONCE", 7)
     web = Queue(sqlite_url, worker=False)
     web.start()
     jobs = [submit(web) for _ in range(5)]
