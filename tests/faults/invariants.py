@@ -74,7 +74,7 @@ def _judge_objects(told: Told) -> Iterator[Complaint]:
         "the check run succeeded on our commit": (check.conclusion, check.head_sha) == ("success", tip),
         "the check run bears the job's id": check.external_id == job.job.id,
         "the comment says the end": comment.body.startswith(f"Done: draft pull request #{pull.number}, verified"),
-        "the label is off": not told.issue.labels,
+        "the label is off": "qwen" not in [label.name for label in told.issue.labels],
         "the default branch is untouched": told.branches["main"] == told.base,
         "the outcome names them": job.outcome is not None
         and (job.outcome.pull_request, job.outcome.branch, job.outcome.commit) == (pull.number, branch, tip),
@@ -106,7 +106,7 @@ def _judge_journal(told: Told, processes: int) -> Iterator[Complaint]:
         edit = (entry.method, entry.status) == ("PATCH", 200) and path.startswith("issues/comments/")
         asked_again = what == "POST /app/hook/deliveries/N/attempts"
         # A label that is put on again is on; what stands at the end is judged with the objects.
-        state = what in ("POST labels", "POST issues/N/labels", "DELETE issues/N/labels/qwen%3Aworking")
+        state = what in ("POST labels", "POST issues/N/labels") or what.endswith("working")
         if not (again or edit or asked_again or state):
             effects[f"{what} {entry.status}"] += 1
     minted = effects.pop("POST /app/installations/N/access_tokens 201", 0)
