@@ -429,7 +429,8 @@ class Queue:
         """The queue's edge: every way a job can end comes by here. Raises JobInterrupted alone."""
         if self._stopping.is_set():
             raise JobInterrupted("the process stops")
-        log.info("job_started", workflow=job.workflow, repository=job.repository.full_name, number=job.number)
+        started = "admission_started" if job.admission else "job_started"
+        log.info(started, workflow=job.workflow, repository=job.repository.full_name, number=job.number)
         reason = ""
         outcome: Outcome | Job
         for act in (first, self._answer):  # the answer to a failure can fail itself
