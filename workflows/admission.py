@@ -30,6 +30,9 @@ BURST = timedelta(minutes=2)
 anew."""
 MOVING = frozenset({"fix_checks", "update_branch"})
 """What these look at, checks and branches, changes between one request and the next."""
+QUESTIONS = frozenset({"help", "status", "why", "config", "doctor"})
+STILL_TRUE = timedelta(seconds=20)
+"""An equal question joins the answer that was given to one of so shortly before."""
 CARRIED_OUT = frozenset({"pull_request", "pushed", "planned", "no_change", "answered"})
 
 
@@ -193,13 +196,24 @@ def _find_same(job: Job, services: JobServices) -> str:
         return ""
     for record in services.jobs.thread(job.repository.id, job.number):
         other = record.job
-        if other.request != job.request or other.id == job.id or other.admission:
+        if other.request != job.request or other.id == job.id:
+            continue
+        if other.admission:
+            if _was_just_said(job, record):
+                return other.id
             continue
         fresh = job.created_at - other.created_at <= BURST and job.command is not None
         done = record.outcome is not None and record.outcome.status in CARRIED_OUT and other.workflow not in MOVING
         if record.state == "queued" or (fresh and (record.state == "running" or done)):
             return other.id
     return ""
+
+
+def _was_just_said(job: Job, record: JobRecord) -> bool:
+    """Whether an equal question was answered so shortly before that the answer is the same."""
+    told = record.outcome is not None and record.outcome.status == "answered"
+    word = job.command.word if job.command else ""
+    return told and word in QUESTIONS and job.created_at - record.job.created_at <= STILL_TRUE
 
 
 def _unended(job: Job, services: JobServices) -> list[JobRecord]:

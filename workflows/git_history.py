@@ -9,16 +9,6 @@ MOST_PATHS = 3_000
 """As many files as GitHub shows of a pull request: https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files"""
 
 
-def merge_base(mirror: Mirror, one: str, other: str) -> str | None:
-    """The best common ancestor of two commits; None when they have no common past. Raises GitFailure."""
-    answer = run_git(["merge-base", one, other], git_dir=mirror.path)
-    if answer.code == 1:
-        return None
-    if answer.code:
-        raise failure("find where two commits parted", answer)
-    return answer.output.decode().strip()
-
-
 def messages_between(mirror: Mirror, base: str, head: str, *, most: int = 100) -> tuple[str, ...]:
     """The messages of the commits that ``head`` has and ``base`` has not, newest first. Raises GitFailure."""
     listed = run_git(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workflows.diff_cut import FittedDiff, fit_diff
-from workflows.git_history import changed_paths, merge_base, messages_between
+from workflows.git_history import changed_paths, messages_between
 from workflows.pull_work import read_head
 from workflows.services import BrokenWorld
 from workflows.thread_work import Thread
@@ -43,7 +43,7 @@ def read_change(thread: Thread, pull: PullRequest) -> PullChange:
         raise BrokenWorld("git", f"The branch `{pull.base}`, which this is to be merged into, is gone.")
     if not mirror.holds(pull.head_sha):
         raise BrokenWorld("git", f"The branch `{pull.head}` moved just now. Ask again.")
-    base = merge_base(mirror, tip, pull.head_sha)
+    base = mirror.merge_base(tip, pull.head_sha)
     if base is None:
         raise BrokenWorld("git", f"`{pull.head}` and `{pull.base}` have no common past, so there is no change to tell.")
     return PullChange(

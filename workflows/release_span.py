@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from workflows.git import Mirror
-from workflows.git_history import count_between, find_commit, find_tag, merge_base, tag_names
+from workflows.git_history import count_between, find_commit, find_tag, tag_names
 from workflows.outbound import code_span
 from workflows.types import Noun
 from workflows.version_range import VersionRange
@@ -36,7 +36,7 @@ def find_span(mirror: Mirror, wanted: VersionRange, *, default_branch: str) -> R
             return ReleaseSpan(mistake=_say_unknown(mirror, name))
     assert base is not None
     assert head is not None
-    parted = merge_base(mirror, base, head)
+    parted = mirror.merge_base(base, head)
     if parted is None:
         return ReleaseSpan(mistake=f"{code_span(wanted.base)} and {code_span(end)} have no common past.")
     if parted == head:

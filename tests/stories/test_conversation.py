@@ -103,6 +103,16 @@ def test_fifty_equal_commands_are_one_job(ground: Ground) -> None:
     assert len(ground.world.pull_requests(repository)) == 1
 
 
+def test_twenty_equal_questions_are_one_answer(ground: Ground) -> None:
+    """Whoever asks the same over and over within seconds is answered once."""
+    repository, number = issue(ground, "questions")
+    for _ in range(20):
+        ground.world.hub.add_comment(repository, number, "alice", "/qwen help")
+    found = ended(ground, repository, number, jobs=20)
+    assert sorted(one.outcome.status for one in found if one.outcome) == ["answered"] + ["joined"] * 19
+    assert len(said(ground, repository, number)) == 1
+
+
 def test_a_second_request_waits_and_is_shown(ground: Ground) -> None:
     """While one runs, another is queued, with its place in its comment; stop ends both for good, in ten seconds."""
     repository, number = issue(ground, "second")

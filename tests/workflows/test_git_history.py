@@ -8,7 +8,7 @@ import pytest
 
 from tests.workflows.test_git import git, make_source
 from workflows.git import Mirror, Mirrors
-from workflows.git_history import changed_paths, find_commit, find_tag, merge_base, messages_between
+from workflows.git_history import changed_paths, find_commit, find_tag, messages_between
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def mirror(tmp_path: Path, source: Path) -> Mirror:
 def test_between_two_branches(mirror: Mirror, source: Path) -> None:
     """The messages and paths are those of the one side since the two parted, and none of the other's."""
     head, tip = git(source, "rev-parse", "work"), git(source, "rev-parse", "main")
-    base = merge_base(mirror, tip, head)
+    base = mirror.merge_base(tip, head)
     assert base == git(source, "rev-parse", "v1")
     assert messages_between(mirror, base, head) == ("fix: add", "feat: rename\n\nIts body.")
     assert messages_between(mirror, base, head, most=1) == ("fix: add",)
@@ -51,7 +51,7 @@ def test_no_common_past(mirror: Mirror, source: Path) -> None:
     alone = git(source, "commit-tree", git(source, "rev-parse", "main^{tree}"), "-m", "alone")
     git(source, "update-ref", "refs/heads/alone", alone)
     mirror.fetch(str(source))
-    assert merge_base(mirror, alone, git(source, "rev-parse", "main")) is None
+    assert mirror.merge_base(alone, git(source, "rev-parse", "main")) is None
 
 
 def test_names(mirror: Mirror, source: Path) -> None:
