@@ -2,7 +2,7 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 
-.PHONY: demo test check fix docs lock bench clean
+.PHONY: demo test check fix docs lock bench bench-review clean
 .DEFAULT_GOAL := check
 
 demo: $(VENV)/.ready  ## A labelled issue becomes a verified draft pull request, on this machine. ARGS="--no-install" changes nothing outside.
@@ -32,6 +32,9 @@ lock: $(VENV)/.ready  ## Resolve pyproject.toml into requirements.lock (hashes, 
 
 bench: $(VENV)/.ready  ## Ratios, each measured against its floor in the same run
 	$(BIN)/python -m tests.bench
+
+bench-review: $(VENV)/.ready  ## Precision and recall of reviews on the seeded-bug set; OPENAI_BASE_URL: of that model
+	$(BIN)/python -m tests.bench.bench_review_set
 
 $(VENV)/.ready: requirements.lock pyproject.toml .ci/bootstrap
 	@.ci/bootstrap

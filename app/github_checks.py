@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,10 @@ log = structlog.get_logger()
 
 ACTIONS = "github-actions"
 ANNOTATIONS_CAP = 500
+MESSAGE_LIMIT = 16_000
+"""Characters of an annotation; GitHub takes 64 KB."""
+ANNOTATIONS_AT_ONCE = 50
+"""https://docs.github.com/en/rest/checks/runs#update-a-check-run"""
 LOG_BYTES = 200_000
 
 
@@ -107,6 +112,34 @@ class CheckCalls(RepositoryCalls):
             if not _shows(run, state):
                 self._accept(what, self._send("PATCH", f"/check-runs/{run['id']}", body=state))
         return int(run["id"])
+
+    def add_annotations(self, check_run_id: int, annotations: Sequence[Annotation]) -> None:
+        """Add what the run has not yet. GitHub appends, so how many are there says where to go on after a crash."""
+        what, path = "annotating a check", f"/check-runs/{check_run_id}"
+        wanted = [_annotation(one) for one in annotations[:ANNOTATIONS_CAP]]
+        with self._locks.hold((self._ref.id, "annotations", check_run_id)):
+            for begin in range(0, len(wanted), ANNOTATIONS_AT_ONCE):
+                end = min(len(wanted), begin + ANNOTATIONS_AT_ONCE)
+                # Appending is not repeatable: after an answer that was lost, the count tells whether it was done.
+                look = partial(self._annotated, what, path, least=end)
+                self._session.find_or_create(what, look, partial(self._append, what, path, wanted, end=end))
+
+    def _annotated(self, what: str, path: str, *, least: int) -> dict[str, Any] | None:
+        run: dict[str, Any] = self._accept(what, self._send("GET", path))
+        return run if run["output"]["annotations_count"] >= least else None
+
+    def _append(self, what: str, path: str, wanted: Sequence[dict[str, Any]], *, end: int) -> dict[str, Any]:
+        run: dict[str, Any] = self._accept(what, self._send("GET", path))
+        shown, there = run["output"], run["output"]["annotations_count"]
+        output = {"title": shown["title"], "summary": shown["summary"], "annotations": list(wanted[there:end])}
+        answer = self._send("PATCH", path, body={"output": output}, repeatable=False)
+        appended: dict[str, Any] = self._accept(what, answer)
+        return appended
+
+
+def _annotation(one: Annotation) -> dict[str, Any]:
+    told = {"path": one.path, "start_line": one.start_line, "end_line": one.end_line, "annotation_level": one.level}
+    return {**told, "message": fit_body(one.message, limit=MESSAGE_LIMIT), "title": fit_title(one.title)}
 
 
 def _suite(run: Mapping[str, Any]) -> int:

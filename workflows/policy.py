@@ -73,6 +73,10 @@ class ReviewPolicy(Noun):
     comments: int = Field(
         default=5, ge=0, le=20, description="Comments on lines in one review, at most; the rest is folded below it."
     )
+    fail_on: Literal["never", "critical", "important"] = Field(
+        default="never",
+        description="The check `Forgehand review` fails when a finding of this severity, or a worse one, is open.",
+    )
 
 
 class ChecksPolicy(Noun):

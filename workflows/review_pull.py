@@ -11,6 +11,7 @@ from workflows.outcome import Outcome
 from workflows.policy import WRITERS
 from workflows.pull_change import PullChange, read_change, read_pull
 from workflows.pull_work import opened_by_us
+from workflows.review.check import show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
@@ -172,6 +173,7 @@ class _Conclusion:
         silent = not disturbs and (thread.quiet or self.material.scope.nothing)
         posted = None if silent else self._post(found, merged, new)
         thread.run.step("settle", lambda: self._settle(merged, judgements), int)
+        thread.run.step("check", lambda: self._show_check(new, ledger), int)
         said = {one.id for one in new} if posted is not None else set()
         known = {one.id for one in self.standing.ledger.entries}
         fallen = {one.id for one in ledger.entries if one.state == "withdrawn"}
@@ -212,6 +214,21 @@ class _Conclusion:
         thread = self.thread
         settler = Settler(thread.github, self.pull.number, self.standing, thread.services.clean)
         return settler.settle(merged.fixed, judgements.judged)
+
+    def _show_check(self, new: tuple[Finding, ...], ledger: Ledger) -> int:
+        thread, head = self.thread, self.material.change.head
+        fail_on = thread.asked.policy.review.fail_on
+        title = render_title(new)
+        return show_check(
+            thread.github,
+            thread.job,
+            head=head,
+            fail_on=fail_on,
+            new=new,
+            ledger=ledger,
+            title=title,
+            secrets=thread.services.secrets,
+        )
 
     def _record(self, ledger: Ledger) -> None:
         threads = read_threads(self.thread.github, self.thread.services, self.pull)

@@ -189,6 +189,12 @@ class GitHub(Protocol):
     ) -> int:
         """The check run with ``external_id`` on ``head_sha``, created or updated; no conclusion: in progress."""
 
+    def add_annotations(self, check_run_id: int, annotations: Sequence[Annotation]) -> None:
+        """Say these of lines in a check run of ours, 50 a request; those that it has already are counted, not repeated.
+
+        Call it with the same list each time: GitHub takes none back.
+        """
+
     def git_token(self) -> str:
         """A token for git over HTTPS as ``x-access-token``, valid for at least five more minutes."""
 

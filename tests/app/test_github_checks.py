@@ -215,3 +215,20 @@ def test_optional_permission_follows_the_grant(place: Place, granted: dict[str, 
     github.fetch_repository()
     asked = [each.body["permissions"] for each in place.hub.journal if each.path.endswith("/access_tokens")][-1]
     assert asked == {**WORKING, **minted}
+
+
+def test_annotations_are_added_fifty_at_a_time(place: Place) -> None:
+    """All of them, in order, none twice: not when it is asked again, and not when an answer was lost on the way."""
+    many = [
+        Annotation(
+            path="calc.py", start_line=n, end_line=n, level="warning", message=f"{n} is wrong", title="Important"
+        )
+        for n in range(1, 121)
+    ]
+    run = place.check("neutral")
+    place.hub.faults.add(Fault("reset", method="PATCH", path=f"/check-runs/{run}$", times=1, after_write=True))
+    place.github.add_annotations(run, many)
+    place.github.add_annotations(run, many)
+    assert place.github.fetch_annotations(run) == many
+    patches = [write.body for write in place.writes("PATCH", f"/check-runs/{run}")]
+    assert len(patches) == 3

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 from app.demo.scripted_model import ScriptedModel
+from app.localhub.faults import Fault
 from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground
 from tests.stories.scripts import call, finish, turn
+from tests.stories.world import World
 from workflows.queue import JobRecord
 
 FILES = {
@@ -36,6 +39,9 @@ def report(*findings: dict[str, Any]) -> dict[str, Any]:
     return turn(finish(json.dumps({"findings": findings})))
 
 
+REFUTER: dict[str, Any] = {"match": "You are the second reader of a code review", "content": "{}"}
+
+
 def stands(ground: Ground, **fallen: str) -> dict[str, Any]:
     """What the second reader says: which titles fall is decided by the words in them."""
     return {"match": "You are the second reader of a code review", "content": json.dumps(fallen)}
@@ -44,12 +50,18 @@ def stands(ground: Ground, **fallen: str) -> dict[str, Any]:
 RUN = turn(call("bash", command="python -c 'import calc; calc.mean([])'"))
 
 
-def propose(ground: Ground, name: str, *, policy: str = "", author: str = "alice") -> tuple[str, int]:
+def propose(
+    ground: Ground, name: str, *, policy: str = "", author: str = "alice", body: str = "", issue: str = ""
+) -> tuple[str, int]:
     """A repository with a pull request from its own branch."""
     files = {**FILES, ".github/qwen.yml": policy} if policy else FILES
     repository = ground.world.create_repository(name, files)
+    if issue:
+        ground.world.hub.create_issue(repository, "alice", issue, issue)
     ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
-    return repository, ground.world.hub.open_pull_request(repository, author, head="mean", title="A mean").number
+    return repository, ground.world.hub.open_pull_request(
+        repository, author, head="mean", title="A mean", body=body
+    ).number
 
 
 def reviews(ground: Ground, repository: str, number: int) -> list[Review]:
@@ -106,3 +118,17 @@ def told_to_model(ground: Ground) -> list[str]:
     """The model's requests so far."""
     assert isinstance(ground.world.model, ScriptedModel)
     return [request.body.decode() for request in ground.world.model.completions()]
+
+
+class Kill(Fault):
+    """kill -9 of the world's Forgehand once a write has happened."""
+
+    def __init__(self, world: World, path: str) -> None:
+        super().__init__("reset", method="POST", path=f"{path}$", after_write=True)
+        self.world = world
+        self.done = threading.Event()
+
+    def act(self) -> None:
+        """Kill, and say so."""
+        self.world.kill()
+        self.done.set()

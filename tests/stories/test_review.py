@@ -8,9 +8,23 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from app import dispatch
 from app.localhub.faults import Fault
 from tests.stories.conftest import Ground, open_ground
-from tests.stories.reviewing import FINDING, RUN, TASTE, ended, line_comments, propose, report, reviews, stands
+from tests.stories.reviewing import (
+    CHANGED,
+    FILES,
+    FINDING,
+    RUN,
+    TASTE,
+    ended,
+    line_comments,
+    propose,
+    report,
+    reviews,
+    stands,
+    told_to_model,
+)
 
 WRONG = {**FINDING, "line": 2, "code": "    return a + b", "title": "The sum is wrong for large numbers"}
 
@@ -38,8 +52,10 @@ def test_an_opened_pull_request_is_reviewed(ground: Ground) -> None:
     assert "```suggestion\n    return sum(numbers) / len(numbers) if numbers else 0\n```" in comment.body
     assert "Applied and tested: 1 passed." in comment.body
     assert ground.world.comments(number, repository) == [], "nobody asked, so nothing is said beside the review"
-    [check] = [one for one in ground.world.hub.check_runs(repository) if one.conclusion]
-    assert check.conclusion == "neutral"
+    checks = {one.name: one for one in ground.world.hub.check_runs(repository)}
+    assert {one.conclusion for one in checks.values()} == {"neutral"}
+    told = [(one["start_line"], one["annotation_level"]) for one in checks["Forgehand review"].annotations]
+    assert told == [(6, "warning"), (5, "notice")]
     assert [write.partition(" ")[2] for write in ground.world.writes(repository) if "reviews" in write] == [
         f"pulls/{number}/reviews"
     ]
@@ -109,3 +125,94 @@ class RefusePlace(Fault):
         if not super().matches(method, path, body):
             return False
         return any("The sum is wrong" in comment["body"] for comment in json.loads(body).get("comments", []))
+
+
+def test_a_check_that_fails_by_policy(ground: Ground) -> None:
+    """Where the policy says so, an open important finding fails the check; the review only comments all the same."""
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "failing", policy="review: { fail_on: important }\n")
+    ended(ground, repository, number, jobs=1)
+    checks = {one.name: one.conclusion for one in ground.world.hub.check_runs(repository)}
+    assert checks == {"Forgehand at work": "neutral", "Forgehand review": "failure"}
+    [review] = reviews(ground, repository, number)
+    assert review.state == "COMMENTED"
+
+
+def test_the_demands_of_the_issue_that_it_closes(ground: Ground) -> None:
+    """The reviewer gets the linked issue, fenced; a demand that is not met is said, without a line in the summary."""
+    unmet = {
+        "severity": "important",
+        "category": "requirement",
+        "confidence": 0.9,
+        "path": "calc.py",
+        "title": "The issue demands a median, and there is none",
+        "body": "Only the mean was added.",
+    }
+    ground.script[:] = [stands(ground), report(unmet)]
+    repository, number = propose(ground, "demanded", body="Closes #1.", issue="Add mean and median")
+    ended(ground, repository, number, jobs=1)
+    asked = told_to_model(ground)
+    assert any("Add mean and median" in one and "issue #1 by alice" in one for one in asked)
+    [review] = reviews(ground, repository, number)
+    assert "demands a median" in review.body
+
+
+def test_a_large_change_is_read_by_several(ground: Ground) -> None:
+    """Each reads its own part, the riskiest files first, in one review; what has no room is named."""
+    ground.script[:] = [stands(ground), report(FINDING)]
+    repository = ground.world.create_repository("large", FILES)
+    bulk = {f"part_{number}/module.py": "\n".join(f"x_{line} = {line}" for line in range(3_300)) for number in range(5)}
+    ground.world.hub.commit(repository, {"calc.py": CHANGED, **bulk}, branch="mean", start="main")
+    before = len(told_to_model(ground))
+    number = ground.world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+    ended(ground, repository, number, jobs=1)
+    reading = [one for one in told_to_model(ground)[before:] if "Other reviewers read" in one]
+    assert len(reading) == 3
+    assert sum("+def mean(numbers):" in one for one in reading) == 1
+    [review] = reviews(ground, repository, number)
+    assert "files were not read" in review.body
+    assert "the budget was used up by riskier files" in review.body
+    assert len(line_comments(ground, repository, number)) == 1, "the same point of several reviewers is one"
+
+
+def test_a_review_that_was_overtaken_says_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pushed while a review reads has its own review waiting: the first posts nothing and ends as neutral."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository = ground.world.create_repository("overtaken", {**FILES, ".github/qwen.yml": "review: { push: true }\n"})
+    first = ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
+    push = PushAndWait("status", method="GET", path="/pulls/\\d+$", status=502)
+    push.ground, push.repository, push.told = ground, repository, len(told_to_model(ground))
+    ground.world.hub.faults.add(push)
+    try:
+        number = ground.world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+        found = ended(ground, repository, number, jobs=2)
+    finally:
+        ground.world.hub.faults.clear()
+    assert [one.outcome.status for one in found if one.outcome] == ["ignored", "reviewed"]
+    [review] = reviews(ground, repository, number)
+    assert review.commit_id == ground.world.hub.branches(repository)["mean"]
+    assert {one.conclusion for one in ground.world.hub.check_runs(repository, first)} == {"neutral"}
+
+
+class PushAndWait(Fault):
+    """Once a model reads, somebody pushes, and the review of that waits before GitHub says where the head is."""
+
+    ground: Ground
+    repository: str
+    told: int
+
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        read = len(told_to_model(self.ground)) > self.told
+        return read and super().matches(method, path, body)
+
+    def act(self) -> None:
+        """Push, and see the next review wait."""
+        hub = self.ground.world.hub
+        hub.commit(self.repository, {"calc.py": CHANGED + "\n\nTWO = 2\n"}, branch="mean")
+        identity = hub.repository(self.repository).id
+
+        def waits() -> bool:
+            return any(one.state == "queued" for one in self.ground.inside.queue.thread(identity, 1))
+
+        self.ground.world.wait_until(waits, 30, "the next review to wait")

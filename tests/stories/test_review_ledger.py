@@ -8,11 +8,14 @@ import docker
 import pytest
 
 from app import dispatch
-from tests.stories.conftest import Ground, open_ground
+from tests.stories.conftest import Ground, MakeWorld, open_ground
 from tests.stories.reviewing import (
     CHANGED,
+    FILES,
     FINDING,
+    REFUTER,
     RUN,
+    Kill,
     command,
     ended,
     is_resolved,
@@ -134,3 +137,35 @@ def test_a_fix_that_is_asked_for_on_a_finding(ground: Ground, monkeypatch: pytes
     ledger = ground.inside.composition.ledgers.read(ground.world.hub.repository(repository).id, number)
     assert ledger is not None
     assert f'"state":"fixed","sha":"{record.outcome.commit}"' in ledger
+
+
+@pytest.mark.parametrize("last", ["/reviews", "/replies", "/graphql"], ids=lambda last: last.strip("/"))
+def test_kill_9_between_the_review_and_its_record(make_world: MakeWorld, last: str) -> None:
+    """kill -9 right after a write of a review: after a restart each of them is there once, and the ledger knows it."""
+    script = [REFUTER, RUN, report(FINDING)]
+    world = make_world(FILES, script)
+    world.serve()
+    if last == "/reviews":
+        kill = Kill(world, last)
+        world.hub.faults.add(kill)
+    repository = world.create_repository("killed", FILES)
+    world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
+    number = world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+    if last == "/reviews":
+        assert kill.done.wait(120)
+        world.serve()
+    world.ended()
+    if last != "/reviews":
+        kill = Kill(world, last)
+        world.hub.faults.add(kill)
+    world.hub.commit(repository, {"calc.py": MENDED}, branch="mean")
+    script[:] = [REFUTER, report()]
+    world.hub.add_comment(repository, number, "alice", "/qwen review")
+    if last != "/reviews":
+        assert kill.done.wait(120)
+        world.serve()
+    world.ended(jobs=2)
+    writes = world.writes(repository)
+    assert sum(write == f"POST pulls/{number}/reviews" for write in writes) == 2, "a review each, on request too"
+    assert sum(write.endswith("/replies") for write in writes) == 1
+    assert len(world.hub.resolved_threads(repository, number)) == 1
