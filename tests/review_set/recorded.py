@@ -26,14 +26,14 @@ def load_replies() -> dict[str, dict[str, Any]]:
 
 
 class RecordedModel:
-    """The model of a run without one: it knows a case by its title."""
+    """The model of a run without one: it knows a case by its title and by the lines that are new in it."""
 
     name = "replies written for the set"
     context_window = 200_000
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._replies = load_replies()
-        self._titles = {case.title: case.id for case in cases}
+        self._cases = cases
         self._falls = {title for told in self._replies.values() for title in told["falls"]}
 
     def check(self) -> tuple[bool, str]:
@@ -54,8 +54,16 @@ class RecordedModel:
             said = re.findall(r"(?m)^## ([0-9a-f]{12})\n[^\n:]+: ([^\n]+)$", text)
             verdicts = {name: {"stands": title not in self._falls, "why": "recorded"} for name, title in said}
             return Reply(content=json.dumps(verdicts))
-        # A title may be a part of another one.
-        title = max((title for title in self._titles if title in text), key=len)
-        findings = self._replies.get(self._titles[title], {}).get("findings", [])
+        [case] = [one for one in self._cases if one.title in text and all(line in text for line in _new_lines(one))]
+        findings = self._replies.get(case.id, {}).get("findings", [])
         handed = json.dumps({"summary": json.dumps({"findings": findings})})
         return Reply(tool_calls=(ToolCall(id="recorded", name="finish", arguments=handed),))
+
+
+def _new_lines(case: Case) -> list[str]:
+    """The lines of a change as the reviewer is shown them; a defect and its clean twin have the same title."""
+    found = []
+    for path, text in case.changed.items():
+        before = case.base.get(path, "").split("\n")
+        found += [line for line in text.split("\n") if line not in before]
+    return found
