@@ -289,6 +289,7 @@ class Composition:
             app_id=self.settings.app_id,
             prefix=self.settings.command_prefix,
             label=self.settings.default_label,
+            reviews=self.settings.review_unasked,
             installations=frozenset(self.settings.installations),
         )
         # Asked once and without patience: an event cannot wait for the answer, and readiness asks again.

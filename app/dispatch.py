@@ -70,13 +70,15 @@ class Audience:
     """Whom we serve, and by which names we are called.
 
     Empty sets mean everyone; both hold GitHub's ids, for names can be renamed and squatted. ``app_id`` and
-    ``app_slug`` are our own. ``label`` is the one that works without a policy.
+    ``app_slug`` are our own. ``label`` is the one that works without a policy. ``reviews``: pull requests are
+    reviewed without being asked.
     """
 
     app_slug: str | None = None
     app_id: int | None = None
     prefix: str = "/qwen"
     label: str = "qwen"
+    reviews: bool = True
     installations: frozenset[int] = frozenset()
     repositories: frozenset[int] = frozenset()
 
@@ -139,6 +141,8 @@ def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dis
         return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review"),))
     if event.sender.login == ours or (issue.author is not None and issue.author.login == ours):
         return Ignore("Our own change: we do not review ourselves without being asked.")
+    if not audience.reviews:
+        return Ignore("This installation reviews on command alone.")
     delay = BURST_SECONDS if event.action == "synchronize" else 0.0
     job = _make_job(event, issue, "review_pull", words="", request="review", delay=delay, head=issue.head_sha)
     return Start((job,))

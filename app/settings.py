@@ -151,6 +151,11 @@ class Settings(BaseSettings):
     )
     price_output: float = Field(default=0.0, ge=0, description="US dollars per million output tokens.")
 
+    review_unasked: bool = Field(
+        default=True,
+        description="Review pull requests without being asked, as far as their repository's policy wants it. `false`: "
+        "reviews are made on command alone.",
+    )
     budget_turns: int = Field(default=200, ge=1, description="Turns of the agent in one job, at most.")
     budget_long_turns: int = Field(
         default=500, ge=1, description="Turns of the agent in one job of a policy with `mode: long`, at most."

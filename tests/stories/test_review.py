@@ -31,7 +31,7 @@ WRONG = {**FINDING, "line": 2, "code": "    return a + b", "title": "The sum is 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
-    with open_ground(tmp_path_factory.mktemp("review") / "world", engine) as ground:
+    with open_ground(tmp_path_factory.mktemp("review") / "world", engine, review_unasked=True) as ground:
         yield ground
 
 

@@ -36,7 +36,7 @@ LONGER = CHANGED + "\n\ndef total(numbers):\n    return sum(numbers)\n"
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
-    with open_ground(tmp_path_factory.mktemp("ledger") / "world", engine) as ground:
+    with open_ground(tmp_path_factory.mktemp("ledger") / "world", engine, review_unasked=True) as ground:
         yield ground
 
 

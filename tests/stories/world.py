@@ -83,12 +83,15 @@ class World:
             "FORGEHAND_MODEL": "scripted-session",
             "FORGEHAND_LOG_FORMAT": "json",
             "OPENAI_BASE_URL": url,
+            "FORGEHAND_REVIEW_UNASKED": "false",
             **settings,
         }
 
     def serve_inside(self, **settings: Any) -> Inside:
         """Start Forgehand in threads of this process, of which only one may be there at a time; much faster."""
         url = self.model if isinstance(self.model, str) else self.model.url
+        # Most stories have pull requests, and are not about their reviews.
+        settings = {"review_unasked": False, **settings}
         self._inside = Inside(
             log=self.log,
             app_id=self.hub.app_id,
