@@ -131,7 +131,7 @@ class Told:
     def answer(self) -> str:
         """The one comment, by our App: the tracking comment's text without its footer."""
         [comment] = self.comments
-        return comment.partition("\n\n<sub>")[0]
+        return comment.rpartition("\n\n<sub>")[0] or comment
 
 
 @contextmanager
