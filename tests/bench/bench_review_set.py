@@ -40,7 +40,7 @@ def main(languages: Sequence[str]) -> None:
         tempfile.TemporaryDirectory() as folder,
         open_world(Path(folder) / "world", engine, files={"README.md": "Nothing."}, session=[]) as world,
     ):
-        inside = world.serve_inside(worker_concurrency=2)
+        inside = world.serve_inside(worker_concurrency=2, review_unasked=True)
         model = connect_attempt(Settings(), 1) if real else RecordedModel(cases)
         inside.composition.__dict__["model"] = model
         began = time.monotonic()
