@@ -144,7 +144,7 @@ def test_kill_9_between_the_review_and_its_record(make_world: MakeWorld, last: s
     """kill -9 right after a write of a review: after a restart each of them is there once, and the ledger knows it."""
     script = [REFUTER, RUN, report(FINDING)]
     world = make_world(FILES, script)
-    world.serve()
+    world.serve(FORGEHAND_REVIEW_UNASKED="true")
     if last == "/reviews":
         kill = Kill(world, last)
         world.hub.faults.add(kill)
@@ -153,7 +153,7 @@ def test_kill_9_between_the_review_and_its_record(make_world: MakeWorld, last: s
     number = world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
     if last == "/reviews":
         assert kill.done.wait(120)
-        world.serve()
+        world.serve(FORGEHAND_REVIEW_UNASKED="true")
     world.ended()
     if last != "/reviews":
         kill = Kill(world, last)
@@ -163,7 +163,7 @@ def test_kill_9_between_the_review_and_its_record(make_world: MakeWorld, last: s
     world.hub.add_comment(repository, number, "alice", "/qwen review")
     if last != "/reviews":
         assert kill.done.wait(120)
-        world.serve()
+        world.serve(FORGEHAND_REVIEW_UNASKED="true")
     world.ended(jobs=2)
     writes = world.writes(repository)
     assert sum(write == f"POST pulls/{number}/reviews" for write in writes) == 2, "a review each, on request too"
