@@ -48,14 +48,9 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     joined = _join(run, github, job, services)
     if joined is not None:
         return joined
-    try:
-        asked = run.step("accept", lambda: read_asked(github, job, services), Asked)
-    except BrokenWorld as broken:
-        if may_be_trigger(job, services):
-            raise
-        # Another label, as far as anybody knows: silence, as if it had been looked into.
-        log.error("label not looked into", label=job.trigger, reason=broken.message)
-        return Outcome(status="failed", reason=broken.message)
+    asked = accept(run, github, job, services)
+    if isinstance(asked, Outcome):
+        return asked
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: refuse(github, job, asked, services), Outcome)
     if job.words:
@@ -118,6 +113,18 @@ def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
     labelled = bool(job.trigger) and job.trigger.casefold() == plan_label(trigger).casefold()
     wanted = asked.policy.plan == "always" and not job.plan and not is_answer(job)
     return job.model_copy(update={"workflow": "plan_issue"}) if labelled or wanted else job
+
+
+def accept(run: Run, github: GitHub, job: Job, services: JobServices) -> Asked | Outcome:
+    """What was asked, read as a step. Raises BrokenWorld, but not for a label that is perhaps none of ours."""
+    try:
+        return run.step("accept", lambda: read_asked(github, job, services), Asked)
+    except BrokenWorld as broken:
+        if may_be_trigger(job, services):
+            raise
+        # Another label, as far as anybody knows: silence, as if it had been looked into.
+        log.error("label not looked into", label=job.trigger, reason=broken.message)
+        return Outcome(status="failed", reason=broken.message)
 
 
 def say(github: GitHub, job: Job, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workflows import closing
 from workflows.going_on import is_answer
@@ -17,6 +17,7 @@ from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
 from workflows.survey import Survey, survey_apart, survey_repository
 from workflows.texts import compose_texts
+from workflows.thread_assignment import assign
 from workflows.thread_work import Thread, work_on_thread
 from workflows.types import Job
 
@@ -59,33 +60,19 @@ class _Fix:
     def _assign(self, survey: Survey) -> Assignment:
         thread = self.thread
         services, asked, job = thread.services, thread.asked, thread.job
-        goes_on, options = asked.continued, options_of(job)
-        log_of = job.id if goes_on is None else goes_on.continues
-        return Assignment(
-            job=job,
-            issue=thread.issue,
-            comments=asked.comments,
-            policy=asked.policy,
-            survey=survey,
-            mirror=lambda: thread.mirror(survey.base),
-            workshop=services.workshop,
-            model=services.model,
+        goes_on = asked.continued
+        given = assign(
+            thread,
+            survey,
             budget=granted_budget(job, asked.policy, services),
-            test_seconds=services.test_seconds,
-            secrets=services.secrets,
-            log=lambda session: services.trajectories.open(log_of, session),
-            # What stopped, or put a question, was one session, and it goes on as that one.
-            attempts=1 if goes_on else granted_attempts(job, asked.policy, services),
-            model_for=services.model_for,
-            answer=goes_on.answer if goes_on else "",
-            words=goes_on.words if goes_on else None,
+            session=job.id if goes_on is None else goes_on.continues,
             request=render_request(job),
-            options=options,
             scope=f":branch-{survey.branch}" if survey.branch != asked.repository.default_branch else "",
-            may_ask=True,
-            map_cache=services.map_cache,
-            context_cap=services.context_cap,
         )
+        # What stopped, or put a question, was one session, and it goes on as that one.
+        attempts = 1 if goes_on else granted_attempts(job, asked.policy, services)
+        given = replace(given, attempts=attempts, model_for=services.model_for, may_ask=True)
+        return given if goes_on is None else replace(given, answer=goes_on.answer, words=goes_on.words)
 
     def _publish(self, stages: Stages, survey: Survey, solution: Solution) -> Outcome:
         thread = self.thread

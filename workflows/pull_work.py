@@ -13,7 +13,7 @@ from workflows.git import Mirror
 from workflows.git_patience import persist
 from workflows.interruptible import interruptible
 from workflows.job_services import JobServices
-from workflows.options import granted_budget, options_of
+from workflows.options import granted_budget
 from workflows.outcome import Outcome
 from workflows.publish import AUTHOR, CHECK_NAME, Published, conclude
 from workflows.salvage import MOST_TRIES, Salvaged, salvage
@@ -22,6 +22,7 @@ from workflows.solve import Assignment, Solution, solve
 from workflows.stages import Stages
 from workflows.survey import Survey, survey_apart
 from workflows.texts import Texts, compose_texts
+from workflows.thread_assignment import assign
 from workflows.thread_work import Thread
 from workflows.types import Job, Noun, Patch, PullRequest, TestRun, Verdict
 from workflows.workshop import SetupReport
@@ -175,29 +176,17 @@ class PullWork:
     def assign(self, survey: Survey) -> Assignment:
         """What is to be solved on the survey's base."""
         thread = self.thread
-        services, asked, job = thread.services, thread.asked, thread.job
+        asked, job = thread.asked, thread.job
         going_on = asked.continued if asked.continued and asked.continued.base == survey.base else None
-        session = job.id if going_on is None else going_on.continues
-        return Assignment(
-            job=job,
-            issue=thread.issue,
-            comments=asked.comments,
-            policy=asked.policy,
-            survey=survey,
-            mirror=lambda: thread.mirror(survey.base),
-            workshop=services.workshop,
-            model=services.model,
-            budget=granted_budget(job, asked.policy, services),
-            test_seconds=services.test_seconds,
-            secrets=services.secrets,
-            log=lambda name: services.trajectories.open(session, name),
-            words=None if going_on is None else going_on.words,
+        given = assign(
+            thread,
+            survey,
+            budget=granted_budget(job, asked.policy, thread.services),
+            session=job.id if going_on is None else going_on.continues,
             request=self.request,
-            options=options_of(job),
             scope=f":pull-{self.pull.number}",
-            map_cache=services.map_cache,
-            context_cap=services.context_cap,
         )
+        return given if going_on is None else replace(given, words=going_on.words)
 
     def _compose(self, survey: Survey, solution: Solution) -> Texts:
         thread = self.thread

@@ -17,6 +17,7 @@ from workflows.setup_steps import Setup
 from workflows.stages import Stages
 from workflows.stops import say_stop
 from workflows.survey import Survey, survey_repository
+from workflows.thread_assignment import assign
 from workflows.thread_work import Thread
 from workflows.types import Budget, PullRequest, TestRun
 from workflows.workshop import SetupReport
@@ -131,26 +132,14 @@ class ReadingSession:
         return found.model_copy(update={"guidance": told.guidance, "nested_guidance": ()})
 
     def _assign(self, survey: Survey) -> Assignment:
-        thread = self.thread
-        services, asked, job = thread.services, thread.asked, thread.job
-        return Assignment(
-            job=job,
-            issue=thread.issue,
-            comments=asked.comments,
-            policy=asked.policy,
-            survey=survey,
-            mirror=lambda: thread.mirror(survey.base, pull=self.number),
-            workshop=services.workshop,
-            model=services.model,
+        return assign(
+            self.thread,
+            survey,
             budget=self._budget(),
-            test_seconds=services.test_seconds,
-            secrets=services.secrets,
-            log=lambda session: services.trajectories.open(job.id, session),
+            session=self.thread.job.id,
             request=self.request,
-            options=options_of(job),
             scope=self._scope(survey),
-            map_cache=services.map_cache,
-            context_cap=services.context_cap,
+            pull=self.number,
         )
 
     def _budget(self) -> Budget:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from workflows import closing
-from workflows.admission import may_be_trigger, refuse, say
-from workflows.asked import Asked, read_asked
+from workflows.admission import accept, may_be_trigger, refuse, say
+from workflows.asked import Asked
 from workflows.conversation.replies import react
 from workflows.git import Mirror
 from workflows.git_patience import persist
@@ -191,14 +191,9 @@ def _accept(
     run: Run, github: GitHub, job: Job, services: JobServices, look: Look | None
 ) -> tuple[Asked, Issue] | Outcome:
     """What was asked, with its issue; or the end of what is not carried out, which was said if it had to be."""
-    try:
-        asked = run.step("accept", lambda: read_asked(github, job, services), Asked)
-    except BrokenWorld as broken:
-        if may_be_trigger(job, services):
-            raise
-        # Another label, as far as anybody knows: silence, as if it had been looked into.
-        log.error("label not looked into", label=job.trigger, reason=broken.message)
-        return Outcome(status="failed", reason=broken.message)
+    asked = accept(run, github, job, services)
+    if isinstance(asked, Outcome):
+        return asked
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
     if look is not None and _is_unasked(job):
