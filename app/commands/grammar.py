@@ -19,7 +19,7 @@ MAX_TEXT = 4_000
 _MAX_WRITTEN = 2 * MAX_TEXT
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»"}
 _REF = r"[A-Za-z0-9](?:[A-Za-z0-9._/+-]{0,98}[A-Za-z0-9])?"
-_RANGE = re.compile(rf"(?a:{_REF}\.\.{_REF})")
+_RANGE = re.compile(rf"(?a:{_REF}\.\.(?:{_REF})?)")
 
 
 def parse_comment(

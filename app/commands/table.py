@@ -111,7 +111,7 @@ WORDS = (
     ),
     Word(
         "release-notes",
-        "Write release notes of every pull request and author between two tags.",
+        "Write release notes of every pull request and author between two tags, or from one up to now (`v1.2.0..`).",
         "release-notes v1.2.0..v1.3.0",
         takes="range",
         options=(*_AGENT, "draft"),

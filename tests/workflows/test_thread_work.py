@@ -9,6 +9,8 @@ import pytest
 
 from tests.fakes import CancelledAt, KnownJobs, OneThread
 from workflows.admission import admit, say
+from workflows.conversation.explaining import render_why
+from workflows.deliveries import DeliveryRecord
 from workflows.job_records import JobRecord, JobState
 from workflows.job_services import Jobs, JobServices, NoJobs, Spoken
 from workflows.outcome import Outcome
@@ -228,3 +230,25 @@ def test_the_last_word_of_a_cancelled_job_is_kept_by_the_tidying() -> None:
     admit(InlineRun("gh-2"), tidying, serve(github, KnownJobs(record(job, "cancelled"), other)))
     assert "pull request #8" in github.comments[1]
     assert github.labels == {"qwen:working"}
+
+
+def test_why_tells_of_every_job_of_a_comment() -> None:
+    """A comment with several commands is one delivery, and what became of each is told; a reason of ours else."""
+    comment = DeliveryRecord(
+        guid="1",
+        event="issue_comment",
+        action="created",
+        received_at=NOW,
+        digest="",
+        decision="Started.",
+        job_id="gh-1",
+    )
+    push = comment.model_copy(update={"guid": "2", "event": "push", "decision": "Ignored: nothing.", "job_id": None})
+    ends = {"gh-1": Outcome(status="refused", reason="No."), "gh-1-2": Outcome(status="answered", reason="Said.")}
+    records = {
+        name: JobRecord(job=make(id=name), state="ended", outcome=end, queued_at=NOW, changed_at=NOW)
+        for name, end in ends.items()
+    }
+    told = render_why([comment, push], records, serve(OneThread()))
+    assert "refused: No.; answered: Said." in told
+    assert "Ignored: nothing." in told

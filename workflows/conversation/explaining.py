@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import yaml
 
 from workflows.asked import Asked
-from workflows.deliveries import DeliveryRecord
+from workflows.deliveries import MOST_JOBS, DeliveryRecord, job_id
 from workflows.job_records import JobRecord
 from workflows.job_services import JobServices
 from workflows.outbound import clean_line, code_block, code_span
@@ -40,17 +40,24 @@ def render_why(deliveries: Sequence[DeliveryRecord], records: Mapping[str, JobRe
         return "GitHub has told us of nothing else on this thread. Is the App subscribed to the event?"
     lines = ["What became of the last events on this thread, newest first:", ""]
     for delivery in deliveries[:SHOWN]:
-        record = records.get(delivery.job_id or "")
-        said = delivery.decision
-        if record is not None and record.outcome is not None:
-            said = f"{record.outcome.status.replace('_', ' ')}: {record.outcome.reason}"
-        elif record is not None:
-            said = record.state
+        jobs = [records[one] for one in ids_of(delivery) if one in records]
+        said = "; ".join(_became(record) for record in jobs) or delivery.decision
         event = ".".join(part for part in (delivery.event, delivery.action) if part)
         lines.append(
             f"- {delivery.received_at:%Y-%m-%d %H:%M:%S} UTC, {code_span(event)}: {clean_line(services.clean(said))}"
         )
     return "\n".join(lines)
+
+
+def ids_of(delivery: DeliveryRecord) -> list[str]:
+    """The ids of the jobs that a delivery asked for, or could have."""
+    return [job_id(delivery.guid, number) for number in range(1, MOST_JOBS + 1)] if delivery.job_id else []
+
+
+def _became(record: JobRecord) -> str:
+    if record.outcome is None:
+        return record.state
+    return f"{record.outcome.status.replace('_', ' ')}: {record.outcome.reason}"
 
 
 def render_config(asked: Asked, services: JobServices) -> str:

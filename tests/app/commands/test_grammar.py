@@ -298,6 +298,7 @@ TEXTS = {
     "review-full": ("/qwen review FULL", "review", "full"),
     "review-incremental": ("/qwen review incremental", "review", "incremental"),
     "range": ("/qwen release-notes v1.2.0..v1.3.0-rc.1", "release-notes", "v1.2.0..v1.3.0-rc.1"),
+    "range-open": ("/qwen release-notes v1.2.0..", "release-notes", "v1.2.0.."),
     "rebase": ("/qwen rebase", "update", ""),
     "cancel": ("/qwen cancel", "stop", ""),
     "resume": ("/qwen resume", "continue", ""),
