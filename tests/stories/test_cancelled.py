@@ -57,7 +57,8 @@ def sleeping(ground: Ground) -> Callable[[str, int], bool]:
                 running = ground.engine.containers.get(name).top()["Processes"]
             except docker.errors.APIError:
                 continue  # just made, or just gone
-            if any("sleep 300" in " ".join(process) for process in running):
+            # The engine says null of a container in which nothing runs yet.
+            if any("sleep 300" in " ".join(process) for process in running or ()):
                 return True
         return False
 

@@ -132,9 +132,10 @@ def test_a_second_request_waits_and_is_shown(ground: Ground) -> None:
     found = ended(ground, repository, number, jobs=4)
     assert time.monotonic() - started < FINAL_SECONDS
     assert [one.state for one in found] == ["cancelled", "cancelled", "ended", "ended"]
-    first, second, _, stopped = said(ground, repository, number)
-    assert first.startswith("Cancelled")
-    assert second.startswith("Cancelled")
+    world.wait_until(
+        lambda: all(text.startswith("Cancelled") for text in said(ground, repository, number)[:2]), 10, "the last words"
+    )
+    *_, stopped = said(ground, repository, number)
     assert stopped.startswith("Stopped: 2 jobs")
     assert world.pull_requests(repository) == []
 
