@@ -91,7 +91,9 @@ def _stop(question: Question) -> str:
 
 
 def _was_stopped_by(record: JobRecord, job: Job) -> bool:
-    return record.state == "cancelled" and record.job.created_at <= job.created_at <= record.changed_at
+    # The engine keeps the moment of a cancellation in whole seconds.
+    asked = job.created_at.replace(microsecond=0)
+    return record.state == "cancelled" and record.job.created_at <= job.created_at and asked <= record.changed_at
 
 
 _ANSWERS: dict[str, Answer] = {
