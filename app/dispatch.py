@@ -144,7 +144,7 @@ def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dis
     if not audience.reviews:
         return Ignore("This installation reviews on command alone.")
     delay = BURST_SECONDS if event.action == "synchronize" else 0.0
-    job = _make_job(event, issue, "review_pull", words="", request="review", delay=delay, head=issue.head_sha)
+    job = _make_job(event, issue, "review_pull", request="review", delay=delay, head=issue.head_sha)
     return Start((job,))
 
 

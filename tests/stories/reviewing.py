@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 from app.demo.scripted_model import ScriptedModel
-from app.localhub.faults import Fault
 from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground
 from tests.stories.scripts import call, finish, turn
-from tests.stories.world import World
 from workflows.queue import JobRecord
 
 FILES = {
@@ -118,17 +115,3 @@ def told_to_model(ground: Ground) -> list[str]:
     """The model's requests so far."""
     assert isinstance(ground.world.model, ScriptedModel)
     return [request.body.decode() for request in ground.world.model.completions()]
-
-
-class Kill(Fault):
-    """kill -9 of the world's Forgehand once a write has happened."""
-
-    def __init__(self, world: World, path: str) -> None:
-        super().__init__("reset", method="POST", path=f"{path}$", after_write=True)
-        self.world = world
-        self.done = threading.Event()
-
-    def act(self) -> None:
-        """Kill, and say so."""
-        self.world.kill()
-        self.done.set()

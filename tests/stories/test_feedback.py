@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 
 import docker
@@ -16,6 +15,7 @@ from app.localhub.faults import Fault
 from app.localhub.records import Pull
 from app.localhub.reviews import Wanted
 from tests.stories.conftest import Ground, MakeWorld, open_ground
+from tests.stories.kills import Kill
 from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, Entry, call, finish, turn, write
 from tests.stories.world import World
 from workflows.queue import JobRecord
@@ -435,20 +435,6 @@ def test_two_changes_that_break_each_other(ground: Ground) -> None:
     assert told.branches[BRANCH] == theirs
     assert "Somebody pushed to the branch meanwhile, and on top of that the change makes things worse" in told.answer
     assert "+No note." in told.answer
-
-
-class Kill(Fault):
-    """kill -9 of the world's Forgehand once a write has happened."""
-
-    def __init__(self, world: World, path: str) -> None:
-        super().__init__("reset", method="POST", path=f"{path}$", after_write=True)
-        self.world = world
-        self.done = threading.Event()
-
-    def act(self) -> None:
-        """Kill, and say so."""
-        self.world.kill()
-        self.done.set()
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 
 from app import dispatch
 from tests.stories.conftest import Ground, MakeWorld, open_ground
+from tests.stories.kills import Kill
 from tests.stories.reviewing import (
     CHANGED,
     FILES,
     FINDING,
     REFUTER,
     RUN,
-    Kill,
     command,
     ended,
     is_resolved,

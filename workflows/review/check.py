@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from workflows.outbound import clean_line
-from workflows.review.anchors import Anchor
-from workflows.review.findings import SEVERITIES, Finding, Severity
+from workflows.review.findings import SEVERITIES, Finding, Point, Severity
 from workflows.review.ledger import Ledger
 from workflows.services import Conclusion, GitHub
 from workflows.types import Annotation, Job
@@ -17,26 +16,6 @@ LEVELS: dict[Severity, str] = {"critical": "failure", "important": "warning", "m
 FailOn = Literal["never", "critical", "important"]
 
 
-class Shown(Protocol):
-    """What an annotation is made of: a finding, or its entry in the ledger."""
-
-    @property
-    def severity(self) -> Severity:
-        """How bad it is."""
-
-    @property
-    def title(self) -> str:
-        """What is wrong."""
-
-    @property
-    def path(self) -> str:
-        """Its file."""
-
-    @property
-    def anchor(self) -> Anchor | None:
-        """Its lines."""
-
-
 def conclude(fail_on: FailOn, severities: Sequence[Severity]) -> Conclusion:
     """How the check ends with these findings open: neutral, unless the policy says that such a one fails it."""
     if fail_on != "never" and any(SEVERITIES.index(one) <= SEVERITIES.index(fail_on) for one in severities):
@@ -44,7 +23,7 @@ def conclude(fail_on: FailOn, severities: Sequence[Severity]) -> Conclusion:
     return "neutral" if any(one != "minor" for one in severities) else "success"
 
 
-def annotate(points: Sequence[Shown], *, secrets: Collection[str] = ()) -> tuple[Annotation, ...]:
+def annotate(points: Sequence[Point], *, secrets: Collection[str] = ()) -> tuple[Annotation, ...]:
     """The points on lines of the new files: an annotation stands at the head, so removed lines have none."""
     return tuple(
         Annotation(

@@ -94,11 +94,15 @@ def matters(findings: Sequence[Finding]) -> bool:
 
 
 class Point(Protocol):
-    """What two findings are compared by, whether they are new or in the ledger."""
+    """A point of a review, whether it is new or in the ledger: what it is compared by, and shown by."""
 
     @property
     def id(self) -> str:
         """The finding's name."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
 
     @property
     def category(self) -> str:
