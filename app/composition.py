@@ -44,20 +44,20 @@ from workflows import (
     write_changelog,
     write_release_notes,
 )
-from workflows.admission import admit, show_positions
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
-from workflows.database import open_engine
-from workflows.git import Mirrors
-from workflows.job_services import JobServices, NoJobs, Spoken
+from workflows.durable.database import open_engine
+from workflows.durable.queue import Queue, QueueUnavailable
+from workflows.git.mirrors import Mirrors
 from workflows.outcome import Outcome
-from workflows.queue import Queue, QueueUnavailable
+from workflows.requests.admission import admit, show_positions
+from workflows.requests.job_services import JobServices, NoJobs, Spoken
+from workflows.requests.thread_work import answer_bug
 from workflows.review.ledgers import DatabaseLedgers
 from workflows.services import BrokenWorld, GitHub, Run
-from workflows.thread_work import answer_bug
+from workflows.solving.workshop import Workshop
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.types import Job, RepositoryRef
-from workflows.workshop import Workshop
 
 Say = Callable[[str], None]
 Work = Callable[[Run, Job, JobServices], Outcome]

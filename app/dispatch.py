@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from app.commands.grammar import parse_comment
 from app.commands.routes import ANSWER, route
 from app.webhook import Event, EventIssue
-from workflows.deliveries import MOST_JOBS, job_id
-from workflows.state_labels import state_label
+from workflows.durable.deliveries import MOST_JOBS, job_id
+from workflows.progress.state_labels import state_label
 from workflows.types import Command, CommandError, CommentRef, IssueText, Job
 
 BURST_SECONDS = 30.0

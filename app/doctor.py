@@ -11,7 +11,7 @@ from app.readiness import Check
 from app.settings import Settings, SettingsError
 from sandbox.authorities import BadAuthorities
 from sandbox.engine import EngineMissing
-from workflows.queue import QueueUnavailable
+from workflows.durable.queue import QueueUnavailable
 from workflows.services import BrokenWorld
 
 

@@ -18,21 +18,22 @@ from app.settings import Settings, SettingsError
 from sandbox.authorities import BadAuthorities
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
-from workflows import closing, fix_issue
-from workflows.git import Mirror, Mirrors
-from workflows.policy import POLICY_PATH, Policy, effective_budget, parse_policy, render_policy_errors
-from workflows.publish import MOST_BRANCHES, commit_solution
-from workflows.pull_request import branch_name
-from workflows.queue import QueueUnavailable
-from workflows.run import InlineRun
+from workflows import fix_issue
+from workflows.durable.queue import QueueUnavailable
+from workflows.durable.run import InlineRun
+from workflows.git.mirrors import Mirror, Mirrors
+from workflows.progress import closing
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import TITLES, StageName
+from workflows.publishing.change_texts import Texts, compose_texts
+from workflows.publishing.publish import MOST_BRANCHES, commit_solution
+from workflows.publishing.pull_request import branch_name
+from workflows.repository.policy import POLICY_PATH, Policy, effective_budget, parse_policy, render_policy_errors
+from workflows.repository.survey import Survey, survey_repository
 from workflows.services import BrokenWorld
-from workflows.solve import Assignment, Solution, solve
-from workflows.stages import Stages
-from workflows.survey import Survey, survey_repository
-from workflows.texts import Texts, compose_texts
-from workflows.tracking import TITLES, StageName
+from workflows.solving.solve import Assignment, Solution, solve
+from workflows.texts.untrusted import show_hidden
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
-from workflows.untrusted import show_hidden
 
 _ISSUE_URL = re.compile(r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/issues/(?P<number>\d+)/?")
 _FAILURES = (BrokenWorld, QueueUnavailable, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)

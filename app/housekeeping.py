@@ -13,8 +13,8 @@ from sandbox.container import SandboxUnavailable
 from sandbox.docker import DockerSandboxes
 from sandbox.images import ImageUnavailable, prune_adopted
 from sandbox.snapshots import Snapshots
-from workflows.queue import JobRecord, Queue, QueueUnavailable
-from workflows.workshop import snapshot_scope
+from workflows.durable.queue import JobRecord, Queue, QueueUnavailable
+from workflows.solving.workshop import snapshot_scope
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from workflows.queue import QueueUnavailable, Receipt, Submission
+from workflows.durable.queue import QueueUnavailable, Receipt, Submission
 
 BATCH = 256
 

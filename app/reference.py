@@ -14,8 +14,8 @@ from pydantic_core import PydanticUndefined
 
 from app.commands.help import render_reference as render_commands
 from app.settings import Settings, variable_names
-from workflows.policy import POLICY_PATH, Policy, PolicyBudget
-from workflows.protected import ALWAYS_PROTECTED, DEFAULT_PROTECTED
+from workflows.git.protected import ALWAYS_PROTECTED, DEFAULT_PROTECTED
+from workflows.repository.policy import POLICY_PATH, Policy, PolicyBudget
 
 PAGES = Path(__file__).parent.parent / "docs"
 

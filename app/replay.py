@@ -11,17 +11,17 @@ from rich.console import Console
 from app.composition import Composition
 from app.settings import Settings, SettingsError
 from sandbox.engine import EngineMissing
-from workflows.assignment import Assignment
-from workflows.bench import Bench
-from workflows.git import Mirror
-from workflows.policy import POLICY_PATH, Policy, parse_policy
-from workflows.replay import RecordedModel, Replayed, replay
-from workflows.run import InlineRun
+from workflows.durable.run import InlineRun
+from workflows.git.mirrors import Mirror
+from workflows.repository.policy import POLICY_PATH, Policy, parse_policy
+from workflows.repository.survey import survey_repository
 from workflows.services import BrokenWorld
-from workflows.survey import survey_repository
+from workflows.solving.assignment import Assignment
+from workflows.solving.bench import Bench
+from workflows.solving.replay import RecordedModel, Replayed, replay
+from workflows.texts.untrusted import show_hidden
 from workflows.trajectory.events import Event, of_kind
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
-from workflows.untrusted import show_hidden
 
 
 def replay_session(settings: Settings, job_id: str, session: str) -> int:

@@ -17,7 +17,7 @@ from app.sweep import Sweeper
 from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
-from workflows.queue import Queue, QueueUnavailable
+from workflows.durable.queue import Queue, QueueUnavailable
 
 log = structlog.get_logger()
 

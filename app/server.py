@@ -25,7 +25,7 @@ from app.dispatch import Audience, Cancel, Ignore, Signal, Start, dispatch
 from app.readiness import Check, Readiness
 from app.receipts import Receipts
 from app.webhook import Event, Refused, check_headers, check_signature, parse_event, verify
-from workflows.queue import Delivery, Queue, QueueUnavailable, Receipt, Submission
+from workflows.durable.queue import Delivery, Queue, QueueUnavailable, Receipt, Submission
 from workflows.types import Job
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from itertools import groupby
 import structlog
 
 from app.github import Delivery, GitHubApp
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 from workflows.services import BrokenWorld
 
 log = structlog.get_logger()

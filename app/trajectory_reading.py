@@ -14,8 +14,8 @@ from typing import Any, Literal
 from rich.console import Console
 
 from app.trajectory_view import one_line, show_list, show_session, show_turn
-from workflows import leaks
-from workflows.database import QueueUnavailable
+from workflows.durable.database import QueueUnavailable
+from workflows.git import leaks
 from workflows.trajectory.atif import atif_documents
 from workflows.trajectory.chat_jsonl import chat_lines
 from workflows.trajectory.conversation import check_requests

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from workflows.texts.untrusted import show_hidden
 from workflows.trajectory.conversation import Opening, opening_of
 from workflows.trajectory.events import Event, of_kind
 from workflows.trajectory.reward import Ending, ending_of
 from workflows.trajectory.store import SessionHead
 from workflows.trajectory.turns import Unfinished, turns_of, unfinished_turn
 from workflows.types import Compaction, Reply, ToolCall, ToolResult, Turn, Usage
-from workflows.untrusted import show_hidden
 
 SAID = 600
 ARGUMENT = 100

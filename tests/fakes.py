@@ -16,9 +16,9 @@ from threading import Event
 from typing import Any, Literal, TypeVar
 
 from sandbox.container import ChangeTooLarge, ExecResult, FileChange, Sandbox, SandboxUnavailable, ToolAnswer
-from workflows.job_records import JobRecord
-from workflows.job_services import NoJobs
-from workflows.run import InlineRun
+from workflows.durable.job_records import JobRecord
+from workflows.durable.run import InlineRun
+from workflows.requests.job_services import NoJobs
 from workflows.services import BrokenWorld, JobCancelled, Permission, Reaction
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import MemoryLog

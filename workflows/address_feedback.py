@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 
 import structlog
 
-from workflows import closing
-from workflows.asked import Asked
 from workflows.conversation.replies import answer_once
-from workflows.feedback import Listeners, render_feedback_task
-from workflows.feedback_outcomes import FeedbackOutcome, parse_outcomes, render_outcomes, render_reply
-from workflows.feedback_round import NAME, Round, Said, decide_hand_over, gather_round, heard_by, spent_by
-from workflows.job_services import JobServices
-from workflows.outbound import clean_line
+from workflows.feedback.batch import Listeners, render_feedback_task
+from workflows.feedback.outcomes import FeedbackOutcome, parse_outcomes, render_outcomes, render_reply
+from workflows.feedback.round import NAME, Round, Said, decide_hand_over, gather_round, heard_by, spent_by
 from workflows.outcome import Outcome
-from workflows.policy import WRITERS
-from workflows.pull_work import PullWork, head_now, open_pull_work, opened_by_us, read_head
-from workflows.requests import render_request
+from workflows.progress import closing
+from workflows.pulls.pull_work import PullWork, head_now, open_pull_work, opened_by_us, read_head
+from workflows.repository.policy import WRITERS
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, show_state, work_on_thread
+from workflows.requests.wording import render_request
 from workflows.review.hearing import hear
 from workflows.services import BrokenWorld, GitHub, Run
-from workflows.solve import Solution
-from workflows.thread_work import Thread, show_state, work_on_thread
+from workflows.solving.solve import Solution
+from workflows.texts.outbound import clean_line
 from workflows.types import Job, PullRequest
 
 __all__ = ["NAME", "address_feedback"]

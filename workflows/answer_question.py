@@ -7,21 +7,21 @@ from functools import cached_property
 
 from workflows.agent.equipment import Reading
 from workflows.agent.loop import AgentResult
-from workflows.cited_paths import Checked, check_citations, say_missing
-from workflows.closing import render_failure
-from workflows.git import Mirror
-from workflows.job_services import JobServices
-from workflows.outbound import clean_line, clean_words
+from workflows.git.mirrors import Mirror
 from workflows.outcome import Outcome
-from workflows.pull_change import read_pull
-from workflows.reading_session import ReadingSession, handed_over
+from workflows.plans.cited_paths import Checked, check_citations, say_missing
+from workflows.progress.closing import render_failure
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.pulls.pull_change import read_pull
+from workflows.repository.survey import Survey
+from workflows.requests.job_services import JobServices
+from workflows.requests.reading_session import ReadingSession, handed_over
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.services import Run
-from workflows.stages import Stages
-from workflows.survey import Survey
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.texts.outbound import clean_line, clean_words
+from workflows.texts.untrusted import clean_inbound, fence_untrusted, show_hidden
 from workflows.types import Job, PullRequest
-from workflows.untrusted import clean_inbound, fence_untrusted, show_hidden
 
 NAME = "answer_question"
 SESSION = "ask"

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from workflows.agent.describe_pull import PullDescription
 from workflows.agent.describe_pull import describe_pull as ask_model
-from workflows.conventional import are_conventional
-from workflows.diff_cut import FittedDiff, list_left_out
-from workflows.interruptible import InterruptibleModel
-from workflows.job_services import JobServices
-from workflows.marked_section import parse_section, put_section, section_room
-from workflows.outbound import clean_line, clean_outbound, code_span
 from workflows.outcome import Outcome
-from workflows.pull_change import PullChange, read_change, read_diff, read_pull, say_change
-from workflows.pull_work import changed_since
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.pulls.pull_change import PullChange, read_change, read_diff, read_pull, say_change
+from workflows.pulls.pull_work import changed_since
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.services import Run
-from workflows.stages import Stages
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.solving.interruptible import InterruptibleModel
+from workflows.texts.conventional import are_conventional
+from workflows.texts.diff_cut import FittedDiff, list_left_out
+from workflows.texts.marked_section import parse_section, put_section, section_room
+from workflows.texts.outbound import clean_line, clean_outbound, code_span
 from workflows.types import Job, Noun, PullRequest
 
 NAME = "describe_pull"

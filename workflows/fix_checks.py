@@ -8,24 +8,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from workflows.asked import Asked
-from workflows.base_merge import begin_merge
+from workflows.checks.red_checks import RedCheck, RedChecks, fetch_red_checks, render_check_task, say_checks
 from workflows.conversation.replies import answer_once
-from workflows.job_records import JobRecord
-from workflows.job_services import JobServices
-from workflows.outbound import code_span
+from workflows.durable.job_records import JobRecord
+from workflows.merges.base_merge import begin_merge
 from workflows.outcome import Outcome
-from workflows.policy import WRITERS
-from workflows.pull_request import parse_job_id
-from workflows.pull_work import Head, head_now, is_ours, open_pull_work, opened_by_us, read_head
-from workflows.red_checks import RedCheck, RedChecks, fetch_red_checks, render_check_task, say_checks
-from workflows.requests import render_request
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import TITLES
+from workflows.publishing.pull_request import parse_job_id
+from workflows.pulls.pull_work import Head, head_now, is_ours, open_pull_work, opened_by_us, read_head
+from workflows.repository.policy import WRITERS
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, show_state, work_on_thread
+from workflows.requests.wording import render_request
 from workflows.resolve_conflicts import resolve_conflicts
 from workflows.services import GitHub, Run
-from workflows.solve import Solution
-from workflows.stages import Stages
-from workflows.thread_work import Thread, show_state, work_on_thread
-from workflows.tracking import TITLES
+from workflows.solving.solve import Solution
+from workflows.texts.outbound import code_span
 from workflows.types import Actor, Job, Noun, PullRequest
 from workflows.update_branch import look_at_base, prove_merge, push_proved
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from workflows import closing
-from workflows.going_on import is_answer
-from workflows.job_services import JobServices
-from workflows.options import granted_attempts, granted_budget, options_of
-from workflows.outbound import code_span
 from workflows.outcome import Outcome
-from workflows.publish import Published, Publisher
-from workflows.requests import render_request
+from workflows.progress import closing
+from workflows.progress.stages import Stages
+from workflows.publishing.change_texts import compose_texts
+from workflows.publishing.publish import Published, Publisher
+from workflows.repository.survey import Survey, survey_apart, survey_repository
+from workflows.requests.going_on import is_answer
+from workflows.requests.job_services import JobServices
+from workflows.requests.options import granted_attempts, granted_budget, options_of
+from workflows.requests.thread_assignment import assign
+from workflows.requests.thread_work import Thread, work_on_thread
+from workflows.requests.wording import render_request
 from workflows.services import BrokenWorld, Run
-from workflows.solve import Assignment, Solution, solve
-from workflows.stages import Stages
-from workflows.survey import Survey, survey_apart, survey_repository
-from workflows.texts import compose_texts
-from workflows.thread_assignment import assign
-from workflows.thread_work import Thread, work_on_thread
+from workflows.solving.solve import Assignment, Solution, solve
+from workflows.texts.outbound import code_span
 from workflows.types import Job
 
 NAME = "fix_issue"

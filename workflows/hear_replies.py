@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from workflows.asked import Asked
-from workflows.job_services import JobServices
 from workflows.outcome import Outcome
-from workflows.pull_change import read_pull
-from workflows.pull_work import opened_by_us
+from workflows.pulls.pull_change import read_pull
+from workflows.pulls.pull_work import opened_by_us
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.review.hearing import hear
 from workflows.review.standing import read_threads
 from workflows.services import GitHub, Run
-from workflows.thread_work import Thread, work_on_thread
 from workflows.types import Job
 
 NAME = "hear_replies"

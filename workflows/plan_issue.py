@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 from workflows.agent.equipment import Reading
 from workflows.agent.loop import AgentResult
-from workflows.closing import render_failure
-from workflows.estimate import Estimate, estimate
-from workflows.job_services import JobServices
-from workflows.options import granted_budget
-from workflows.outbound import code_span
 from workflows.outcome import Outcome
-from workflows.plan_comments import StandingPlan, comment_url, find_plans, plan_marker, render_replaced
-from workflows.plan_text import (
+from workflows.plans.estimate import Estimate, estimate
+from workflows.plans.plan_comments import StandingPlan, comment_url, find_plans, plan_marker, render_replaced
+from workflows.plans.plan_text import (
     PLAN_FORMAT,
     PlanDocument,
     PlanMistake,
@@ -21,14 +17,18 @@ from workflows.plan_text import (
     render_plan,
     render_plan_comment,
 )
-from workflows.pull_request import render_usage
-from workflows.reading_session import ReadingSession, handed_over
+from workflows.progress.closing import render_failure
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.publishing.pull_request import render_usage
+from workflows.requests.job_services import JobServices
+from workflows.requests.options import granted_budget
+from workflows.requests.reading_session import ReadingSession, handed_over
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.services import Run
-from workflows.stages import Stages
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.texts.outbound import code_span
+from workflows.texts.untrusted import clean_inbound, fence_untrusted
 from workflows.types import Job, Noun
-from workflows.untrusted import clean_inbound, fence_untrusted
 
 NAME = "plan_issue"
 SESSION = "plan"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from workflows import closing
-from workflows.base_merge import WORDS, BaseMerge, Situation
-from workflows.conflicts import MOST_CONFLICTS, Sides, marks_left, render_conflict_task, say_conflicts
-from workflows.outbound import code_span
+from workflows.git.protected import protecting_pattern
+from workflows.merges.base_merge import WORDS, BaseMerge, Situation
+from workflows.merges.conflicts import MOST_CONFLICTS, Sides, marks_left, render_conflict_task, say_conflicts
 from workflows.outcome import Outcome, Status
-from workflows.protected import protecting_pattern
-from workflows.publish import Published
-from workflows.pull_work import PullWork, survey_pull
-from workflows.solve import Solution, solve
-from workflows.survey import Survey
-from workflows.thread_work import Thread
-from workflows.tracking import StageName
+from workflows.progress import closing
+from workflows.progress.tracking import StageName
+from workflows.publishing.publish import Published
+from workflows.pulls.pull_work import PullWork, survey_pull
+from workflows.repository.survey import Survey
+from workflows.requests.thread_work import Thread
+from workflows.solving.solve import Solution, solve
+from workflows.texts.outbound import code_span
 from workflows.types import Noun, Patch, Verdict
 
 TITLES: dict[StageName, str] = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workflows.asked import Asked
-from workflows.job_services import JobServices
 from workflows.outcome import Outcome
-from workflows.policy import WRITERS
-from workflows.pull_change import PullChange, read_change, read_pull
-from workflows.pull_work import opened_by_us
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.pulls.pull_change import PullChange, read_change, read_pull
+from workflows.pulls.pull_work import opened_by_us
+from workflows.repository.policy import WRITERS
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.review.check import show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
@@ -25,9 +28,6 @@ from workflows.review.render import Told, render_title
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
 from workflows.services import GitHub, Run
-from workflows.stages import Stages
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
 from workflows.types import Job, Noun, PullRequest
 
 NAME = "review_pull"

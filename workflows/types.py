@@ -95,7 +95,7 @@ class Job(Noun):
     ``comment`` is where the command stands; ``words`` are told to the thread by a job that only answers.
     ``request`` is equal for requests that ask for the same, so that fifty are one; empty: never the same as another.
     ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
-    ``admission``: looked at before it is queued (``workflows/admission``). ``delay`` is the seconds for which it is
+    ``admission``: looked at before it is queued (``requests/admission``). ``delay`` is the seconds for which it is
     kept back, so that what comes in bursts is one job. ``plan`` is the approved plan to carry out, word for word.
     ``approval`` tells people who approved it, and where it stands. ``tracking`` is the comment in which its progress is
     shown, once there is one. ``continues`` is the job with whose session it goes on: with the people's ``answer`` to

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workflows.base_merge import WORDS, BaseMerge, Situation, begin_merge, read_situation
-from workflows.bench import Bench, say_tests
-from workflows.conflicts import say_conflicts
-from workflows.interruptible import interruptible
-from workflows.job_services import JobServices
-from workflows.outbound import code_span
+from workflows.merges.base_merge import WORDS, BaseMerge, Situation, begin_merge, read_situation
+from workflows.merges.conflicts import say_conflicts
 from workflows.outcome import Outcome
-from workflows.pull_work import PullWork, read_head, survey_pull
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.pulls.pull_work import PullWork, read_head, survey_pull
+from workflows.repository.survey import Survey
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.resolve_conflicts import resolve_conflicts
 from workflows.services import Run
-from workflows.solve import say_setup, say_verdict
-from workflows.stages import Stages
-from workflows.survey import Survey
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.solving.bench import Bench, say_tests
+from workflows.solving.interruptible import interruptible
+from workflows.solving.solve import say_setup, say_verdict
+from workflows.solving.workshop import SetupReport
+from workflows.texts.outbound import code_span
 from workflows.types import Job, Patch, PullRequest, TestRun, Verdict
-from workflows.workshop import SetupReport
 
 NAME = "update_branch"
 TITLES: dict[StageName, str] = {

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from workflows.agent.describe import ChangelogText
 from workflows.agent.word_changelog import WordedEntry, word_changelog
-from workflows.changelog import ChangelogEntry, plan_changelog
-from workflows.conventional import are_conventional
-from workflows.interruptible import InterruptibleModel
-from workflows.job_services import JobServices
-from workflows.outbound import code_block, code_span
+from workflows.git.patch import PatchRules, check_patch, secrets_in
+from workflows.git.plain_text import fit_to_parse
 from workflows.outcome import Outcome, Status
-from workflows.patch import PatchRules, check_patch, secrets_in
-from workflows.plain_text import fit_to_parse
-from workflows.publish import Published
-from workflows.pull_change import PullChange, read_change, read_diff, say_change
-from workflows.pull_request import render_commit_message
-from workflows.pull_work import Head, push_commit, read_head
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.publishing.publish import Published
+from workflows.publishing.pull_request import render_commit_message
+from workflows.pulls.pull_change import PullChange, read_change, read_diff, say_change
+from workflows.pulls.pull_work import Head, push_commit, read_head
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.services import BrokenWorld, Run
-from workflows.stages import Stages
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.solving.interruptible import InterruptibleModel
+from workflows.texts.changelog import ChangelogEntry, plan_changelog
+from workflows.texts.conventional import are_conventional
+from workflows.texts.outbound import code_block, code_span
 from workflows.types import Job, Noun, Patch, PullRequest
 
 NAME = "write_changelog"

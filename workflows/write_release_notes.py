@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workflows.agent.write_highlights import write_highlights
-from workflows.interruptible import InterruptibleModel, leave_when_over
-from workflows.job_services import JobServices
-from workflows.outbound import code_span
 from workflows.outcome import Outcome, Status
-from workflows.release_notes import Commit, check_release_notes, render_release_notes
-from workflows.release_span import ReleaseSpan, find_span
+from workflows.progress.stages import Stages
+from workflows.progress.tracking import StageName
+from workflows.releases.release_notes import Commit, check_release_notes, render_release_notes
+from workflows.releases.release_span import ReleaseSpan, find_span
+from workflows.releases.version_range import RangeMistake, VersionRange, parse_version_range
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.services import Run
-from workflows.stages import Stages
-from workflows.thread_work import Thread, work_on_thread
-from workflows.tracking import StageName
+from workflows.solving.interruptible import InterruptibleModel, leave_when_over
+from workflows.texts.outbound import code_span
 from workflows.types import Job, MergedPull, Noun, Release
-from workflows.version_range import RangeMistake, VersionRange, parse_version_range
 
 NAME = "release_notes"
 MARKER = "<!-- forgehand:release-notes -->"

@@ -35,8 +35,8 @@ from sandbox.authorities import BadAuthorities
 from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing, ensure_engine
 from sandbox.images import ImageUnavailable
-from workflows.queue import JobRecord, Queue
-from workflows.tracking import TITLES
+from workflows.durable.queue import JobRecord, Queue
+from workflows.progress.tracking import TITLES
 
 HERE = Path(__file__).parent
 REPOSITORY = "octo/tally"

@@ -10,7 +10,7 @@ import pytest
 
 from app.dispatch import CLOCKS_DIFFER, Audience, Cancel, Dispatch, Ignore, Signal, Start, dispatch
 from app.webhook import Event, EventChecks, EventComment, EventIssue, parse_event
-from workflows.deliveries import MOST_JOBS
+from workflows.durable.deliveries import MOST_JOBS
 from workflows.types import Actor, RepositoryRef
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"

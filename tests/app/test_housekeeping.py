@@ -20,11 +20,11 @@ from sandbox.container import JOB_LABEL, OWNER_LABEL
 from sandbox.docker import DockerSandboxes
 from sandbox.snapshots import REPOSITORY_LABEL, SNAPSHOT_LABEL, Snapshots
 from tests.old_images import load_image
+from workflows.durable.queue import Delivery, Queue
 from workflows.outcome import Outcome
-from workflows.queue import Delivery, Queue
 from workflows.services import Run
+from workflows.solving.workshop import snapshot_scope
 from workflows.types import Actor, Job, RepositoryRef
-from workflows.workshop import snapshot_scope
 
 OLD, NEW = timedelta(days=15), timedelta(days=1)
 

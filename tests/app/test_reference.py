@@ -7,7 +7,7 @@ from app.commands.options import OPTIONS
 from app.commands.table import WORDS
 from app.reference import main, render_reference, render_schema, stale_pages, write_pages
 from app.settings import Settings
-from workflows.policy import Policy
+from workflows.repository.policy import Policy
 
 
 def test_pages_are_current() -> None:

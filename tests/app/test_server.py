@@ -31,8 +31,8 @@ from app.readiness import Check
 from app.server import create_app
 from app.webhook import MAX_BODY_BYTES
 from tests.app.served import SECRET, deliver, delivery_headers, request, serve, sign
-from workflows.database import open_engine
-from workflows.queue import Queue
+from workflows.durable.database import open_engine
+from workflows.durable.queue import Queue
 
 ROOT = Path(__file__).parents[2]
 LABELED = (Path(__file__).parent / "payloads" / "issues.labeled.json").read_bytes()
@@ -453,7 +453,7 @@ from app.dispatch import Audience
 from app.logging import configure_logging
 from app.redaction import Redactor
 from app.server import create_app, make_server
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 configure_logging(style="json", level="error", redactor=Redactor())
 queue = Queue(sys.argv[1], worker=False)
 queue.start()

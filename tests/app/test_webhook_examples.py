@@ -14,7 +14,7 @@ import pytest
 from app.dispatch import Audience
 from app.server import create_app
 from tests.app.served import SECRET, deliver, serve
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 
 PACKED = Path(__file__).parent / "payloads" / "examples.json.xz"
 EXAMPLES: list[dict[str, Any]] = json.loads(lzma.decompress(PACKED.read_bytes()))

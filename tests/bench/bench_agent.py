@@ -21,7 +21,7 @@ from tests.bench.controller import Load
 from tests.bench.instant_model import Exchange, serve_instantly
 from tests.bench.peers import PEERS, NotRun, find_or_install, play_peer
 from tests.bench.scripted_turns import Kind, make_repository, plan_turns, render_script
-from workflows.database import open_engine
+from workflows.durable.database import open_engine
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.trajectory.events import Entry
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.workflows.test_git import git
-from workflows.git import Mirror, Mirrors
+from tests.workflows.git.test_mirrors import git
+from workflows.git.mirrors import Mirror, Mirrors
 from workflows.repomap.languages import grammar_versions
 from workflows.repomap.paths import weight_of
 from workflows.repomap.repo_map import open_repo_map

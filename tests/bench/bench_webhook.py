@@ -44,7 +44,7 @@ from app.dispatch import Audience
 from app.logging import configure_logging
 from app.redaction import Redactor
 from app.server import create_app, make_server
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 configure_logging(style="json", level="info", redactor=Redactor([sys.argv[2]]))
 queue = Queue(sys.argv[1], worker=False)
 queue.start()

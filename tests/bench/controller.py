@@ -25,9 +25,9 @@ from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
-from workflows.database import open_engine
-from workflows.run import InlineRun
-from workflows.session import Session
+from workflows.durable.database import open_engine
+from workflows.durable.run import InlineRun
+from workflows.solving.session import Session
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.types import Budget, Turn
 

@@ -18,9 +18,9 @@ from sandbox.container import OWNER_LABEL
 from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, WatchedModel
 from tests.faults.nursery import Child, Nursery
 from tests.stories.world import World
-from workflows.database import open_engine
-from workflows.job_rows import WORKFLOW
-from workflows.queue import JobRecord, Queue
+from workflows.durable.database import open_engine
+from workflows.durable.job_rows import WORKFLOW
+from workflows.durable.queue import JobRecord, Queue
 
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
 POLICY = b"setup: mkdir -p made && echo 1 > made/by-setup\ntest: python -m pytest -q\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.workflows.test_git import git
+from tests.workflows.git.test_mirrors import git
 
 FOLDER = Path(__file__).parent
 LANGUAGES = ("python", "javascript", "go")

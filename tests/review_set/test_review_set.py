@@ -15,7 +15,7 @@ from tree_sitter import Language, Parser
 
 from tests.review_set.cases import LANGUAGES, Case, commit_case, load_cases
 from tests.review_set.score import Said, render_score, score
-from workflows.git import Mirrors
+from workflows.git.mirrors import Mirrors
 from workflows.review.anchors import map_lines
 from workflows.review.reading import read_diff
 

@@ -9,7 +9,7 @@ from app.demo.scripted_model import ScriptedModel
 from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground
 from tests.stories.scripts import call, finish, turn
-from workflows.queue import JobRecord
+from workflows.durable.queue import JobRecord
 
 FILES = {
     "calc.py": "def add(a, b):\n    return a + b\n",

@@ -10,7 +10,7 @@ import pytest
 from app.localhub.edge import Exchange
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import FIX, ISSUE, NOTE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn, write
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 
 ACCEPTED = ["POST issues/1/reactions", "POST issues/1/comments", "DELETE issues/1/labels/qwen"]
 POLICY = ".github/qwen.yml"

@@ -23,8 +23,8 @@ from tests.stories.engine_door import EngineDoor
 from tests.stories.scripts import ISSUE, NOTE, NOTED, UNTESTED, call, finish, turn
 from tests.stories.world import SECRET
 from workflows.services import Model
+from workflows.solving.workshop import Workshop
 from workflows.types import Reply
-from workflows.workshop import Workshop
 
 ACCEPTED = ["POST issues/1/reactions", "POST issues/1/comments", "DELETE issues/1/labels/qwen"]
 PUBLISHED = [*ACCEPTED, "PUSH qwen/issue-1-add-is-wrong", "POST pulls", "POST check-runs"]

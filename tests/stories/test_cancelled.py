@@ -11,7 +11,7 @@ import pytest
 
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import FIX, ISSUE, NOTE, RIGHT, UNTESTED, WRONG, call, turn
-from workflows.queue import Queue
+from workflows.durable.queue import Queue
 
 POLICY = ".github/qwen.yml"
 FINAL_SECONDS = 10.0

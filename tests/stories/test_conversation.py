@@ -10,7 +10,7 @@ import pytest
 
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.scripts import NOTED, UNTESTED, call, finish, turn
-from workflows.queue import JobRecord
+from workflows.durable.queue import JobRecord
 
 WAIT = turn(call("bash", command="touch asleep; while [ ! -e /tmp/go ]; do sleep 0.1; done", timeout=600))
 FINAL_SECONDS = 10.0

@@ -13,7 +13,7 @@ from app.localhub.records import Issue as HubIssue
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import WRONG
 from tests.stories.world import SECRET
-from workflows.marked_section import parse_section
+from workflows.texts.marked_section import parse_section
 
 ASKED = "You write the description of somebody's pull request"
 RIGHT = {"calc.py": "def add(a, b):\n    return a + b\n"}

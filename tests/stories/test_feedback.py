@@ -18,8 +18,8 @@ from tests.stories.conftest import Ground, MakeWorld, open_ground
 from tests.stories.kills import Kill
 from tests.stories.scripts import DESCRIBED, UNTESTED, WRONG, Entry, call, finish, turn, write
 from tests.stories.world import World
-from workflows.queue import JobRecord
-from workflows.workshop import Workshop
+from workflows.durable.queue import JobRecord
+from workflows.solving.workshop import Workshop
 
 BRANCH = "qwen/work"
 CHANGE = {"calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a + a\n"}

@@ -23,7 +23,7 @@ from app.localhub.records import Issue
 from app.localhub.server import LocalHub
 from sandbox.container import JOB_LABEL
 from tests.stories.inside import Inside
-from workflows.queue import JobRecord, Queue
+from workflows.durable.queue import JobRecord, Queue
 
 _STATE_LABEL = re.compile(r"POST labels|POST issues/\d+/labels|DELETE issues/\d+/labels/\w+%3A[a-z-]+")
 _EDITED = ("issues/comments/", "check-runs/")

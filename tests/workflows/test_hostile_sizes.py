@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FolderSandbox
-from workflows.asked import _told_before
-from workflows.changelog_files import add_unreleased_entry, scriv_settings, towncrier_settings
-from workflows.comparison import executed_count
-from workflows.detect import detect
-from workflows.junit import parse_junit
-from workflows.plain_text import LONGEST_LINE, MAX_BYTES, fit_to_parse, parse_ini, parse_toml
-from workflows.reports import PREFIX
-from workflows.runners import runner_of
-from workflows.setup_steps import MAX_CHARACTERS, parse_devcontainer
-from workflows.testcode import parse_suite_marks, parse_tests
+from workflows.evidence.comparison import executed_count
+from workflows.evidence.junit import parse_junit
+from workflows.evidence.reports import PREFIX
+from workflows.evidence.testcode import parse_suite_marks, parse_tests
+from workflows.evidence.verify import run_tests
+from workflows.evidence.weakened import find_weakened
+from workflows.git.plain_text import LONGEST_LINE, MAX_BYTES, fit_to_parse, parse_ini, parse_toml
+from workflows.repository.detect import detect
+from workflows.repository.runners import runner_of
+from workflows.repository.setup_steps import MAX_CHARACTERS, parse_devcontainer
+from workflows.requests.asked import _told_before
+from workflows.texts.changelog_files import add_unreleased_entry, scriv_settings, towncrier_settings
 from workflows.types import Actor, Comment, Patch, PatchFile, TestRun
-from workflows.verify import run_tests
-from workflows.weakened import find_weakened
 
 SECONDS = 2.0
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

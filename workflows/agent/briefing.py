@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from workflows.agent.messages import AgentTask
 from workflows.agent.prompts import render_prompt
+from workflows.texts.untrusted import clean_inbound, fence_untrusted
 from workflows.types import Comment, Issue
-from workflows.untrusted import clean_inbound, fence_untrusted
 
 __all__ = ["AgentTask", "brief_agent", "render_nearer_guidance"]
 

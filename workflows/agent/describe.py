@@ -11,8 +11,8 @@ from pydantic import Field
 from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.prompts import render_prompt
 from workflows.services import BrokenWorld, Model
+from workflows.texts.untrusted import clean_inbound, fence_untrusted, show_hidden
 from workflows.types import Finish, Issue, Noun, Usage, Verdict
-from workflows.untrusted import clean_inbound, fence_untrusted, show_hidden
 
 log = structlog.get_logger()
 

@@ -11,11 +11,11 @@ from pydantic import Field
 from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.describe import parse_description
 from workflows.agent.prompts import render_prompt
-from workflows.conventional import TYPES, parse_conventional
-from workflows.diff_cut import FittedDiff, list_left_out
 from workflows.services import BrokenWorld, Model
+from workflows.texts.conventional import TYPES, parse_conventional
+from workflows.texts.diff_cut import FittedDiff, list_left_out
+from workflows.texts.untrusted import clean_inbound, fence_untrusted, show_hidden
 from workflows.types import Noun, PullRequest
-from workflows.untrusted import clean_inbound, fence_untrusted, show_hidden
 
 OFFERED = ("feat", "fix", "perf", "refactor", "docs", "test", "build", "ci", "style", "chore", "revert")
 LONGEST_BODY = 8_000

@@ -9,8 +9,8 @@ from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.describe import CATEGORIES, LONGEST_LINE, Category, ChangelogText
 from workflows.agent.describe_pull import render_material
 from workflows.agent.prompts import render_prompt
-from workflows.diff_cut import FittedDiff
 from workflows.services import BrokenWorld, Model
+from workflows.texts.diff_cut import FittedDiff
 from workflows.types import Noun, PullRequest
 
 TRIES = 2

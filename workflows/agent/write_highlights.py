@@ -9,8 +9,8 @@ import structlog
 
 from workflows.agent.prompts import render_prompt
 from workflows.services import BrokenWorld, Model
+from workflows.texts.untrusted import clean_inbound, fence_untrusted
 from workflows.types import MergedPull
-from workflows.untrusted import clean_inbound, fence_untrusted
 
 log = structlog.get_logger()
 

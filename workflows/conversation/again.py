@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from workflows.going_on import fence_words, last_stop
-from workflows.job_records import JobRecord
-from workflows.job_services import JobServices
-from workflows.options import merge_options, options_of
-from workflows.outbound import code_span
-from workflows.plan_comments import StandingPlan, comment_url, find_plans
-from workflows.plan_text import plan_digest
+from workflows.durable.job_records import JobRecord
+from workflows.plans.plan_comments import StandingPlan, comment_url, find_plans
+from workflows.plans.plan_text import plan_digest
+from workflows.requests.going_on import fence_words, last_stop
+from workflows.requests.job_services import JobServices
+from workflows.requests.options import merge_options, options_of
 from workflows.services import GitHub
+from workflows.texts.outbound import code_span
 from workflows.trajectory.events import Event
 from workflows.types import Command, CommandOptions, Job
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workflows.asked import Asked
 from workflows.conversation.again import approve, go_on, retry
 from workflows.conversation.explaining import render_config, render_doctor, render_status, render_why
 from workflows.conversation.replies import answer_to_request
 from workflows.conversation.tidying import tidy
-from workflows.job_records import JobRecord
-from workflows.job_services import JobServices
+from workflows.durable.job_records import JobRecord
 from workflows.outcome import Outcome
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
 from workflows.services import GitHub, Run
 from workflows.types import Job, Noun
 

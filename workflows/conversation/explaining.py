@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import yaml
 
-from workflows.asked import Asked
-from workflows.deliveries import MOST_JOBS, DeliveryRecord, job_id
-from workflows.job_records import JobRecord
-from workflows.job_services import JobServices
-from workflows.outbound import clean_line, code_block, code_span
-from workflows.policy import POLICY_PATH
+from workflows.durable.deliveries import MOST_JOBS, DeliveryRecord, job_id
+from workflows.durable.job_records import JobRecord
+from workflows.repository.policy import POLICY_PATH
+from workflows.requests.asked import Asked
+from workflows.requests.job_services import JobServices
+from workflows.texts.outbound import clean_line, code_block, code_span
 from workflows.types import Job
 
 SHOWN = 10

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workflows.job_services import JobServices
-from workflows.policy import WRITERS
+from workflows.repository.policy import WRITERS
+from workflows.requests.job_services import JobServices
 from workflows.services import GitHub, Reaction
 from workflows.types import Job
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workflows.closing import render_cancelled
-from workflows.job_records import JobRecord
-from workflows.job_services import JobServices
+from workflows.durable.job_records import JobRecord
 from workflows.outcome import Outcome
+from workflows.progress.closing import render_cancelled
+from workflows.progress.state_labels import state_label
+from workflows.progress.tracking import is_unended, marker
+from workflows.requests.job_services import JobServices
 from workflows.services import GitHub
-from workflows.state_labels import state_label
-from workflows.tracking import is_unended, marker
 from workflows.types import Job
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from workflows.testfiles import is_test_path
+from workflows.evidence.testfiles import is_test_path
 
 OWN, ASIDE, FOREIGN = 1.0, 0.25, 0.03
 _FOREIGN = re.compile(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from workflows.outbound import clean_line
 from workflows.review.findings import SEVERITIES, Finding, Point, Severity
 from workflows.review.ledger import Ledger
 from workflows.services import Conclusion, GitHub
+from workflows.texts.outbound import clean_line
 from workflows.types import Annotation, Job
 
 NAME = "Forgehand review"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from workflows.services import GitHub
+from workflows.texts.untrusted import clean_inbound, fence_untrusted
 from workflows.types import Noun
-from workflows.untrusted import clean_inbound, fence_untrusted
 
 MOST_ISSUES = 3
 LONGEST_ISSUE = 12_000

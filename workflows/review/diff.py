@@ -15,9 +15,9 @@ from typing import Literal
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
-from workflows.diff_cut import plain_name
 from workflows.review.attributes import Attributes
 from workflows.review.made_by_tools import made_by
+from workflows.texts.diff_cut import plain_name
 
 # Beyond these GitHub shows nothing of a file's diff, and takes no comment on its lines:
 # https://docs.github.com/en/repositories/creating-and-managing-repositories/repository-limits#diff-limits

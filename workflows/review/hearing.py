@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from workflows.pull_change import PullChange, read_change
+from workflows.pulls.pull_change import PullChange, read_change
+from workflows.requests.thread_work import Thread
 from workflows.review.ledger import Merged, merge_review
 from workflows.review.material import Material
 from workflows.review.rebutting import Judgements, judge_rebuttals
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing
-from workflows.thread_work import Thread
 from workflows.types import Noun, PullRequest
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from workflows.deliveries import create_tables, metadata
+from workflows.durable.deliveries import create_tables, metadata
 
 ledgers = sa.Table(
     "forgehand_ledgers",

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from workflows.agent.prompts import render_prompt
-from workflows.git import Mirror
-from workflows.options import options_of
-from workflows.protected import matches_pattern
-from workflows.pull_change import PullChange
+from workflows.git.mirrors import Mirror
+from workflows.git.protected import matches_pattern
+from workflows.pulls.pull_change import PullChange
+from workflows.requests.options import options_of
+from workflows.requests.thread_work import Thread
 from workflows.review.anchors import LineMap, map_lines
 from workflows.review.demands import Demand, render_demands
 from workflows.review.diff import Diff, FileDiff, render_file
@@ -19,9 +20,8 @@ from workflows.review.findings import Finding, RecordedRun, is_same_point
 from workflows.review.ledger import Ledger
 from workflows.review.reading import read_attributes, read_diff
 from workflows.review.risk import Partition, partition
-from workflows.thread_work import Thread
+from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Noun, PullRequest
-from workflows.untrusted import fence_untrusted
 
 PART = 60_000
 """Characters of diff that one reviewer reads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from workflows.job_services import JobServices
+from workflows.requests.job_services import JobServices
 from workflows.review.anchors import draft_comment
 from workflows.review.findings import Finding
 from workflows.review.render import Told, render_inline, render_review

@@ -10,7 +10,9 @@ from functools import cached_property
 
 from workflows.agent.equipment import Reading
 from workflows.agent.loop import AgentResult
-from workflows.reading_session import ReadingSession, handed_over
+from workflows.progress.stages import Stages
+from workflows.repository.survey import Survey
+from workflows.requests.reading_session import ReadingSession, handed_over
 from workflows.review.demands import Demand
 from workflows.review.finding_reply import FINDINGS_FORMAT
 from workflows.review.findings import Finding
@@ -18,8 +20,6 @@ from workflows.review.ledger import Ledger
 from workflows.review.material import Found, Material
 from workflows.review.runs import recorded_runs
 from workflows.review.trying import try_suggestions
-from workflows.stages import Stages
-from workflows.survey import Survey
 from workflows.types import Noun, TestRun
 
 SESSION = "review"

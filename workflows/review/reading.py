@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workflows.git import Mirror
-from workflows.git_process import failure, run_git
+from workflows.git.mirrors import Mirror
+from workflows.git.process import failure, run_git
 from workflows.review.attributes import Attributes, parse_attributes
 from workflows.review.diff import Diff, parse_diff
 

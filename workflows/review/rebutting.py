@@ -10,8 +10,8 @@ from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.prompts import render_prompt
 from workflows.review.ledger import Rebuttal
 from workflows.services import BrokenWorld, Model
+from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Noun
-from workflows.untrusted import fence_untrusted
 
 log = structlog.get_logger()
 

@@ -6,9 +6,17 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from workflows.outbound import HOSTS, MARKER_ROOM, MAX_CHARACTERS, clean_line, clean_outbound, clean_words, code_span
 from workflows.review.findings import Finding, RecordedRun, count_severities
 from workflows.review.suggestions import SuggestionCheck, render_check, render_suggestion
+from workflows.texts.outbound import (
+    HOSTS,
+    MARKER_ROOM,
+    MAX_CHARACTERS,
+    clean_line,
+    clean_outbound,
+    clean_words,
+    code_span,
+)
 
 MOST_FOLDED = 50
 MOST_NAMED = 50

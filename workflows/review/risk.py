@@ -7,10 +7,10 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from workflows.protected import protecting_pattern
+from workflows.evidence.testfiles import is_test_path
+from workflows.git.protected import protecting_pattern
+from workflows.repository.sensitive import is_sensitive
 from workflows.review.diff import Diff, FileDiff
-from workflows.sensitive import is_sensitive
-from workflows.testfiles import is_test_path
 
 # Names of code where a slip costs most, as parts of a path.
 _DELICATE = re.compile(

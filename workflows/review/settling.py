@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from workflows.outbound import code_span
 from workflows.review.ledger import Entry, Ledger, answer_rebuttal
 from workflows.review.rebutting import Judged
 from workflows.review.standing import Standing
 from workflows.services import BrokenWorld, GitHub
+from workflows.texts.outbound import code_span
 
 log = structlog.get_logger()
 

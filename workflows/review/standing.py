@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workflows.job_services import JobServices
-from workflows.policy import WRITERS
+from workflows.repository.policy import WRITERS
+from workflows.requests.job_services import JobServices
+from workflows.requests.thread_work import Thread
 from workflows.review.anchors import LineMap
 from workflows.review.finding_threads import FindingThread, gather_finding_threads
 from workflows.review.ledger import Ledger, dump_ledger, parse_ledger, rebuild_ledger
 from workflows.review.render import parse_finding_marker
 from workflows.services import GitHub
-from workflows.thread_work import Thread
 from workflows.types import Noun, PullRequest
 
 

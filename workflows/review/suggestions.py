@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from workflows.patch import patch_file
+from workflows.git.patch import patch_file
 from workflows.review.anchors import Anchor, digest_line
+from workflows.texts.untrusted import show_hidden
 from workflows.types import Noun, Patch
-from workflows.untrusted import show_hidden
 
 MOST_LINES = 100
 MOST_CHARACTERS = 10_000

@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workflows.deliveries import create_tables, deliveries, fetch_jobs_of_issue, from_ms, metadata, to_ms
-from workflows.estimate import PastJob
-from workflows.run import JobInterrupted
+from workflows.durable.deliveries import create_tables, deliveries, fetch_jobs_of_issue, from_ms, metadata, to_ms
+from workflows.durable.run import JobInterrupted
+from workflows.plans.estimate import PastJob
 from workflows.trajectory.commits import SharedCommits
 from workflows.trajectory.events import GENESIS, Entry, Event, link
 from workflows.trajectory.store import SessionHead

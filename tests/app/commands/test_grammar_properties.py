@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.commands import places
 from app.commands.grammar import MAX_COMMANDS, parse_comment
 from app.commands.options import OPTIONS, parse_branch, parse_paths, render_options
-from workflows.outbound import clean_line, clean_outbound, clean_words
+from workflows.texts.outbound import clean_line, clean_outbound, clean_words
 from workflows.types import Command, CommandError, CommandOptions
 
 LIMIT = 65_536

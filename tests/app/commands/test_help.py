@@ -11,8 +11,8 @@ from app.commands.help import render_help, render_reference
 from app.commands.options import OPTIONS
 from app.commands.routes import route
 from app.commands.table import WORDS
-from workflows.asked import access_of
-from workflows.outbound import clean_outbound
+from workflows.requests.asked import access_of
+from workflows.texts.outbound import clean_outbound
 from workflows.types import Actor, Command, Job, RepositoryRef
 
 JOB = Job(

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from workflows.agent.messages import AgentTask, open_messages, render_turn, with_own_ids
+from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Reply, ToolCall, ToolResult, Turn
-from workflows.untrusted import fence_untrusted
 
 TASK = AgentTask(system="You are an engineer.", prompt="Make add() add.")
 PATHS = ("src/sums.py", "tests/test_sums.py", "docs/ünï.md", "a" * 300 + ".py")

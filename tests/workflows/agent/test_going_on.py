@@ -14,9 +14,9 @@ from tests.workflows.agent.test_loop import EXPLAINED, FINISH, FIX, LOOK, LS, TE
 from workflows.agent import notices
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.recorder import GoingOn
-from workflows.replay import replay
-from workflows.run import InlineRun
+from workflows.durable.run import InlineRun
 from workflows.services import BrokenWorld
+from workflows.solving.replay import replay
 from workflows.trajectory.conversation import check_requests
 from workflows.trajectory.events import check_chain, of_kind
 from workflows.types import Budget

@@ -21,7 +21,7 @@ from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
 from workflows.agent.recorder import AFRESH, GoingOn
-from workflows.run import InlineRun
+from workflows.durable.run import InlineRun
 from workflows.services import BrokenWorld
 from workflows.trajectory.events import check_chain, of_kind
 from workflows.types import Budget, TestRun, Turn

@@ -22,13 +22,13 @@ from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
-from workflows.replay import replay
-from workflows.run import InlineRun
-from workflows.runners import Runner
-from workflows.session import Session
+from workflows.durable.run import InlineRun
+from workflows.evidence.verify import run_tests
+from workflows.repository.runners import Runner
+from workflows.solving.replay import replay
+from workflows.solving.session import Session
 from workflows.trajectory.log import MemoryLog
 from workflows.types import Budget, TestRun
-from workflows.verify import run_tests
 
 STORIES = Path(__file__).parent.parent.parent / "stories"
 TASK = AgentTask(system="You mend code.", prompt="See the issue.")

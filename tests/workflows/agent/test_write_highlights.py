@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.agent.conftest import Serve
-from tests.workflows.test_release_notes import pull
+from tests.workflows.releases.test_release_notes import pull
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.write_highlights import LONGEST, parse_highlights, write_highlights
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_git import git
-from workflows.git import Mirror, Mirrors
+from tests.workflows.git.test_mirrors import git
+from workflows.git.mirrors import Mirror, Mirrors
 from workflows.repomap import cache as cache_module
 from workflows.repomap.languages import LANGUAGES
 from workflows.repomap.repo_map import open_repo_map
@@ -237,7 +237,7 @@ def test_the_worker_is_apart(shop: Shop) -> None:
     commit = shop.commit(SHOP)
     answer, _ = shop.ask(commit)
     code = (
-        "import sys; from pathlib import Path; from workflows.git import Mirror;"
+        "import sys; from pathlib import Path; from workflows.git.mirrors import Mirror;"
         "from workflows.repomap.repo_map import open_repo_map;"
         f"m = open_repo_map(Mirror(Path({str(shop.mirror.path)!r})), {commit!r}, cache=Path({str(shop.cache)!r}));"
         "print(m.render()); assert not [name for name in sys.modules if name.startswith('tree_sitter')]"

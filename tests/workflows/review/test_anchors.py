@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.localhub import bare
 from app.localhub.reviews import OutsideDiff, Wanted, place_in
-from tests.workflows.test_git import git
+from tests.workflows.git.test_mirrors import git
 from workflows.review.anchors import Anchor, LineMap, Outcome, draft_comment, map_lines
 from workflows.review.diff import Diff, FileDiff, parse_diff
 from workflows.types import Side

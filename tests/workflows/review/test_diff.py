@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_git import git
-from workflows.git import Mirrors
+from tests.workflows.git.test_mirrors import git
+from workflows.git.mirrors import Mirrors
 from workflows.review.attributes import parse_attributes
 from workflows.review.diff import Diff, FileDiff, parse_diff, parse_hunks, parse_lines, render_file
 from workflows.review.made_by_tools import made_by

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workflows.review.lines import added_file
-from workflows.outbound import clean_outbound
 from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
 from workflows.review.render import Told, parse_finding_marker, render_inline, render_review, render_title
 from workflows.review.suggestions import Suggestion, SuggestionCheck, render_suggestion
+from workflows.texts.outbound import clean_outbound
 
 RUN = RecordedRun(command="pytest -q", exit_code=1, sha256="ab" * 32)
 TESTED = SuggestionCheck(status="tested", passed=214, command="make test")

@@ -10,9 +10,9 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
-from workflows.database import open_engine
-from workflows.deliveries import Delivery, Submission, store
-from workflows.run import JobInterrupted
+from workflows.durable.database import open_engine
+from workflows.durable.deliveries import Delivery, Submission, store
+from workflows.durable.run import JobInterrupted
 from workflows.trajectory.database import DatabaseTrajectories, delete_events
 from workflows.trajectory.events import Entry, check_chain
 from workflows.types import Actor, Job, RepositoryRef

@@ -6,7 +6,7 @@ import json
 
 from app.redaction import Redactor
 from tests.workflows.trajectory.recorded import Recording, call, head, plain_session, result
-from workflows.leaks import redact as blot_shapes
+from workflows.git.leaks import redact as blot_shapes
 from workflows.trajectory.atif import atif_documents
 from workflows.trajectory.chat_jsonl import chat_lines
 from workflows.trajectory.scrub import scrub, scrub_events

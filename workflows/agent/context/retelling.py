@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent.context.tokens import ASCII_A_TOKEN, estimate_text
+from workflows.texts.untrusted import fence_untrusted
 from workflows.types import PlanItem
-from workflows.untrusted import fence_untrusted
 
 HEADING = "[The harness shortened this conversation: earlier messages were dropped, the files are as you left them.]"
 SNAPSHOT, CALLS, FILE = "snapshot", "earlier calls", "file "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workflows.agent.done.proof import Proof
-from workflows.testfiles import is_test_path
+from workflows.evidence.testfiles import is_test_path
 from workflows.types import Finish, Patch
 
 Reason = Literal["failed_call", "changed", "unchanged", "never_run", "stale", "failing", "no_test", "weakened"]

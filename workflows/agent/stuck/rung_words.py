@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from workflows.agent.stuck.patterns import Pattern, Stuck
+from workflows.texts.untrusted import fence_untrusted, show_hidden
 from workflows.types import Patch
-from workflows.untrusted import fence_untrusted, show_hidden
 
 MOST_FILES = 10
 

@@ -30,8 +30,8 @@ from workflows.agent.context.summaries import request_snapshot
 from workflows.agent.context.tokens import Gauge, estimate_tokens
 from workflows.agent.tools import TOOLS
 from workflows.services import ContextTooLong
+from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Compaction, PlanItem, Reply, ToolCall, ToolResult, Turn, Usage
-from workflows.untrusted import fence_untrusted
 
 ASKED = "This conversation is about to be shortened"
 ASKED_AGAIN = "That was no usable snapshot"

@@ -1,0 +1,254 @@
+"""From a request to its end on a thread: nothing is said twice, and no end is left unsaid, wherever it comes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from tests.fakes import CancelledAt, KnownJobs, OneThread
+from workflows.conversation.explaining import render_why
+from workflows.durable.deliveries import DeliveryRecord
+from workflows.durable.job_records import JobRecord, JobState
+from workflows.durable.run import InlineRun
+from workflows.outcome import Outcome
+from workflows.progress.tracking import marker
+from workflows.requests.admission import admit, say
+from workflows.requests.job_services import Jobs, JobServices, NoJobs, Spoken
+from workflows.requests.thread_work import Thread, work_on_thread
+from workflows.services import JobCancelled
+from workflows.trajectory.log import MemoryLog
+from workflows.types import Actor, Budget, Command, CommentRef, Job, RepositoryRef
+
+NOW = datetime.now(UTC)
+BROKEN_POLICY = "budgett: 3"
+
+
+class NoSessions:
+    """No session was ever begun."""
+
+    def open(self, job_id: str, session: str = "agent") -> MemoryLog:
+        return MemoryLog()
+
+    def waiting(self, repository_id: int, number: int) -> None:
+        return None
+
+
+def make(word: str = "fix", *, workflow: str = "fix_issue", **more: Any) -> Job:
+    fields: dict[str, Any] = {
+        "id": "gh-1",
+        "workflow": workflow,
+        "repository": RepositoryRef(installation_id=1, id=11, full_name="octo/hello"),
+        "number": 7,
+        "actor": Actor(id=5, login="mona"),
+        "trigger": "",
+        "delivery_id": "1",
+        "created_at": NOW,
+        "command": Command(word=word) if word else None,
+        "comment": CommentRef(kind="issue", id=99),
+        "request": word,
+        "admission": True,
+    }
+    return Job(**(fields | more))
+
+
+def serve(github: OneThread, jobs: Jobs | None = None) -> JobServices:
+    nothing = cast(Any, None)
+    return JobServices(
+        github=lambda ref: cast(Any, github),
+        model=nothing,
+        mirrors=nothing,
+        workshop=nothing,
+        budget=Budget(turns=10, tokens=1000, seconds=60, usd=1),
+        test_seconds=60,
+        default_label="qwen",
+        secrets=(),
+        hosts=(),
+        trajectories=cast(Any, NoSessions()),
+        long_turns=20,
+        jobs=jobs or NoJobs(),
+        spoken=Spoken(login="forgehand[bot]", help=lambda on_pull_request: "The commands."),
+    )
+
+
+def record(job: Job, state: JobState, **more: Any) -> JobRecord:
+    return JobRecord(job=job.model_copy(update=more), state=state, queued_at=NOW, changed_at=NOW)
+
+
+def queued(github: OneThread, **more: Any) -> Job:
+    """The job as its admission passed it on."""
+    job = admit(InlineRun("gh-1"), make(**more), serve(github))
+    assert isinstance(job, Job)
+    return job.model_copy(update={"admission": False})
+
+
+def worked(thread: Thread) -> Outcome:
+    thread.close("Done.")
+    return Outcome(status="pull_request", reason="Done.")
+
+
+@pytest.mark.parametrize(("word", "said"), [("stop", "Nothing is queued"), ("config", "has mistakes"), ("help", "The")])
+def test_a_broken_policy_stops_work_alone(word: str, said: str) -> None:
+    """What only tells, and what stops, needs no policy; the mistakes are shown by `config`."""
+    github = OneThread(policy=BROKEN_POLICY)
+    outcome = admit(InlineRun("gh-1"), make(word, workflow="answer"), serve(github))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "answered"
+    [comment] = github.comments.values()
+    assert said in comment
+    refused = admit(InlineRun("gh-1"), make(), serve(OneThread(policy=BROKEN_POLICY)))
+    assert isinstance(refused, Outcome)
+    assert refused.status == "refused"
+
+
+def test_a_closed_thread_can_be_stopped() -> None:
+    """A question may be under way on it; but who may not write stops nothing."""
+    outcome = admit(InlineRun("gh-1"), make("stop", workflow="answer"), serve(OneThread(closed=True)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "answered"
+    outcome = admit(InlineRun("gh-1"), make("stop", workflow="answer"), serve(OneThread(permission="read")))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "refused"
+
+
+def test_the_job_knows_after_which_label_its_state_is_named() -> None:
+    """The repository's own label, so that taking `<label>:working` off is known to be meant for it."""
+    assert queued(OneThread(policy="label: autofix")).label == "autofix"
+    assert queued(OneThread()).label == "qwen"
+
+
+def test_nothing_is_seen_of_an_event_that_joins_another() -> None:
+    """A second red check joins the first without a reaction, for the pull request may be a stranger's."""
+    github = OneThread()
+    event = make("", workflow="fix_checks", request="checks abc", comment=None)
+    earlier = record(event, "queued", id="gh-0", admission=False)
+    outcome = admit(InlineRun("gh-1"), event, serve(github, KnownJobs(earlier)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "joined"
+    assert (github.reactions, github.comments) == ([], {})
+    command = make(request="same")
+    joined = admit(
+        InlineRun("gh-1"), command, serve(github, KnownJobs(record(command, "queued", id="gh-0", admission=False)))
+    )
+    assert isinstance(joined, Outcome)
+    assert (joined.status, github.reactions) == ("joined", [99])
+
+
+def test_a_retry_of_what_an_event_asked_for_is_acknowledged() -> None:
+    """A person asked for it now: there is a comment of it, and it is not ended unsaid when it begins."""
+    github = OneThread()
+    review = make("", workflow="address_feedback", request="feedback", on_pull_request=True)
+    failed = record(review, "ended", id="gh-0", admission=False)
+    job = admit(InlineRun("gh-1"), make("retry", workflow="answer"), serve(github, KnownJobs(failed)))
+    assert isinstance(job, Job)
+    assert job.workflow == "address_feedback"
+    assert job.tracking in github.comments
+    ended = Outcome(status="ignored", reason="Nothing to do.")
+    outcome = work_on_thread(
+        InlineRun("gh-1"), job, serve(github), worked, look=lambda github, job, asked, services: ended
+    )
+    assert outcome.status == "pull_request"
+
+
+@pytest.mark.parametrize(
+    ("step", "after"), [("accept", False), ("acknowledge", False), ("label", True), ("close", False)]
+)
+def test_a_job_that_is_cancelled_says_so_wherever_it_was(step: str, after: bool) -> None:
+    """In any of its first steps too: its comment does not go on to say that it is queued, and no label stays."""
+    github = OneThread()
+    job = queued(github)
+    with pytest.raises(JobCancelled):
+        work_on_thread(CancelledAt(step, after=after), job, serve(github), worked)
+    [comment] = github.comments.values()
+    assert comment.startswith("Cancelled")
+    assert github.labels == set()
+
+
+def test_a_job_that_is_cancelled_after_its_last_word_keeps_it() -> None:
+    """Its pull request is there, and the label says that it waits for a review."""
+    github = OneThread()
+    job = queued(github)
+    with pytest.raises(JobCancelled):
+        work_on_thread(CancelledAt("label", nth=2), job, serve(github), worked)
+    [comment] = github.comments.values()
+    assert comment.startswith("Done.")
+    assert github.labels == {"qwen:in-review"}
+
+
+def test_a_word_is_said_in_a_new_comment_when_ours_was_deleted() -> None:
+    """Somebody deleted the tracking comment between admission and work: the end is said all the same."""
+    github = OneThread()
+    job = queued(github)
+    github.comments.clear()
+    say(cast(Any, github), job, "Not started.")
+    [comment] = github.comments.values()
+    assert comment == f"Not started.\n\n{marker(job.id)}"
+    github.closed = True
+    github.comments.clear()
+    assert work_on_thread(InlineRun("gh-1"), job, serve(github), worked).status == "refused"
+    assert "closed" in next(iter(github.comments.values()))
+
+
+def test_stop_tells_what_it_ended_also_after_it_died() -> None:
+    """The step is made again after a crash: what it had cancelled before is counted and told, older jobs are not."""
+    github = OneThread()
+    waiting = queued(github)
+    stop = make("stop", workflow="answer", id="gh-2")
+    older = JobRecord(job=make(id="gh-0", created_at=datetime(2026, 1, 1, tzinfo=UTC)), state="cancelled",
+        queued_at=datetime(2026, 1, 1, tzinfo=UTC), changed_at=datetime(2026, 1, 2, tzinfo=UTC))  # fmt: skip
+    records = KnownJobs(older, record(waiting, "cancelled"))
+    outcome = admit(InlineRun("gh-2"), stop, serve(github, records))
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "answered"
+    first, answer = github.comments.values()
+    assert first.startswith("Cancelled")
+    assert answer.startswith("Stopped: 1 job ")
+
+
+def test_what_died_and_was_cancelled_is_told_by_the_tidying() -> None:
+    """Its worker can say nothing more: the comment does not go on to say that it works, and the label goes."""
+    github = OneThread()
+    job = queued(github)
+    github.comments[1] = f"Working on it: publish.\n\n{marker(job.id)}"
+    github.labels = {"qwen:working", "bug"}
+    tidying = make("", workflow="tidy", id="gh-2", words="The issue was closed.")
+    died = record(job, "cancelled").model_copy(update={"attempts": 1})
+    admit(InlineRun("gh-2"), tidying, serve(github, KnownJobs(died)))
+    assert github.comments[1] == f"Cancelled. The issue was closed.\n\n{marker(job.id)}"
+    assert github.labels == {"bug"}
+
+
+def test_the_last_word_of_a_cancelled_job_is_kept_by_the_tidying() -> None:
+    """It says more; and while another job works, the label stays."""
+    github = OneThread()
+    job = queued(github)
+    github.comments[1] = f"Cancelled, when draft pull request #8 was open already.\n\n{marker(job.id)}"
+    github.labels = {"qwen:working"}
+    tidying = make("", workflow="tidy", id="gh-2", words="The label `qwen` was taken off.")
+    other = record(job, "running", id="gh-3")
+    admit(InlineRun("gh-2"), tidying, serve(github, KnownJobs(record(job, "cancelled"), other)))
+    assert "pull request #8" in github.comments[1]
+    assert github.labels == {"qwen:working"}
+
+
+def test_why_tells_of_every_job_of_a_comment() -> None:
+    """A comment with several commands is one delivery, and what became of each is told; a reason of ours else."""
+    comment = DeliveryRecord(
+        guid="1",
+        event="issue_comment",
+        action="created",
+        received_at=NOW,
+        digest="",
+        decision="Started.",
+        job_id="gh-1",
+    )
+    push = comment.model_copy(update={"guid": "2", "event": "push", "decision": "Ignored: nothing.", "job_id": None})
+    ends = {"gh-1": Outcome(status="refused", reason="No."), "gh-1-2": Outcome(status="answered", reason="Said.")}
+    records = {
+        name: JobRecord(job=make(id=name), state="ended", outcome=end, queued_at=NOW, changed_at=NOW)
+        for name, end in ends.items()
+    }
+    told = render_why([comment, push], records, serve(OneThread()))
+    assert "refused: No.; answered: Said." in told
+    assert "Ignored: nothing." in told

@@ -1,0 +1,177 @@
+"""What is waited for ends with the run, and otherwise gives what it would have given."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.demo.scripted_model import ScriptedModel
+from sandbox.container import SandboxSpec
+from tests.fakes import FolderSandbox
+from workflows.agent.client.fallbacks import FallbackModel
+from workflows.agent.client.llm import OpenAIModel
+from workflows.durable.run import InlineRun
+from workflows.services import BrokenWorld, JobCancelled
+from workflows.solving.interruptible import (
+    InterruptibleModel,
+    InterruptibleSandbox,
+    InterruptibleSandboxes,
+    leave_when_over,
+)
+from workflows.types import Reply
+
+HELLO = [{"role": "user", "content": "Hello."}]
+
+
+class CancelledRun(InlineRun):
+    """A run that somebody cancels after it began."""
+
+    def check(self) -> None:
+        if self.over.is_set():
+            raise JobCancelled("cancelled")
+
+
+def over_soon(run: CancelledRun, began: threading.Event) -> None:
+    threading.Thread(target=lambda: began.wait(10) and run.over.set(), daemon=True).start()
+
+
+def test_work_that_ends_gives_what_it_gives() -> None:
+    """A value, an exception, a time-out of the work's own."""
+    run = CancelledRun("job")
+    assert leave_when_over(run, lambda: 7) == 7
+    for error in (BrokenWorld("git", "broken"), TimeoutError("its own"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as caught:
+            leave_when_over(run, lambda error=error: (_ for _ in ()).throw(error))  # type: ignore[misc]
+        assert caught.value is error
+
+
+def test_work_that_hangs_is_left() -> None:
+    """The one who waits is told that the job was cancelled; the work goes on alone."""
+    run, began, released, ended = CancelledRun("job"), threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        released.wait(10)
+        ended.set()
+
+    over_soon(run, began)
+    with pytest.raises(JobCancelled):
+        leave_when_over(run, hang)
+    assert not ended.is_set()
+    released.set()
+    assert ended.wait(10)
+
+
+def test_a_stream_is_cut() -> None:
+    """The endpoint's connection is closed, so that nothing more is made and paid for; no other model is asked."""
+    cancelled, gone = threading.Event(), threading.Event()
+    endless = {"content": "I think", "faults": [{"stall": 1, "alive": 0.02}, {"stall": 1, "alive": 0.02}]}
+    with ScriptedModel([endless]) as server, ScriptedModel([{"content": "never"}]) as other:
+        model, second = (OpenAIModel(one.url, "", model="scripted-session") for one in (server, other))
+
+        def ask() -> None:
+            with pytest.raises(BrokenWorld):
+                FallbackModel([model, second]).complete(HELLO, cancelled=cancelled)
+            gone.set()
+
+        threading.Thread(target=ask, daemon=True).start()
+        assert not gone.wait(0.7), "a stream that is alive is read"
+        cancelled.set()
+        assert gone.wait(5)
+        run = CancelledRun("job")
+        asking = threading.Event()
+        over_soon(run, asking)
+        with pytest.raises(JobCancelled):
+            InterruptibleModel(_Telling(model, asking), run).complete(HELLO)
+        assert len(server.completions()) == 2
+        assert other.completions() == []
+        model.complete(HELLO)
+        assert server.completions()[-1].json["stream"] is True, "what was cut by us says nothing about the endpoint"
+
+
+@dataclass
+class _Telling:
+    """A model that tells when it is asked."""
+
+    model: OpenAIModel
+    asked: threading.Event
+    name: str = "telling"
+    context_window: int = 1000
+
+    def complete(self, messages: Any, **rest: Any) -> Reply:
+        self.asked.set()
+        return self.model.complete(messages, **rest)
+
+
+class SlowSandboxes:
+    """Opens a sandbox, or searches and exports in one, only when it is let."""
+
+    def __init__(self, folder: Path, *, slow: str) -> None:
+        (folder / "base").mkdir()
+        self.sandbox = FolderSandbox(folder / "base", folder / "container")
+        self.slow, self.began, self.let = slow, threading.Event(), threading.Event()
+        for act in ("tool", "export_changes", "apply_changes"):
+            setattr(self.sandbox, act, self._slowly(act, getattr(self.sandbox, act)))
+        self.open = self._slowly("open", lambda spec: self.sandbox)
+
+    def remove_leftovers(self, job_id: str | None = None) -> int:
+        return 0
+
+    def _slowly(self, act: str, work: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
+            if act == self.slow:
+                self.began.set()
+                self.let.wait(10)
+            return work(*arguments, **named)
+
+        return slow
+
+
+@pytest.mark.parametrize("slow", ["open", "tool", "export_changes", "apply_changes"])
+def test_a_large_tree_is_not_waited_for(tmp_path: Path, slow: str) -> None:
+    """Filling a container, searching it and taking the change out of it can take long: they are left, and closed."""
+    run, inner = CancelledRun("job"), SlowSandboxes(tmp_path, slow=slow)
+    over_soon(run, inner.began)
+
+    def use() -> None:
+        sandbox = InterruptibleSandboxes(inner, run).open(SandboxSpec("image", "job"))
+        sandbox.tool("grep", {"pattern": "x"})
+        sandbox.export_changes(max_files=1, max_bytes=1)
+        sandbox.apply_changes([])
+
+    with pytest.raises(JobCancelled):
+        use()
+    assert inner.sandbox.folder.exists()
+    inner.let.set()
+    if slow == "open":
+        deadline = threading.Event()
+        for _ in range(500):
+            if not inner.sandbox.folder.exists():
+                break
+            deadline.wait(0.01)
+        assert not inner.sandbox.folder.exists(), "what nobody waits for is closed by whoever opened it"
+
+
+def test_nothing_begins_in_a_container_after_the_end(tmp_path: Path) -> None:
+    """Neither command nor tool; the container can still be closed."""
+    base = tmp_path / "base"
+    base.mkdir()
+    inner = FolderSandbox(base, tmp_path / "container")
+    run = CancelledRun("job")
+    sandbox = InterruptibleSandbox(inner, run)
+    assert sandbox.execute("echo fine", timeout=10).output == "fine\n"
+    run.over.set()
+    acts: list[Any] = [
+        lambda: sandbox.execute("true", timeout=10),
+        lambda: sandbox.tool("glob", {"pattern": "*"}),
+        lambda: sandbox.export_changes(max_files=1, max_bytes=1),
+    ]
+    for act in acts:
+        with pytest.raises(JobCancelled):
+            act()
+    sandbox.close()
+    assert not inner.folder.exists()

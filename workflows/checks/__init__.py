@@ -1,0 +1,1 @@
+"""Failed checks: their logs read, and why they failed."""

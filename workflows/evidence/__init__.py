@@ -1,0 +1,1 @@
+"""Evidence that the harness writes: test runs read, compared, judged, and shown."""

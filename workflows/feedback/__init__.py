@@ -1,0 +1,1 @@
+"""What reviewers ask for on a pull request of ours: collected in rounds, and what became of each point."""

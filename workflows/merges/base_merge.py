@@ -1,0 +1,124 @@
+"""A pull request's branch beside its base: what merging the base into it gives, as a commit that only we have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workflows.evidence.markdown import render_evidence, render_verdict_line
+from workflows.git.mirrors import Conflict, Mirror
+from workflows.progress.stages import Stages
+from workflows.publishing.publish import AUTHOR, Published, conclude
+from workflows.publishing.pull_request import render_commit_message
+from workflows.pulls.pull_work import Shown, fetch_head, push_made, show_check
+from workflows.requests.thread_work import Thread
+from workflows.texts.outbound import code_span
+from workflows.types import Noun, Patch, PullRequest, Verdict
+
+WORDS = {"verified": "verified", "unverified": "**not verified**", "no_tests": "**not tested**"}
+
+
+class Situation(Noun):
+    """Head and base as they were fetched. ``draft`` is the merge of the two; its files hold the markers of the
+    ``conflicts``. ``current``: the head has all of the base. ``problem`` says why there is nothing to merge.
+    """
+
+    head: str
+    base: str = ""
+    meeting: str = ""
+    draft: str = ""
+    conflicts: tuple[Conflict, ...] = ()
+    current: bool = False
+    problem: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the base can be merged without anybody's help."""
+        return bool(self.draft) and not self.conflicts
+
+
+def read_situation(thread: Thread, pull: PullRequest) -> Situation:
+    """Fetch, and try the merge. Raises BrokenWorld."""
+    mirror = fetch_head(thread, pull)
+    head = pull.head_sha
+    base = mirror.resolve(pull.base)
+    if base is None:
+        return Situation(head=head, problem=f"The base branch {code_span(pull.base)} is gone.")
+    if mirror.is_ancestor(base, head):
+        return Situation(head=head, base=base, current=True)
+    meeting = mirror.merge_base(head, base)
+    if meeting is None:
+        problem = f"The branch and {code_span(pull.base)} have no commit in common, so there is nothing to merge."
+        return Situation(head=head, base=base, problem=problem)
+    merged = mirror.merge(head, base)
+    draft = commit_merge(thread, pull, mirror, merged.tree, (head, base))
+    return Situation(head=head, base=base, meeting=meeting, draft=draft, conflicts=merged.conflicts)
+
+
+@dataclass(frozen=True)
+class BaseMerge:
+    """One merge of the base into a pull request's branch, under way."""
+
+    thread: Thread
+    pull: PullRequest
+    stages: Stages
+    situation: Situation
+
+    @property
+    def base(self) -> str:
+        """The base for people: branch and commit."""
+        return f"{code_span(self.pull.base)} at `{self.situation.base[:10]}`"
+
+    def mirror(self) -> Mirror:
+        """The mirror with the draft in it: it is made again where another machine began this job."""
+        situation = self.situation
+        mirror = self.thread.mirror(situation.head, situation.base)
+        if not mirror.holds(situation.draft):
+            merged = mirror.merge(situation.head, situation.base)
+            commit_merge(self.thread, self.pull, mirror, merged.tree, (situation.head, situation.base))
+        return mirror
+
+    def commit(self, mirror: Mirror, patch: Patch) -> str:
+        """The merge commit with both parents, whose tree is the draft's with ``patch`` on it."""
+        situation = self.situation
+        date = self.thread.job.created_at
+        changed = mirror.commit(
+            patch, base=situation.draft, message="draft", author=AUTHOR, committer=AUTHOR, date=date
+        )
+        tree = mirror.tree_of(changed)
+        return commit_merge(self.thread, self.pull, mirror, tree, (situation.head, situation.base))
+
+    def push(self, patch: Patch, verdict: Verdict) -> Published:
+        """Push the merge with ``patch`` on it, and show its check run, as the stage "publish"."""
+        thread = self.thread
+        shown = Shown(render_verdict_line(verdict), thread.services.scrub(render_evidence(verdict)), conclude(verdict))
+
+        def push() -> Published:
+            made = push_made(thread, self.pull, self.mirror, lambda mirror: self.commit(mirror, patch))
+            if not made.reason:
+                made = made.model_copy(update={"note": show_check(thread, made.commit, shown)})
+            thread.published = made
+            return made
+
+        return self.stages.step("publish", push, Published, lambda done: done.reason or f"`{done.commit[:10]}`")
+
+
+def begin_merge(thread: Thread, pull: PullRequest, stages: Stages, situation: Situation) -> BaseMerge:
+    """The merge, its stages shown as a check run on the head from now on."""
+    thread.show_check(pull.head_sha)
+    shown = Stages(thread.run, thread.progress)
+    shown.seconds.update(stages.seconds)
+    return BaseMerge(thread, pull, shown, situation)
+
+
+def commit_merge(thread: Thread, pull: PullRequest, mirror: Mirror, tree: str, parents: tuple[str, str]) -> str:
+    """The merge commit with this tree: the head is its first parent, the base its second."""
+    message = render_commit_message(
+        f"Merge branch '{pull.base}' into {pull.head}",
+        "",
+        issue=None,
+        requester=thread.job.actor,
+        secrets=thread.services.secrets,
+    )
+    return mirror.commit_tree(
+        tree, parents, message=message, author=AUTHOR, committer=AUTHOR, date=thread.job.created_at
+    )

@@ -1,0 +1,1 @@
+"""Plans that people approve: their text, their comments, what they cite, and what they will cost."""

@@ -1,0 +1,112 @@
+"""The check run that shows on a pull request's head that work goes on, and how far it is; concluded with the job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from workflows.outcome import Outcome, Status
+from workflows.progress.tracking import SECONDS_BETWEEN_EDITS, TITLES, Progress, StageName
+from workflows.services import BrokenWorld, Conclusion, GitHub
+from workflows.types import Job, Turn
+
+log = structlog.get_logger()
+
+LIVE_NAME = "Forgehand at work"
+"""Not the name of the check with the evidence: GitHub shows the newest run of a name alone, and that one must stay."""
+LONGEST_TITLE = 200
+_FAILED: frozenset[Status] = frozenset({"failed", "rejected", "worse"})
+
+
+class LiveCheck:
+    """Progress shown as a check run in progress. One that cannot be written never fails the job: it is logged."""
+
+    def __init__(self, github: GitHub, job: Job, *, head_sha: str, scrub: Callable[[str], str]) -> None:
+        self._github = github
+        self._job = job
+        self._head_sha = head_sha
+        self._scrub = scrub
+        self._stage: StageName | None = None
+        self._written = 0.0
+
+    def begin(self, stage: StageName) -> None:
+        """Show the stage that runs."""
+        self._stage = stage
+        self._write(TITLES[stage], None)
+
+    def done(self, stage: StageName, detail: str) -> None:
+        """The next stage says more."""
+
+    def turn(self, turn: Turn) -> None:
+        """Show the turn, at most once in SECONDS_BETWEEN_EDITS."""
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_EDITS:
+            self._write(f"{TITLES[self._stage or 'agent']}: turn {turn.number}", None)
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Notes stand in the tracking comment."""
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Show how the job ended."""
+        conclusion: Conclusion = "success" if outcome.status in ("pushed", "clean") else "neutral"
+        if outcome.status in _FAILED:
+            conclusion = "failure"
+        self._write(outcome.reason, conclusion)
+
+    def cancel(self) -> None:
+        """Show that the job was cancelled."""
+        self._write("Cancelled", "cancelled")
+
+    def _write(self, words: str, conclusion: Conclusion | None) -> None:
+        self._written = time.monotonic()
+        title = self._scrub(" ".join(words.split()))[:LONGEST_TITLE]
+        try:
+            self._github.find_or_create_check_run(
+                head_sha=self._head_sha,
+                name=LIVE_NAME,
+                external_id=f"{self._job.id}:live",
+                title=title,
+                summary="What is done and found stands in the comment on this pull request.",
+                conclusion=conclusion,
+            )
+        except BrokenWorld as broken:
+            log.warning("live check not written", reason=broken.message)
+
+
+def conclude_broken(github: GitHub, job: Job, *, scrub: Callable[[str], str]) -> None:
+    """Conclude what a job that broke left in progress on the head. Raises BrokenWorld."""
+    pull = github.fetch_pull_request(job.number)
+    if pull is None:
+        return
+    runs = [run for run in github.fetch_check_runs(pull.head_sha) if run.name == LIVE_NAME]
+    if any(run.status != "completed" for run in runs):
+        broke = Outcome(status="failed", reason="The work broke off: the comment on this pull request says more.")
+        LiveCheck(github, job, head_sha=pull.head_sha, scrub=scrub).conclude(broke)
+
+
+class Everyone:
+    """Several who are told of the same progress."""
+
+    def __init__(self, *told: Progress) -> None:
+        self._told = told
+
+    def begin(self, stage: StageName) -> None:
+        """A stage starts now."""
+        for one in self._told:
+            one.begin(stage)
+
+    def done(self, stage: StageName, detail: str) -> None:
+        """A stage is over."""
+        for one in self._told:
+            one.done(stage, detail)
+
+    def turn(self, turn: Turn) -> None:
+        """The agent finished a turn now."""
+        for one in self._told:
+            one.turn(turn)
+
+    def note(self, notes: Sequence[str]) -> None:
+        """What people should know of the work."""
+        for one in self._told:
+            one.note(notes)

@@ -1,0 +1,1 @@
+"""A range of versions: which commits it means, what is in it, and its notes."""

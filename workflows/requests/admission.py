@@ -1,0 +1,233 @@
+"""Admission: what is done about a request before it is queued, so that nobody waits for an answer behind work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from workflows.conversation.answers import answer
+from workflows.conversation.replies import answer_once, answer_to_request, react
+from workflows.conversation.tidying import tidy
+from workflows.durable.job_records import JobRecord
+from workflows.outcome import Outcome
+from workflows.progress.closing import render_cancelled
+from workflows.progress.tracking import marker, render_queued
+from workflows.repository.policy import WRITERS, plan_label
+from workflows.requests.asked import Asked, read_asked
+from workflows.requests.going_on import is_answer
+from workflows.requests.job_services import JobServices
+from workflows.requests.options import object_to_options
+from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
+from workflows.types import Job
+
+log = structlog.get_logger()
+
+SILENT = frozenset({"address_feedback", "fix_checks", "hear_replies", "review_pull"})
+"""What an event asks for by itself is acknowledged by its workflow, once there is something to do."""
+BURST = timedelta(minutes=2)
+"""A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant
+anew."""
+MOVING = frozenset({"fix_checks", "update_branch"})
+"""What these look at, checks and branches, changes between one request and the next."""
+QUESTIONS = frozenset({"help", "status", "why", "config", "doctor"})
+STILL_TRUE = timedelta(seconds=20)
+"""An equal question joins the answer that was given to one of so shortly before."""
+CARRIED_OUT = frozenset({"pull_request", "pushed", "planned", "no_change", "answered"})
+
+
+def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
+    """The job to queue, with its tracking comment; or the outcome when it was answered, refused or joined.
+
+    Raises BrokenWorld when GitHub cannot be asked.
+    """
+    github = services.github(job.repository)
+    commanded = job.command is not None  # a retry of what an event asked for has none of its own any more
+    if job.workflow == "tidy":
+        return run.step("tidy", lambda: tidy(github, job, services), Outcome)
+    joined = _join(run, github, job, services)
+    if joined is not None:
+        return joined
+    asked = accept(run, github, job, services)
+    if isinstance(asked, Outcome):
+        return asked
+    if not asked.decision.allowed or asked.issue is None:
+        return run.step("refuse", lambda: refuse(github, job, asked, services), Outcome)
+    if job.words:
+        run.step("say", lambda: answer_to_request(github, job, services, job.words), type(None))
+        return Outcome(status="answered", reason="What could not be read was said.")
+    if job.workflow == "answer":
+        found = answer(run, github, job, asked, services)
+        if isinstance(found, Outcome):
+            return found
+        job = found
+    settled = _settle_or_end(run, github, job, asked, services)
+    if isinstance(settled, Outcome):
+        return settled
+    job = settled
+    if job.workflow in SILENT and job.command is None and not commanded:
+        return job
+    try:
+        comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
+    except JobCancelled:
+        # Perhaps within the step, so that the comment is there already.
+        say(github, job, services.scrub(render_cancelled(None)))
+        raise
+    return job.model_copy(update={"tracking": comment})
+
+
+def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome | None:
+    """The end of a request that another job carries out already; a person sees it by a reaction."""
+    same = run.step("join", lambda: _find_same(job, services), str)
+    if not same:
+        return None
+    if job.command is not None or job.workflow not in SILENT:
+        run.step("react", lambda: react(github, job, "eyes"), type(None))
+    return Outcome(status="joined", reason=f"Job {same} does the same already.")
+
+
+def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
+    """The request as it is to be carried out, or its end when it cannot be and that was said."""
+    problem = object_to_options(job, services)
+    if problem:
+        run.step("say", lambda: answer_to_request(github, job, services, problem), type(None))
+        return Outcome(status="refused", reason=problem)
+    label = asked.policy.trigger_label(services.default_label)
+    job = settle(job.model_copy(update={"label": label}), asked, default_label=services.default_label)
+    if is_answer(job) and job.continues is None:
+        return run.step("unanswered", lambda: _say_unread(github, job, services), Outcome)
+    return job
+
+
+def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
+    """The request with what is decided now and not later: whether it makes a plan first, which session it goes on with.
+
+    What goes on with a session was planned before, if it had to be.
+    """
+    if job.workflow != "fix_issue" or job.going_on is not None:
+        return job
+    if asked.continued is not None:
+        kept = {"continues": asked.continued.continues, "answer": asked.continued.answer}
+        return job.model_copy(update=kept)
+    trigger = asked.policy.trigger_label(default_label)
+    labelled = bool(job.trigger) and job.trigger.casefold() == plan_label(trigger).casefold()
+    wanted = asked.policy.plan == "always" and not job.plan and not is_answer(job)
+    return job.model_copy(update={"workflow": "plan_issue"}) if labelled or wanted else job
+
+
+def accept(run: Run, github: GitHub, job: Job, services: JobServices) -> Asked | Outcome:
+    """What was asked, read as a step. Raises BrokenWorld, but not for a label that is perhaps none of ours."""
+    try:
+        return run.step("accept", lambda: read_asked(github, job, services), Asked)
+    except BrokenWorld as broken:
+        if may_be_trigger(job, services):
+            raise
+        # Another label, as far as anybody knows: silence, as if it had been looked into.
+        log.error("label not looked into", label=job.trigger, reason=broken.message)
+        return Outcome(status="failed", reason=broken.message)
+
+
+def say(github: GitHub, job: Job, text: str) -> None:
+    """Make ``text`` the job's tracking comment, whether it is there already or not, or somebody deleted it."""
+    name = marker(job.id)
+    body = f"{text}\n\n{name}"
+    if job.tracking is not None:
+        try:
+            github.update_comment(job.tracking, body)
+            return
+        except BrokenWorld as broken:
+            log.warning("tracking comment not updated", job=job.id, reason=broken.message)
+    github.update_comment(github.find_or_create_comment(job.number, name, body), body)
+
+
+def may_be_trigger(job: Job, services: JobServices) -> bool:
+    """Whether the job was asked for by a command or by the label that works without a policy."""
+    ours = (services.default_label.casefold(), plan_label(services.default_label).casefold())
+    return not job.trigger or job.trigger.casefold() in ours
+
+
+def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome:
+    """Say once an actor and thread why the request is not taken up, if it is one that is answered at all."""
+    reason = asked.decision.reasons[0]
+    if not asked.decision.answer:
+        return Outcome(status="ignored", reason=reason)
+    closed_on = is_answer(job) and asked.issue is not None and asked.issue.state == "closed"
+    if closed_on and github.fetch_permission(job.actor.login) in WRITERS:
+        # Whoever could answer did, and would wait for ever.
+        answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
+        return Outcome(status="refused", reason=reason)
+    if job.command is None and not job.trigger and not job.words:
+        # Something happened, such as a red check, or a comment that could have been an answer: nobody asked for it.
+        return Outcome(status="ignored", reason=reason)
+    answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
+    if asked.issue is not None and job.trigger:
+        github.remove_label(job.number, job.trigger)
+    return Outcome(status="refused", reason=reason)
+
+
+def show_positions(job: Job, services: JobServices) -> None:
+    """Tell the requests that wait on this thread how many are ahead of them now; one that cannot be told is logged."""
+    github = services.github(job.repository)
+    unended = _unended(job, services)
+    for ahead, record in enumerate(unended):
+        if record.state != "queued" or record.job.tracking is None or ahead == 0:
+            continue
+        try:
+            body = f"{services.scrub(render_queued(ahead))}\n\n{marker(record.job.id)}"
+            github.update_comment(record.job.tracking, body)
+        except BrokenWorld as broken:
+            log.warning("position not shown", job=record.job.id, reason=broken.message)
+
+
+def _say_unread(github: GitHub, job: Job, services: JobServices) -> Outcome:
+    """The end of a comment that came as an answer and answers nothing; said where the question is open still."""
+    if services.trajectories.waiting(job.repository.id, job.number) is None:
+        return Outcome(status="ignored", reason="The question was answered before.")
+    text = "Your comment was edited before it was read, so it was not taken as the answer. Write it as a new comment."
+    answer_to_request(github, job, services, text)
+    return Outcome(status="answered", reason=text)
+
+
+def _acknowledge(github: GitHub, job: Job, services: JobServices) -> int:
+    react(github, job, "eyes")
+    text = services.scrub(render_queued(len(_unended(job, services))))
+    comment = github.find_or_create_comment(job.number, marker(job.id), f"{text}\n\n{marker(job.id)}")
+    if job.trigger:
+        github.remove_label(job.number, job.trigger)
+    return comment
+
+
+def _find_same(job: Job, services: JobServices) -> str:
+    """The id of the job that does what this one asks for; empty when there is none."""
+    if not job.request:
+        return ""
+    for record in services.jobs.thread(job.repository.id, job.number):
+        other = record.job
+        if other.request != job.request or other.id == job.id:
+            continue
+        if other.admission:
+            if _was_just_said(job, record):
+                return other.id
+            continue
+        fresh = job.created_at - other.created_at <= BURST and job.command is not None
+        done = record.outcome is not None and record.outcome.status in CARRIED_OUT and other.workflow not in MOVING
+        if record.state == "queued" or (fresh and (record.state == "running" or done)):
+            return other.id
+    return ""
+
+
+def _was_just_said(job: Job, record: JobRecord) -> bool:
+    """Whether an equal question was answered so shortly before that the answer is the same."""
+    told = record.outcome is not None and record.outcome.status == "answered"
+    word = job.command.word if job.command else ""
+    return told and word in QUESTIONS and job.created_at - record.job.created_at <= STILL_TRUE
+
+
+def _unended(job: Job, services: JobServices) -> list[JobRecord]:
+    """The other work of this thread that is queued or under way, in its order."""
+    records = services.jobs.thread(job.repository.id, job.number)
+    return [
+        record
+        for record in records
+        if record.state in ("queued", "running") and record.job.id != job.id and not record.job.admission
+    ]

@@ -1,0 +1,208 @@
+"""A job's waiting, ended with the job: its commands, its model's replies and what is made for it on the engine.
+
+What cannot be ended from outside is left alone in a thread of its own; nothing is heard of it any more.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from sandbox.container import ExecResult, FileChange, Sandbox, Sandboxes, SandboxSpec, ToolAnswer
+from workflows.services import Model, Run
+from workflows.solving.assignment import Assignment
+from workflows.solving.workshop import Workshop
+from workflows.types import Reply
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 0.25
+SEARCHES = frozenset({"grep", "glob"})
+"""The file tools that a large tree makes slow."""
+
+
+def interruptible(assignment: Assignment, run: Run) -> Assignment:
+    """The same assignment, whose commands and replies end by what ``run.check`` raises once the run is over."""
+    model_for = assignment.model_for
+    return replace(
+        assignment,
+        workshop=lambda: _workshop(assignment.workshop(), run),
+        model=InterruptibleModel(assignment.model, run),
+        model_for=None if model_for is None else lambda attempt: InterruptibleModel(model_for(attempt), run),
+    )
+
+
+def leave_when_over(run: Run, work: Callable[[], T]) -> T:
+    """What ``work`` gives or raises; once the run is over, what ``run.check`` raises, while ``work`` goes on alone."""
+    _end_with(run)
+    future: Future[T] = Future()
+    context = contextvars.copy_context()
+
+    def perform() -> None:
+        with _Handover(future):
+            future.set_result(context.run(work))
+
+    threading.Thread(target=perform, daemon=True, name="left-when-over").start()
+    while not future.done():
+        wait([future], timeout=LOOK_SECONDS)
+        _end_with(run)  # first: what was cut because of the end is no failure of its own
+    return future.result()
+
+
+@dataclass(frozen=True)
+class _Handover:
+    """What is raised inside is raised where the future is waited for, and only there."""
+
+    future: Future[Any]
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if error is not None:
+            self.future.set_exception(error)
+        return True
+
+
+@dataclass(frozen=True)
+class InterruptibleModel:
+    """A model whose reply is waited for no longer than the run lasts."""
+
+    model: Model
+    run: Run
+
+    @property
+    def name(self) -> str:
+        """The model's name as sent to the endpoint."""
+        return self.model.name
+
+    @property
+    def context_window(self) -> int:
+        """How many tokens a request and its reply may have together."""
+        return self.model.context_window
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Reply:
+        """One whole reply, as the model gives it; see :class:`workflows.services.Model`."""
+        over = cancelled or self.run.over
+        return leave_when_over(
+            self.run, lambda: self.model.complete(messages, tools=tools, deadline=deadline, cancelled=over)
+        )
+
+
+@dataclass(frozen=True)
+class InterruptibleSandboxes:
+    """Sandboxes whose commands last no longer than the run; one that is still being filled then is removed."""
+
+    sandboxes: Sandboxes
+    run: Run
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        """A started container; see :class:`sandbox.container.Sandboxes`."""
+
+        def work() -> Sandbox:
+            sandbox = self.sandboxes.open(spec)
+            if self.run.over.is_set():
+                sandbox.close()
+            return sandbox
+
+        return InterruptibleSandbox(leave_when_over(self.run, work), self.run)
+
+    def remove_leftovers(self, job_id: str | None = None) -> int:
+        """Remove this owner's containers."""
+        return self.sandboxes.remove_leftovers(job_id)
+
+
+@dataclass(frozen=True)
+class InterruptibleSandbox:
+    """A container whose commands and searches last no longer than the run; other tools do not begin after it."""
+
+    sandbox: Sandbox
+    run: Run
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self.sandbox.id
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people should be told of this container."""
+        return self.sandbox.notes
+
+    def execute(
+        self,
+        command: str,
+        *,
+        timeout: float,
+        environment: Mapping[str, str] | None = None,
+        carry: bool = False,
+        output_limit: int = 30_000,
+        on_output: Callable[[str], None] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> ExecResult:
+        """Run one bash command in the workspace."""
+        try:
+            return self.sandbox.execute(
+                command,
+                timeout=timeout,
+                environment=environment,
+                carry=carry,
+                output_limit=output_limit,
+                on_output=on_output,
+                cancelled=cancelled or self.run.over,
+            )
+        finally:
+            _end_with(self.run)  # also when it broke: an engine that stops with us breaks every command
+
+    def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+        """Run a file tool with the model's arguments."""
+        if name in SEARCHES:
+            return leave_when_over(self.run, lambda: self.sandbox.tool(name, arguments))
+        return self._unless_over(lambda: self.sandbox.tool(name, arguments))
+
+    def read_bytes(self, path: str, *, limit: int) -> bytes | None:
+        """A file's bytes, or None."""
+        return self._unless_over(lambda: self.sandbox.read_bytes(path, limit=limit))
+
+    def export_changes(self, *, max_files: int, max_bytes: int) -> list[FileChange]:
+        """What differs from the commit."""
+        return leave_when_over(self.run, lambda: self.sandbox.export_changes(max_files=max_files, max_bytes=max_bytes))
+
+    def apply_changes(self, changes: Sequence[FileChange]) -> None:
+        """Write a patch into the workspace."""
+        leave_when_over(self.run, lambda: self.sandbox.apply_changes(changes))
+
+    def close(self) -> None:
+        """Remove the container."""
+        self.sandbox.close()
+
+    def _unless_over(self, work: Callable[[], T]) -> T:
+        _end_with(self.run)
+        return work()
+
+
+def _workshop(workshop: Workshop, run: Run) -> Workshop:
+    sandboxes = InterruptibleSandboxes(workshop.sandboxes, run)
+    images = workshop.images
+    return replace(
+        workshop,
+        sandboxes=sandboxes,
+        images=lambda custom: leave_when_over(run, lambda: images(custom)),
+        run=run,
+    )
+
+
+def _end_with(run: Run) -> None:
+    if run.over.is_set():
+        run.check()

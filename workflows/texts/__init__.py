@@ -1,0 +1,1 @@
+"""Text in and out: made safe to read, made safe to post; changelogs, sections, diffs cut to size."""
