@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from workflows.agent.client.encoding import Message
 from workflows.types import Noun, Reply, ToolCall, Turn
 
 UNNAMED = "unreadable_call"
+# https://platform.openai.com/docs/api-reference/chat/create: letters, digits, underscores and dashes, at most 64
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class AgentTask(Noun):
@@ -55,5 +58,6 @@ def _render_reply(reply: Reply) -> Message:
 def _render_call(call: ToolCall) -> dict[str, Any]:
     # Chat templates parse the arguments of past calls again, and the whole request fails when one of them is broken.
     arguments = call.arguments if is_json_object(call.arguments) else notices.UNREADABLE_ARGUMENTS
-    # Strict servers refuse a call without a name.
-    return {"id": call.id, "type": "function", "function": {"name": call.name or UNNAMED, "arguments": arguments}}
+    # Strict servers refuse a whole request for a past call without a name, or with one that no tool could have.
+    name = call.name if _NAME.fullmatch(call.name) else UNNAMED
+    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}

@@ -28,7 +28,21 @@ _arguments = st.one_of(
 )
 _calls = st.builds(
     lambda name, arguments: ToolCall(id="call_0", name=name, arguments=arguments),
-    st.sampled_from(["read_file", "edit", "write_file", "bash", "grep", "update_plan", "ask", "nonsense"]),
+    st.sampled_from(
+        [
+            "read_file",
+            "edit",
+            "write_file",
+            "bash",
+            "grep",
+            "update_plan",
+            "ask",
+            "nonsense",
+            "",
+            "functions.bash",
+            "获取",
+        ]
+    ),
     _arguments,
 )
 _notices = st.sampled_from(

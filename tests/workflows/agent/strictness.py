@@ -1,15 +1,18 @@
 """What the strictest servers refuse about a conversation: an independent checker, sharing no code with the product.
 
-Where the rules come from: OpenAI's chat completions reference (tool messages answer calls), Mistral's (the last message
-is not the assistant's), Qwen3-Coder's and Hermes' chat templates (one system message, first; arguments are parsed).
+Where the rules come from: OpenAI's chat completions reference (tool messages answer calls; names), Mistral's (the last
+message is not the assistant's), Qwen3-Coder's and Hermes' chat templates (one system message, first; arguments are
+parsed).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 KEYS = {
     "system": {"role", "content"},
     "user": {"role", "content"},
@@ -85,7 +88,7 @@ def _assistant_faults(message: Mapping[str, Any], used: set[str]) -> list[str]:
     own: set[str] = set()
     for call in calls or ():
         function = call.get("function") or {}
-        if call.get("type") != "function" or not function.get("name"):
+        if call.get("type") != "function" or not NAME.fullmatch(function.get("name") or ""):
             faults.append(f"{call} is no function call")
         if not call.get("id") or call["id"] in used | own:
             faults.append(f"the call id {call.get('id')!r} is empty or used twice")

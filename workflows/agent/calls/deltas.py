@@ -50,6 +50,9 @@ class Assembly:
             self._at_index[place] = slot
         if call_id and not slot.id:
             slot.id = call_id
+        elif call_id and call_id not in self._of_id and name not in ("", slot.name):
+            slot.id, slot.name = call_id, name  # of two names with an id each the later one counts, as in qwen-code
+        if call_id:
             self._of_id.setdefault(call_id, slot)
         before = slot.mid_json
         slot.take(name, text)
@@ -78,8 +81,11 @@ class Assembly:
 
     @property
     def nameless(self) -> int:
-        """How many calls came without a function name; they cannot be run, and the model should be told."""
-        return sum(not slot.name for slot in self._slots)
+        """How many calls came without a function name; they cannot be run, and the model is told.
+
+        A fragment that says nothing at all is none.
+        """
+        return sum(not slot.name and bool(slot.id or slot.text.strip()) for slot in self._slots)
 
     def _find(self, place: int | None, call_id: str, name: str, text: str) -> _Slot | None:
         """The slot that a fragment belongs to, or None: it begins a call."""
@@ -100,8 +106,8 @@ class Assembly:
         """The slot at a fragment's index when a new id on it does not mean a new call."""
         if here is None:
             return None
-        if here.id:  # some servers make up an id for every fragment, and some say the name again beside it
-            same = not name or (name == here.name and bool(text.strip()) and text.lstrip()[0] not in "{[")
+        if here.id:  # some servers make up an id for every fragment, and some say a name again beside it
+            same = not name or (bool(text.strip()) and text.lstrip()[0] not in "{[")
             return here if here.mid_json and same else None
         return None if here.is_other(name, text) else here
 

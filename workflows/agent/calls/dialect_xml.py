@@ -46,6 +46,8 @@ class _Inside:
     """Whether a closing tag of a parameter was met: then the value was hardly left open."""
     doubtful: bool = False
     """Whether the next field followed such a tag, with text between: it cannot be told whose text that is."""
+    ended: bool = False
+    """Whether a call's end was met that nothing in the value had opened, and no beginning of a call since."""
 
 
 class XmlReading:
@@ -86,23 +88,28 @@ class XmlReading:
     def _find_stop(self, opening: int, properties: Mapping[str, Any], seen: set[str]) -> _Stop | None:
         """Where the value of the parameter at ``opening`` stops; None: it was cut off, or cannot be told.
 
-        First choice is the closing tag that balances what was opened inside the value and has call structure after it.
-        A value without one was left open: it ends at the first thing that can only belong to the call itself.
+        First choice is the closing tag that balances what was opened inside the value and has call structure after it;
+        one that stands apart before one that is run in with other text, where the value began on a line of its own.
+        A value without one was left open: it ends at the first thing that can only belong to the call itself, unless a
+        closing tag comes after that end, for then it was none.
         """
         inside = _Inside()
         second: _Stop | None = None
+        block = self._list.text.startswith(("\n", "\r\n"), self._tags[opening].end)
         for index in range(opening + 1, len(self._tags)):
             self._spare -= 1
             if self._spare < 0:
                 return None
             tag = self._tags[index]
-            if tag.kind == "parameter_end" and not inside.parameters and self._closes(index, properties, seen):
+            own = not inside.parameters or (second is not None and second.opens and inside.ended)
+            apart = tag.kind == "parameter_end" and own and (not block or self._stands_apart(index))
+            if apart and self._closes(index, properties, seen):
                 return _Stop(self._last_close(index))
             if second is None and not inside.doubtful:
                 second = self._second_choice(opening, index, inside, properties, seen)
             elif second is not None and second.opens and not inside.calls and not inside.functions:
                 second = self._after_mention(second, index)
-            _balance(inside, tag, marked=self._is_marked(index))
+            _balance(inside, tag, marked=self._is_marked(index), begins=self._begins_call(index))
         return second
 
     def _second_choice(
@@ -112,7 +119,7 @@ class XmlReading:
         match tag.kind:
             case "parameter" | "inline":
                 alone = not inside.parameters and not inside.functions
-                own = alone and self._is_next(tag, properties, seen) and self._begins_line(opening, tag)
+                own = alone and self._is_next(tag, properties, seen) and self._begins_line(opening, index)
                 own = own and self._fits(index, properties)
                 inside.doubtful = own and inside.closed
                 return _Stop(index, opens=True) if own and not inside.closed else None
@@ -124,9 +131,10 @@ class XmlReading:
                 return _Stop(index, opens=True) if alone and self._ends_block(index) else None
             case "drifted":
                 return _Stop(index) if not inside.parameters and self._closes(index, properties, seen) else None
-            case "parameter_end" if not inside.parameters:  # the next field has a name that the tool does not know
+            case "parameter_end" if not inside.parameters:  # run in with text, or before a field that nobody knows
                 follower = self._list.after(index)
-                return _Stop(index) if follower and follower.kind in ("parameter", "inline") and follower.name else None
+                unknown = follower and follower.kind in ("parameter", "inline") and follower.name
+                return _Stop(index) if unknown or self._closes(index, properties, seen) else None
             case "parameter_end" if not any(inside.parameters):  # those may have been mentioned, and not opened
                 return _Stop(index) if self._closes(index, properties, seen) and self._ends_soon(index) else None
         return None
@@ -145,9 +153,7 @@ class XmlReading:
             return self._list.ends_text(index)
         if follower.kind in ("parameter", "inline"):
             return self._is_next(follower, properties, seen)
-        return follower.kind in ("function_end", "call_end", "call") or (
-            follower.kind == "function" and bool(follower.name)
-        )
+        return follower.kind in ("function_end", "call_end") or self._begins_call(index + 1)
 
     def _is_next(self, tag: Tag, properties: Mapping[str, Any], seen: set[str]) -> bool:
         if not tag.name:
@@ -166,13 +172,24 @@ class XmlReading:
         text = tag.value if tag.kind == "inline" else self._list.text[tag.end : min(end, tag.end + _LONGEST_WORD)]
         return not isinstance(type_argument(text, schema), str)
 
-    def _begins_line(self, opening: int, tag: Tag) -> bool:
-        """Whether a field begins on a line of its own, or on the very line of the value that was left open."""
-        start = self._tags[opening].end
+    def _begins_line(self, opening: int, index: int) -> bool:
+        """Whether a field begins on a line of its own, or on the very line of the tag whose value was left open.
+
+        Two values that both hold nothing, at the end of a call, are none: the second tag is the first one's value.
+        """
+        start, tag = self._tags[opening].end, self._tags[index]
+        follower = self._list.after(index) if self._list.after(opening) is tag else None
+        if follower and follower.kind == "parameter_end" and self._ends_soon(index + 1):
+            return False
         line = self._list.text[max(start, tag.start - _INDENT) : tag.start].rpartition("\n")
         if line[1] and not line[2].strip():
             return True
-        return "\n" not in self._list.text[start : min(tag.start, start + _LONGEST_LINE)].removeprefix("\n")
+        return "\n" not in self._list.text[start : min(tag.start, start + _LONGEST_LINE)]
+
+    def _stands_apart(self, index: int) -> bool:
+        """Whether a closing tag ends its line, or ends the call with nothing but another call after it."""
+        end = self._tags[index].end
+        return self._list.text[end : end + _INDENT].lstrip(" \t\r").startswith("\n") or self._ends_soon(index)
 
     def _is_marked(self, index: int) -> bool:
         previous = self._list.before(index)
@@ -183,16 +200,29 @@ class XmlReading:
         follower = self._list.after(index)
         if follower is None:
             return self._list.ends_text(index)
-        return follower.kind in ("call_end", "call", "function")
+        return follower.kind == "call_end" or self._begins_call(index + 1)
 
     def _ends_block(self, index: int) -> bool:
         follower = self._list.after(index)
-        return self._list.ends_text(index) if follower is None else follower.kind == "call"
+        return self._list.ends_text(index) if follower is None else self._begins_call(index + 1, wrapped=True)
+
+    def _begins_call(self, index: int, *, wrapped: bool = False) -> bool:
+        """Whether a call begins with this tag: a ``<tool_call>`` without one behind it is only mentioned."""
+        tag = self._tags[index]
+        follower = self._list.after(index)
+        if tag.kind == "function" and tag.name and not wrapped:
+            return follower is not None and follower.kind in ("parameter", "inline", "function_end", "call_end")
+        if tag.kind != "call":
+            return False
+        if follower is None:
+            json = self._list.text[tag.end : tag.end + _INDENT].lstrip().startswith(("{", "["))
+            return json or self._list.ends_text(index)
+        return follower.kind == "function" and bool(follower.name)
 
     def _ends_soon(self, index: int) -> bool:
         """Whether the call, ended after this closing tag, would be the last thing in the text or be followed by one."""
         follower = self._list.after(index)
-        if follower is None or follower.kind in ("parameter", "inline", "call"):
+        if follower is None or follower.kind in ("parameter", "inline") or self._begins_call(index + 1, wrapped=True):
             return True
         if follower.kind == "function_end":
             last = self._list.after(index + 1)
@@ -225,8 +255,12 @@ def unquoted(name: str, known: Mapping[str, Any]) -> str:
     return bare if name not in known and bare in known else name
 
 
-def _balance(inside: _Inside, tag: Tag, *, marked: bool) -> None:
+def _balance(inside: _Inside, tag: Tag, *, marked: bool, begins: bool) -> None:
     inside.closed = inside.closed or tag.kind == "parameter_end"
+    if tag.kind in ("function_end", "call_end"):
+        inside.ended = inside.ended or not (inside.functions if tag.kind == "function_end" else inside.calls)
+    elif begins:
+        inside.ended = False
     match tag.kind:
         case "parameter":
             inside.parameters.append(marked)

@@ -103,10 +103,12 @@ def test_what_servers_do_with_indices_ids_and_names(
 
 
 def test_a_call_without_a_name_is_counted_and_left_out() -> None:
-    """It cannot be run; the model can be told."""
+    """It cannot be run; the model can be told. What says nothing is no call."""
     assembly = Assembly()
     assembly.add(fragment("{}", id="x", index=0))
     assert (assembly.calls(), assembly.nameless) == ((), 1)
+    assembly.add(fragment("", index=1))
+    assert assembly.nameless == 1
 
 
 JSON = st.dictionaries(
@@ -219,6 +221,6 @@ def test_a_name_that_is_said_again_beside_a_made_up_id() -> None:
     said_again = fragment('"ls"}', name="bash", id="b2", index=0)
     assert assembled([begun, said_again]) == [("a1", "bash", '{"command": "ls"}')]
     other = fragment('"ls"}', name="grep", id="b2", index=0)
-    assert [name for _, name, _ in assembled([begun, other])] == ["bash", "grep"], "another tool is another call"
+    assert assembled([begun, other]) == [("b2", "grep", '{"command": "ls"}')], "the later name counts"
     another = fragment('{"command": "pwd"}', name="bash", id="b2", index=0)
     assert assembled([begun, another])[1] == ("b2", "bash", '{"command": "pwd"}')

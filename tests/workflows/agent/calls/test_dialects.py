@@ -227,12 +227,13 @@ VALUES = st.lists(st.one_of(WORDS, SNIPPETS), max_size=6).map("".join)
 @LIMITED
 @given(path=VALUES, content=VALUES)
 @example(path="\n", content="\n\n")
+@example(path="", content="</tool_call><tool_call><parameter=zz>")
+@example(path="", content="</function><function=f>:<parameter=zz>")
 def test_a_rendered_call_is_read_back(path: str, content: str) -> None:
     """Every character of a value survives: brackets, newlines and other tags than the closing one."""
     meant = {"path": path, "content": content}
-    # Half a call that does not end is refused (see below). A field's tag and then the end of a call is what a model
-    # writes that forgets its closing tags: such a value cannot be told from that, and is known to be read short.
-    doubtful = re.compile(r"<function=f>\s*<parameter=zz>|<parameter=zz>[\s\S]*</tool_call>")
+    # Half a call that does not end is refused (see below), and one that has no field may well be the next call.
+    doubtful = re.compile(r"<function=f>\s*(?:<parameter=zz>|</(?:function|tool_call)>)")
     if not doubtful.search(path) and not doubtful.search(content):
         assert read(xml("write_file", meant)) == [("write_file", meant)]
     hermes = json.dumps({"name": "write_file", "arguments": meant})
@@ -291,6 +292,55 @@ def test_a_field_that_begins_twice_was_mentioned_once() -> None:
         ("write_file", {"content": "body", "path": "a"}),
         ("write_file", {"content": "body", "path": "b"}),
     ], "in the next call it begins anew"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "<parameter=path>",
+        "x<parameter=path>",
+        "<parameter=path>.*</tool_call>",
+        "<parameter=path>(.*?)</parameter>",
+        r"</parameter>\s*<parameter=path>",
+        "x</parameter></function>",
+        "x</parameter></function></tool_call>",
+        "</tool_call><tool_call>",
+    ],
+)
+def test_a_pattern_that_looks_for_markup(pattern: str) -> None:
+    """Where the real closing tag stands on a line of its own, one that is run in with other text is none."""
+    assert read(xml("grep", {"pattern": pattern})) == [("grep", {"pattern": pattern})]
+    assert read(xml("grep", {"pattern": pattern, "limit": "3"})) == [("grep", {"pattern": pattern, "limit": 3})]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "<parameter=command>\nls\n</function>\n</tool_call>'''",
+        "ls\n</function>\n</tool_call>'''",
+        "<parameter=content>\nls\n</tool_call>'''",
+        "ls\n</parameter>\n</function>\n</tool_call>'''",
+    ],
+)
+def test_the_end_of_a_call_that_a_closing_tag_follows_is_none(lines: str) -> None:
+    """A file that shows half a call stays whole: what would be left of the real call after it is no text."""
+    written = {"path": "t.py", "content": f"T = '''{lines}\nprint(T)"}
+    assert read(xml("write_file", written)) == [("write_file", written)]
+    command = {"command": f"cat > t.py <<'E'\nT = '''{lines}\nE\npython t.py"}
+    assert read(xml("bash", command) + "\n" + xml("bash", {"command": "ls"})) == [
+        ("bash", command),
+        ("bash", {"command": "ls"}),
+    ]
+
+
+def test_a_closing_tag_that_is_run_in_closes_where_no_other_does() -> None:
+    """A model that writes all of it on one line, or the end alone, is understood as before."""
+    compact = "<tool_call><function=bash><parameter=command>\nls</parameter></function></tool_call>"
+    then = xml("bash", {"command": "pwd"})
+    assert read(f"{compact}\n{then}") == [("bash", {"command": "ls"}), ("bash", {"command": "pwd"})]
+    assert read(f"{compact} Then:\n{then}") == [("bash", {"command": "ls"}), ("bash", {"command": "pwd"})]
+    half = "<function=bash>\n<parameter=command>\nls</parameter><parameter=timeout>\n3\n</parameter>\n</function>"
+    assert read(half) == [("bash", {"command": "ls", "timeout": 3})]
 
 
 def test_a_number_after_a_value_that_was_left_open() -> None:

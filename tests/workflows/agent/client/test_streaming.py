@@ -11,8 +11,9 @@ import pytest
 import structlog
 
 from tests.workflows.agent.conftest import Naps, Serve
+from workflows.agent.calls.toolcalls import MalformedCall, ParsedCall, parse_call
 from workflows.agent.client.llm import OpenAIModel
-from workflows.agent.client.streaming import EventSplitter
+from workflows.agent.client.streaming import EventSplitter, StreamedCompletion
 from workflows.services import BrokenWorld, ContextTooLong
 
 Connect = Callable[..., OpenAIModel]
@@ -311,3 +312,19 @@ def test_a_connection_is_used_again(serve: Serve, connect: Connect) -> None:
     started = time.monotonic()
     assert connect(endless).complete(HELLO).content == REPLY["content"]
     assert time.monotonic() - started < 5.0
+
+
+def test_a_call_without_a_name_is_answered() -> None:
+    """It is no silence: the model hears what was missing, beside the calls that had a name."""
+    stream = StreamedCompletion()
+    items = [
+        {"index": 0, "id": "x", "function": {"arguments": "{}"}},
+        {"index": 1, "id": "y", "function": {"name": "bash", "arguments": '{"command": "ls"}'}},
+        {"index": 2},
+    ]
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": items}, "finish_reason": "tool_calls"}]}
+    stream.feed(f"data: {json.dumps(chunk)}\n\n".encode())
+    named, nameless = (parse_call(call, TOOLS) for call in stream.said().calls)
+    assert isinstance(named, ParsedCall)
+    assert isinstance(nameless, MalformedCall)
+    assert "without the name" in nameless.message

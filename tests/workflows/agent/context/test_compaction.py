@@ -172,6 +172,7 @@ def test_the_checker_knows_what_strict_servers_refuse() -> None:
     asked: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [call]}
     answer: dict[str, Any] = {"role": "tool", "tool_call_id": "a", "content": ""}
     broken = {**call, "function": {"name": "x", "arguments": "[]"}}
+    misnamed = {**call, "function": {"name": "a b", "arguments": "{}"}}
     assert_strict([user, asked, answer], to_send=True)
     wrongs: list[Messages] = [
         [user, answer],
@@ -183,6 +184,7 @@ def test_the_checker_knows_what_strict_servers_refuse() -> None:
         [user, {"role": "assistant", "content": ""}],
         [user, {"role": "assistant", "content": "x", "tool_calls": []}],
         [user, {"role": "assistant", "content": "x", "tool_calls": [broken]}, answer],
+        [user, {"role": "assistant", "content": "x", "tool_calls": [misnamed]}, answer],
         [{"role": "user", "content": " "}],
         [{"role": "developer", "content": "x"}],
         [{**user, "reasoning": "x"}],
