@@ -33,8 +33,8 @@ lock: $(VENV)/.ready  ## Resolve pyproject.toml into requirements.lock (hashes, 
 bench: $(VENV)/.ready  ## Ratios, each measured against its floor in the same run
 	$(BIN)/python -m tests.bench
 
-bench-review: $(VENV)/.ready  ## Precision and recall of reviews on the seeded-bug set; OPENAI_BASE_URL: of that model
-	$(BIN)/python -m tests.bench.bench_review_set
+bench-review: $(VENV)/.ready  ## Precision and recall of reviews on the seeded-bug set; OPENAI_BASE_URL: of that model. ARGS="python --json out.json"
+	$(BIN)/python -m tests.bench.bench_review_set $(ARGS)
 
 $(VENV)/.ready: requirements.lock pyproject.toml .ci/bootstrap
 	@.ci/bootstrap

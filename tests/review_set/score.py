@@ -1,92 +1,143 @@
-"""How good a reviewer is on the seeded-bug set: precision, recall, and how much it says. Pure."""
+"""How good a reviewer is on the seeded-bug set: precision, recall, and how much it says. Pure.
+
+The rule: a point *finds* a defect when it is on the defect's file, and its lines, or those at most two away, hold one
+of the lines on which the defect shows. Whatever it says there counts; how many of them also *name* it, by the case's
+own words, is told beside it, and so is how often a comment on any changed line would be taken for a find.
+A second point on the same defect, and every point on a clean change, is wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.review_set.cases import Case
+from tests.review_set.cases import Case, Defect, names_defect
 
-NEAR = 3
+NEAR = 2
 """A comment as many lines away still points a reader at the defect."""
+_95 = 1.959964
 
 
 @dataclass(frozen=True)
 class Said:
-    """One comment of a reviewer: the lines that it is on (``line`` is the last), 1-based, in the changed file."""
+    """One point of a reviewer: its lines (``line`` is the last), 1-based, in the changed file, and its words."""
 
     path: str
     line: int
     start_line: int | None = None
-    title: str = ""
+    words: str = ""
+    severity: str = ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """``part`` of ``whole``, such as the defects that were found."""
+
+    part: int
+    whole: int
+
+    @property
+    def rate(self) -> float | None:
+        """The share, 0 to 1; None of nothing."""
+        return self.part / self.whole if self.whole else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's score interval at 95 %, which holds for few trials and for shares near 0 and 1. None of nothing."""
+        if not self.whole:
+            return None
+        n, rate, z = self.whole, self.part / self.whole, _95
+        middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
+        spread = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+        return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
 @dataclass(frozen=True)
 class Score:
-    """What was found. ``hits`` are defects that a comment points at, ``comments`` are all, ``clean_comments`` those on
-    clean changes, ``quiet`` the clean changes on which nothing was said."""
+    """What was found.
 
-    defects: int
-    clean: int
-    hits: int
+    ``precision`` is of the points, ``recall`` of the defects, ``named`` are the defects that a find also names;
+    ``silent`` is of the clean changes. ``comments`` are all points, of ``changes`` pull requests. ``missed`` are ids.
+    """
+
+    precision: Share
+    recall: Share
+    named: Share
+    silent: Share
     comments: int
-    clean_comments: int
-    quiet: int
+    changes: int
     missed: tuple[str, ...] = ()
 
     @property
-    def precision(self) -> float:
-        """The part of the comments that point at a defect; a second comment on the same defect does not count."""
-        return self.hits / self.comments if self.comments else 1.0
-
-    @property
-    def recall(self) -> float:
-        """The part of the defects that a comment points at."""
-        return self.hits / self.defects if self.defects else 1.0
-
-    @property
     def comments_per_pull(self) -> float:
-        """How many comments a pull request gets."""
-        return self.comments / max(1, self.defects + self.clean)
+        """How many points a pull request gets."""
+        return self.comments / max(1, self.changes)
 
 
 def score(cases: Sequence[Case], said: Mapping[str, Sequence[Said]]) -> Score:
-    """The score of what was said by case id; a case that is not there got no comment."""
-    hits = comments = clean_comments = quiet = 0
+    """The score of what was said by case id; a case that is not there got no word."""
+    found = named = comments = silent = 0
     missed = []
     for case in cases:
         told = said.get(case.id, ())
         comments += len(told)
         if case.defect is None:
-            clean_comments += len(told)
-            quiet += not told
-        elif any(points_at(one, case) for one in told):
-            hits += 1
-        else:
-            missed.append(case.id)
+            silent += not told
+            continue
+        finds = [one for one in told if finds_defect(one, case.defect)]
+        found += bool(finds)
+        named += any(names_defect(one.words, case.defect) for one in finds)
+        missed += [] if finds else [case.id]
     defects = sum(case.defect is not None for case in cases)
-    return Score(defects, len(cases) - defects, hits, comments, clean_comments, quiet, tuple(missed))
-
-
-def points_at(said: Said, case: Case) -> bool:
-    """Whether a comment is on the defect's lines or at most three away."""
-    defect = case.defect
-    if defect is None or said.path != defect.path:
-        return False
-    first = said.line if said.start_line is None else min(said.start_line, said.line)
-    return first - NEAR <= defect.line <= max(said.line, first) + NEAR
-
-
-def render_score(result: Score, *, model: str, recorded: bool) -> str:
-    """The score in a few lines; a recorded model's is named as such, because it says nothing of a model's ability."""
-    name = f"{model} (recorded: it shows that the scaffolding counts, not how good a model is)" if recorded else model
-    rates = f"precision {result.precision:.2f}, recall {result.recall:.2f}"
-    return "\n".join(
-        [
-            f"reviewer: {name}",
-            f"changes: {result.defects} with a defect, {result.clean} clean",
-            f"{rates}, comments per pull request {result.comments_per_pull:.2f}",
-            f"clean changes without a comment: {result.quiet} of {result.clean}",
-            *([f"missed: {', '.join(result.missed)}"] if result.missed else []),
-        ]
+    return Score(
+        precision=Share(found, comments),
+        recall=Share(found, defects),
+        named=Share(named, defects),
+        silent=Share(silent, len(cases) - defects),
+        comments=comments,
+        changes=len(cases),
+        missed=tuple(missed),
     )
+
+
+def finds_defect(said: Said, defect: Defect) -> bool:
+    """Whether a point is on one of the defect's lines or at most two away."""
+    first, last = sorted((said.line if said.start_line is None else said.start_line, said.line))
+    return any(path == said.path and first - NEAR <= line <= last + NEAR for path, line in defect.places)
+
+
+def by_severity_said(cases: Sequence[Case], said: Mapping[str, Sequence[Said]]) -> dict[str, Share]:
+    """The precision of the points of each severity, as the reviewer gave it."""
+    right: dict[str, int] = {}
+    every: dict[str, int] = {}
+    for case in cases:
+        open_defects = [case.defect] if case.defect is not None else []
+        for one in said.get(case.id, ()):
+            every[one.severity] = every.get(one.severity, 0) + 1
+            if open_defects and finds_defect(one, open_defects[0]):
+                right[one.severity] = right.get(one.severity, 0) + 1
+                open_defects = []
+    return {severity: Share(right.get(severity, 0), whole) for severity, whole in sorted(every.items())}
+
+
+def chance(cases: Iterable[Case]) -> float:
+    """How likely a comment on one changed line, whichever, is taken for a find: the mean over the defects, 0 to 1."""
+    likely = []
+    for case in cases:
+        if case.defect is None:
+            continue
+        changed = changed_lines(case)
+        hits = sum(finds_defect(Said(path, line), case.defect) for path, line in changed)
+        likely.append(hits / len(changed))
+    return sum(likely) / len(likely) if likely else 0.0
+
+
+def changed_lines(case: Case) -> list[tuple[str, int]]:
+    """The lines of the changed files that are not in the file before, by path and number."""
+    return [
+        (path, number)
+        for path, text in case.changed.items()
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip() and line not in case.base.get(path, "").split("\n")
+    ]

@@ -52,7 +52,8 @@ def partition(diff: Diff, *, characters: int, parts: int = 1, only: Collection[s
     """The files to read, at most ``characters`` of diff in each of at most ``parts`` parts.
 
     ``only`` are the paths that were asked for; others are left aside without being counted as unread. Files of one
-    folder go to the same part where there is room, because they are understood together.
+    folder go to the same part where there is room, because they are understood together; a further part is begun only
+    when those before it are full.
     """
     wanted = [file for file in diff.files if only is None or file.path in only]
     unread: list[tuple[str, str]] = [(file.path, file.left_out) for file in wanted if file.left_out]
@@ -103,8 +104,8 @@ def _room_for(file: FileDiff, size: int, rooms: Sequence[int], homes: dict[str, 
     home = homes.get(_folder(file.path))
     if home is not None and rooms[home] >= size:
         return home
-    best = max(range(len(rooms)), key=lambda part: (rooms[part], -part), default=None)
-    return best if best is not None and rooms[best] >= size else None
+    # The first part with room: a change that one reviewer can read is not torn apart between several.
+    return next((part for part, room in enumerate(rooms) if room >= size), None)
 
 
 def _folder(path: str) -> str:

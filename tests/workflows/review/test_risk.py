@@ -34,6 +34,13 @@ def test_folders_stay_together() -> None:
     assert [sorted(one.path for one in part) for part in parts] == [["a/0.py", "a/1.py"], ["b/0.py", "b/1.py"]]
 
 
+def test_a_small_change_has_one_reader() -> None:
+    """What one reviewer can read is not torn apart: the code and its tests in another folder are read together."""
+    files = (file("src/a.py"), file("tests/test_a.py"), file("docs/a.md"))
+    assert len(partition(Diff(files), characters=300, parts=3).parts) == 1
+    assert len(partition(Diff(files), characters=299, parts=3).parts) == 2
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 400), st.sampled_from(["", "generated", "too large"]))),
     st.integers(0, 500),
