@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from dbos import DBOS
@@ -35,13 +35,17 @@ GIVE_UP = 5
 
 @dataclass
 class Reviews:
-    """Reviews the cases, so many at once as the worker runs. ``patience`` are seconds for one review."""
+    """Reviews the cases, so many at once as the worker runs. ``patience`` are seconds for one review.
+
+    Once ``stopped`` is set nothing more is begun, and what runs is cancelled: what was reviewed by then still counts.
+    """
 
     world: World
     inside: Inside
     patience: float
     at_once: int = 2
     say: Any = print
+    stopped: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _broken: int = 0
     _ended: int = 0
@@ -49,11 +53,18 @@ class Reviews:
     def run(self, cases: Sequence[Case]) -> list[Reviewed | Unscored]:
         """What came of each case, in their order."""
         with ThreadPoolExecutor(self.at_once, thread_name_prefix="case") as pool:
-            return list(pool.map(lambda case: self._one(case, len(cases)), cases))
+            work = [pool.submit(self._one, case, len(cases)) for case in cases]
+            try:
+                wait(work)
+            except KeyboardInterrupt:
+                self.stopped.set()
+            return [one.result() for one in work]
 
     def _one(self, case: Case, count: int) -> Reviewed | Unscored:
         if self._broken >= GIVE_UP:
             return Unscored(case, f"not begun, because {GIVE_UP} reviews in a row before it could not be made")
+        if self.stopped.is_set():
+            return Unscored(case, "not begun, because it was stopped")
         result = self._review(case)
         with self._lock:
             self._broken = 0 if isinstance(result, Reviewed) else self._broken + 1
@@ -70,7 +81,8 @@ class Reviews:
             pull = hub.open_pull_request(repository, "alice", head="change", title=case.title, body=case.body)
         record = self._end_of(hub.repository(repository).id, pull.number)
         if record is None:
-            return Unscored(case, f"the review had not ended after {self.patience:.0f} s")
+            why = "was stopped" if self.stopped.is_set() else f"had not ended after {self.patience:.0f} s"
+            return Unscored(case, f"the review {why}")
         outcome = record.outcome
         if outcome is None or outcome.status not in ("reviewed", "clean"):
             return Unscored(case, outcome.reason if outcome else f"the job was {record.state}")
@@ -81,7 +93,7 @@ class Reviews:
     def _end_of(self, repository: int, number: int) -> JobRecord | None:
         """The review's job once it has ended; cancelled when it takes too long."""
         deadline = time.monotonic() + self.patience
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.stopped.is_set():
             found = [one for one in self.inside.queue.thread(repository, number) if one.job.workflow == "review_pull"]
             if found and found[0].state in ("ended", "cancelled"):
                 return found[0]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.demo.scripted_model import MODEL_NAME, ScriptedModel
+from app.demo.scripted_model import ScriptedModel
 from tests.bench.bench_review_set import main
 from tests.review_set.cases import Case, load_cases
 from tests.stories.scripts import finish, turn
 
+MODEL = "the-model-of-a-user"
 CASES = {case.id: case for case in load_cases("python")}
 FOUND, SILENT = CASES["python/order_pages/defect"], CASES["python/host_names/clean"]
 FAILS, BABBLES, HANGS = (CASES[f"python/{name}/defect"] for name in ("split_bill", "import_feed", "role_cache"))
@@ -47,11 +49,11 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     servers = []
 
     def serve(entries: Sequence[dict[str, Any]]) -> ScriptedModel:
-        server = ScriptedModel(entries).start()
+        server = ScriptedModel(entries, name=MODEL).start()
         servers.append(server)
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        monkeypatch.setenv("FORGEHAND_MODEL", MODEL_NAME)
+        monkeypatch.setenv("FORGEHAND_MODEL", MODEL)
         monkeypatch.setenv("FORGEHAND_MODEL_FIRST_SECONDS", "5")
         return server
 
@@ -92,7 +94,7 @@ def test_a_broken_review_is_no_verdict_on_the_model(
     assert told["cases"][FOUND.id]["challenged"] is False, "the second reader's answer could not be read"
     assert told["usage"]["input_tokens"] >= 2_000
     assert all(f"  {case.id}: " in said for case in (FAILS, BABBLES, HANGS))
-    assert f"reviewer: {MODEL_NAME}\n" in said
+    assert f"reviewer: {MODEL}\n" in said
     assert "written by a script" not in said
 
 
@@ -132,3 +134,21 @@ def test_the_script_reviews_without_an_endpoint(
     said = capsys.readouterr().out
     assert "measures the scaffolding, no model" in said.partition("precision")[0]
     assert "as the reviewer handed it over" in said
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_run_that_is_stopped_tells_what_it_has(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C ends what runs and begins nothing more, and what was reviewed by then is in the table."""
+    endpoint(answers(reply(FOUND, point(FOUND)), reply(HANGS, faults=[{"hang": 120, "times": -1}]), reply(FAILS)))
+
+    def interrupted(work: Sequence[Future[Any]]) -> None:
+        work[0].result()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tests.review_set.reviewing.wait", interrupted)
+    assert main(["python", *only(FOUND, HANGS, FAILS), "--at-once", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "changes: 1 with a defect, 0 clean; 2 not scored" in said
+    assert said.count("stopped") >= 2
