@@ -10,9 +10,11 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 
 class QueueUnavailable(Exception):
@@ -24,18 +26,54 @@ def open_engine(database_url: str, *, wait_seconds: float, connections: int = 10
 
     Nothing is read or written yet, but a new SQLite file is created, for its owner alone.
     """
-    url = sa.make_url(database_url)
+    url = sa.make_url(with_driver(database_url))
     if not is_sqlite(database_url):
         return _open_postgresql(url, wait_seconds=wait_seconds, connections=connections)
     path = sqlite_path(database_url)
     _create_private(path)
     engine = sa.create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=wait_seconds)
+    version = engine.dialect.dbapi.sqlite_version_info  # type: ignore[union-attr]
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
-        _prepare_sqlite(connection, wait_seconds)
+        _prepare_sqlite(connection, version, wait_seconds)
 
     return engine
+
+
+def sqlite_driver() -> ModuleType:
+    """The driver with the newest SQLite here: pysqlite3's own where it is installed, or Python's (decision 0017)."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        return sqlite3
+    drivers: tuple[ModuleType, ModuleType] = (sqlite3, dbapi2)
+    return max(drivers, key=lambda driver: driver.sqlite_version_info)
+
+
+class NewestSQLite(SQLiteDialect_pysqlite):
+    """SQLAlchemy's dialect for :func:`sqlite_driver`; DBOS, which opens an engine of its own, gets it by the URL."""
+
+    driver = "newest"
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """The driver's module."""
+        return sqlite_driver()
+
+
+sa.dialects.registry.register(f"sqlite.{NewestSQLite.driver}", __name__, NewestSQLite.__name__)
+
+
+def with_driver(database_url: str) -> str:
+    """The URL by which a process opens its database, everywhere.
+
+    Of a SQLite file each library in a process must be the same one: neither knows of the other's locks, and whoever
+    closes the file gives all of them away (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    scheme, colon, rest = database_url.partition(":")
+    return f"sqlite+{NewestSQLite.driver}{colon}{rest}" if scheme == "sqlite" else database_url
 
 
 def is_sqlite(database_url: str) -> bool:
@@ -127,19 +165,24 @@ def _open_postgresql(url: sa.URL, *, wait_seconds: float, connections: int) -> s
 def _create_private(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Never one that is there: closing it gives away every lock that this process has on it (as in with_driver).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise QueueUnavailable(f"The database {path} cannot be opened ({error.strerror}): check the folder.") from error
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, wait_seconds: float) -> None:
+def _prepare_sqlite(connection: Any, version: tuple[int, int, int], wait_seconds: float) -> None:
     # IMMEDIATE takes the write lock with the first write, so that two writers queue instead of failing half-way.
     connection.isolation_level = "IMMEDIATE"
     connection.execute(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
-    connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe(sqlite3.sqlite_version_info) else 'DELETE'}")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe(version) else 'DELETE'}")
+    # With a journal that is deleted, FULL does not sync the folder: after a power cut the journal may be back, and with
+    # it what was there before the commit. With a write-ahead log EXTRA is FULL: one sync a commit.
+    connection.execute("PRAGMA synchronous=EXTRA")
     connection.execute("PRAGMA foreign_keys=ON")
-    if sqlite3.sqlite_version_info < (3, 42):
+    if version < (3, 42):
         # DBOS asks for unixepoch('subsec') by Python's version, not by SQLite's, and would store NULL.
         connection.create_function("unixepoch", -1, _unixepoch)
 

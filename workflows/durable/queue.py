@@ -30,6 +30,7 @@ from workflows.durable.database import (
     is_sqlite,
     open_engine,
     sqlite_path,
+    with_driver,
 )
 from workflows.durable.deliveries import Delivery, DeliveryRecord, Receipt, Submission
 from workflows.durable.durable_run import DurableRun
@@ -282,7 +283,7 @@ class Queue:
         self._engine = open_engine(self._url, wait_seconds=30.0, connections=self._concurrency + 8)
         self._undo.append(self._engine.dispose)
         check_writable(self._engine)
-        DBOS.migrate(self._url)
+        DBOS.migrate(with_driver(self._url))
         store.create_tables(self._engine)
         self._client = DBOSClient(
             system_database_engine=self._engine, serializer=DBOSPortableJSONSerializer(), application_name=APPLICATION
@@ -306,7 +307,7 @@ class Queue:
             )
         config = DBOSConfig(
             name=APPLICATION,
-            system_database_url=self._url,
+            system_database_url=with_driver(self._url),
             system_database_engine=self._engine,
             application_version=VERSION,
             executor_id=executor_id,
