@@ -53,11 +53,11 @@ def run_agent(
 ) -> AgentResult:
     """Work on the task until there is a reason to stop; what was done by then is in the result.
 
-    Everything is in ``log`` before and after it is done, so that the same call in another process goes on where this
-    one died, with no container opened before one is needed and no reply asked for twice. ``facts`` stand in the log's
-    first event. ``going_on`` says why a session goes on that had ended or broken off. ``on_turn`` is told of every
-    turn, those of an earlier process too. Raises JobCancelled, BrokenWorld("sandbox", …), and BrokenWorld("model", …)
-    while nothing has changed yet.
+    Everything is in ``log`` before and after it is done (a request: before its reply counts), so that the same call in
+    another process goes on where this one died, with no container opened before one is needed and no reply asked for
+    twice. ``facts`` stand in the log's first event. ``going_on`` says why a session goes on that had ended or broken
+    off. ``on_turn`` is told of every turn, those of an earlier process too. Raises JobCancelled,
+    BrokenWorld("sandbox", …), and BrokenWorld("model", …) while nothing has changed yet.
     """
     schemas = offered_tools(
         with_tests=equipment.run_tests is not None,

@@ -108,8 +108,13 @@ class Recorder:
         self._add("session", 0, opening)
         return task
 
+    def store_reply(self) -> None:
+        """Store a reply that is not stored yet, because nothing was done for it: a next one must not cost both."""
+        if any(entry.kind == "llm_response" for entry in self._waiting):
+            self.flush()
+
     def ask(self, turn: int, messages: Sequence[Mapping[str, Any]], notices: Sequence[str]) -> None:
-        """A request is about to be sent; stored before this returns."""
+        """A request is on its way. On return it is stored, with the turn before it, and its reply may be used."""
         sent = {"count": len(messages), "sha256": self._digest.of(messages), "notices": list(notices)}
         self._add("llm_request", turn, sent)
         self.flush()

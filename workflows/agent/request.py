@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from workflows.agent.equipment import Equipment
 from workflows.agent.history import History
 from workflows.agent.messages import render_notices
 from workflows.agent.recorder import Recorder
+from workflows.beside import begin_beside
 from workflows.services import ContextTooLong, Model
 from workflows.types import Compaction, Reply
 
@@ -66,8 +68,18 @@ class Request:
         return tuple(done), self._asked(turn, [*messages, *ahead], notices, deadline)
 
     def _asked(self, turn: int, messages: Sequence[dict[str, Any]], notices: Sequence[str], deadline: float) -> Reply:
-        self.recorder.ask(turn, messages, notices)
-        return self.model.complete(messages, tools=self.schemas, deadline=deadline)
+        """The reply. The request is stored while it is on its way; unless it was, nothing that comes is looked at."""
+        self.recorder.store_reply()
+        unwanted = Event()
+        reply = begin_beside(
+            lambda: self.model.complete(messages, tools=self.schemas, deadline=deadline, cancelled=unwanted),
+            name="model-request",
+        )
+        try:
+            self.recorder.ask(turn, messages, notices)
+            return reply.result()
+        finally:
+            unwanted.set()
 
     def _shrunk(
         self,

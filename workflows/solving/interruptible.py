@@ -5,14 +5,14 @@ What cannot be ended from outside is left alone in a thread of its own; nothing 
 
 from __future__ import annotations
 
-import contextvars
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sandbox.container import ExecResult, FileChange, Sandbox, Sandboxes, SandboxSpec, ToolAnswer
+from workflows.beside import begin_beside
 from workflows.services import Model, Run
 from workflows.solving.assignment import Assignment
 from workflows.solving.workshop import Workshop
@@ -39,33 +39,11 @@ def interruptible(assignment: Assignment, run: Run) -> Assignment:
 def leave_when_over(run: Run, work: Callable[[], T]) -> T:
     """What ``work`` gives or raises; once the run is over, what ``run.check`` raises, while ``work`` goes on alone."""
     _end_with(run)
-    future: Future[T] = Future()
-    context = contextvars.copy_context()
-
-    def perform() -> None:
-        with _Handover(future):
-            future.set_result(context.run(work))
-
-    threading.Thread(target=perform, daemon=True, name="left-when-over").start()
+    future = begin_beside(work, name="left-when-over")
     while not future.done():
         wait([future], timeout=LOOK_SECONDS)
         _end_with(run)  # first: what was cut because of the end is no failure of its own
     return future.result()
-
-
-@dataclass(frozen=True)
-class _Handover:
-    """What is raised inside is raised where the future is waited for, and only there."""
-
-    future: Future[Any]
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if error is not None:
-            self.future.set_exception(error)
-        return True
 
 
 @dataclass(frozen=True)

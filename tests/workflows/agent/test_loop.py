@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +22,9 @@ from workflows.agent.equipment import Equipment
 from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.messages import AgentTask
 from workflows.agent.recorder import AFRESH, GoingOn
-from workflows.durable.run import InlineRun
+from workflows.durable.run import InlineRun, JobInterrupted
 from workflows.services import BrokenWorld
-from workflows.trajectory.events import check_chain, of_kind
+from workflows.trajectory.events import Entry, check_chain, of_kind
 from workflows.types import Budget, TestRun, Turn
 
 TASK = AgentTask(system="You mend code.", prompt="`add` subtracts.")
@@ -354,6 +355,68 @@ def test_a_crash_at_any_act_of_storing_changes_nothing_in_the_end(
             assert len(replies) == len(MENDING)
             assert set_up.play() == result, "a finished session is read back without the model"
             assert len(set_up.sent()) - len(MENDING) == again
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+class WatchedLog(CrashingLog):
+    """A log that looks at its entries before it stores them."""
+
+    def __init__(self, look: Callable[[Sequence[Entry]], None]) -> None:
+        super().__init__()
+        self._look = look
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        self._look(entries)
+        super().append(entries)
+
+
+def test_a_request_is_on_its_way_while_it_is_stored(stage: Callable[..., Stage]) -> None:
+    """With the end of the turn before it; a reply that nothing was done for is stored before the next is asked for."""
+    set_up = stage([says(LOOK), says(content="Let me think."), *MENDING[1:]])
+    begun: list[list[str]] = []
+
+    def look(entries: Sequence[Entry]) -> None:
+        kinds = [entry.kind for entry in entries]
+        if "llm_request" in kinds:
+            begun.append(kinds)
+            until(lambda: len(set_up.sent()) == entries[-1].turn)
+
+    set_up.log = WatchedLog(look)
+    assert set_up.play().stop == "finished"
+    assert len(begun) == 5
+    assert begun[1][-2:] == ["turn", "llm_request"]
+    assert not any("llm_response" in kinds for kinds in begun)
+
+
+@pytest.mark.parametrize("error", [JobInterrupted("another worker writes this"), OSError("the disk is full")])
+def test_a_reply_to_a_request_that_could_not_be_stored_is_not_used(
+    stage: Callable[..., Stage], error: Exception
+) -> None:
+    """The session ends there and then: nothing is stored after it, nothing is done, nobody is told of a turn."""
+    for turn in range(1, 4):
+        set_up = stage(MENDING)
+
+        def look(entries: Sequence[Entry], turn: int = turn, set_up: Stage = set_up) -> None:
+            if ("llm_request", turn) in [(entry.kind, entry.turn) for entry in entries]:
+                until(lambda: len(set_up.sent()) == turn)
+                set_up.workspace.breaks = [0]
+                set_up.workspace.restore(None)
+                raise error
+
+        set_up.log = WatchedLog(look)
+        with pytest.raises(type(error), match=str(error)):
+            set_up.play()
+        assert len(of_kind(set_up.log.events(), "llm_response")) == turn - 1
+        assert [told.number for told in set_up.told] == list(range(1, turn - 1))
+        assert set_up.workspace.breaks == [0], "no tool was called after it"
+        assert len(set_up.sent()) == turn
 
 
 def test_an_interrupted_command_is_told_and_not_run_again(stage: Callable[..., Stage]) -> None:

@@ -158,7 +158,7 @@ class Endpoint:
             if stream.over and stream.cut_short:
                 return
             if stream.over:
-                watch.expect(min(ends, now + END_SECONDS))  # read to its end, the connection can be used again
+                watch.expect_end(min(ends, now + END_SECONDS))  # read to its end, the connection can be used again
                 continue
             byte_due = now + self._patience.idle if stream.begun else event_due
             watch.expect(min(ends, event_due, byte_due))

@@ -59,7 +59,17 @@ class Watch:
                 self._changed.notify()  # else the thread finds out when the earlier time has come
             self._until = until
 
+    def expect_end(self, until: float) -> None:
+        """The answer is whole, wanted or not; what is left must have come by ``until``.
+
+        From here on the connection may serve somebody else at any moment.
+        """
+        with self._changed:
+            self._cancelled = None
+        self.expect(until)
+
     def _run(self) -> None:
+        # The cut is made under the lock: whoever reads an answer to its end takes that first.
         with self._changed:
             while not self._over and (left := self._until - self._clock()) > 0:
                 if self._cancelled is None:
@@ -69,8 +79,8 @@ class Watch:
                 else:
                     self._changed.wait(min(left, LOOK_SECONDS))
             self.fired = not self._over
-        if self.fired:
-            self._cut()
+            if self.fired:
+                self._cut()
 
 
 def cut_connection(response: httpx2.Response) -> None:
