@@ -10,7 +10,7 @@ import bisect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _ASCII = {
     **dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-"),
@@ -19,6 +19,7 @@ _ASCII = {
     **dict.fromkeys([0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "),
 }
 _NEAREST_LINES = 5_000
+_MOST_COMPARED = 1_000_000  # lines, in places that may be those of old_string and are not
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -140,10 +141,7 @@ def _whole_lines(text: str, span: Span) -> Span:
 
 
 def _trimmed(text: str, old: str, new: str) -> list[Span]:
-    def same(lines: Sequence[str], wanted: Sequence[str]) -> str | None:
-        return new if lines == wanted else None
-
-    return _line_windows(text, old, same)
+    return _line_windows(text, old, _runs, lambda lines, wanted: new)
 
 
 def _shifted(text: str, old: str, new: str) -> list[Span]:
@@ -151,11 +149,46 @@ def _shifted(text: str, old: str, new: str) -> list[Span]:
     while old.startswith("\n") and old.strip():
         old = old[1:]
         new = new[1:] if new.startswith("\n") else new
+    return _line_windows(text, old, _stepped_runs, lambda lines, wanted: _shift(lines, wanted, new))
 
-    def same(lines: Sequence[str], wanted: Sequence[str]) -> str | None:
-        return _shift(lines, wanted, new)
 
-    return _line_windows(text, old, same) if old.strip() else []
+def _runs(lines: Sequence[str], wanted: Sequence[str]) -> Iterator[int]:
+    """Where ``wanted`` stands in ``lines``, overlapping places too, in time linear in both (Knuth, Morris, Pratt)."""
+    falls = [0]
+    for line in wanted[1:]:
+        matched = falls[-1]
+        while matched and wanted[matched] != line:
+            matched = falls[matched - 1]
+        falls.append(matched + (wanted[matched] == line))
+    matched = 0
+    for index, line in enumerate(lines):
+        while matched and wanted[matched] != line:
+            matched = falls[matched - 1]
+        matched += wanted[matched] == line
+        if matched == len(wanted):
+            yield index - matched + 1
+            matched = falls[-1]
+
+
+def _stepped_runs(lines: Sequence[str], wanted: Sequence[str]) -> Iterator[int]:
+    """Where ``wanted`` may stand under another indent: every place where it does, and hardly any other."""
+    head = next(index for index, line in enumerate(wanted) if line)
+    tail = _steps(wanted)[head + 1 :]  # up to its first word, how deep a line is says nothing
+    sought = wanted[head].lstrip()
+    for at in _runs(_steps(lines), tail) if tail else range(head + 1, len(lines) + 1):
+        if at > head and lines[at - 1].endswith(sought):
+            yield at - head - 1
+
+
+def _steps(lines: Sequence[str]) -> list[str]:
+    """Each line without its indent, but with how much deeper it is than the one before: no shift changes that."""
+    steps, last = [], 0
+    for line in lines:
+        bare = line.lstrip()
+        indent = len(line) - len(bare)
+        steps.append(f"{indent - last} {bare}" if bare else "")
+        last = indent if bare else last
+    return steps
 
 
 def _shift(lines: Sequence[str], wanted: Sequence[str], new: str) -> str | None:
@@ -187,8 +220,18 @@ def _shift(lines: Sequence[str], wanted: Sequence[str], new: str) -> str | None:
     return "\n".join(out)
 
 
-def _line_windows(text: str, old: str, same: Callable[[Sequence[str], Sequence[str]], str | None]) -> list[Span]:
-    """Whole lines that equal the lines of ``old`` up to trailing blanks and punctuation, as ``same`` decides."""
+def _line_windows(
+    text: str,
+    old: str,
+    find: Callable[[Sequence[str], Sequence[str]], Iterator[int]],
+    fit: Callable[[Sequence[str], Sequence[str]], str | None],
+) -> list[Span]:
+    """Whole lines that equal the lines of ``old`` up to trailing blanks and punctuation.
+
+    ``find`` tells where they may begin; ``fit`` what takes their place, None: they are others after all. A place that
+    overlaps the one before it counts when there is no other, for then that one is not unique. Nothing is found where
+    too many places do not fit.
+    """
     lines = text.split("\n")
     plain = [line.rstrip() for line in _plain(text).split("\n")]
     wanted = [line.rstrip() for line in _plain(old).split("\n")]
@@ -202,15 +245,18 @@ def _line_windows(text: str, old: str, same: Callable[[Sequence[str], Sequence[s
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
-    key = next(index for index, line in enumerate(wanted) if line)
-    sought = wanted[key].lstrip()
-    spans = []
-    for first in range(len(plain) - len(wanted) + 1):
-        if not plain[first + key].endswith(sought):
-            continue
+    spans: list[Span] = []
+    free, spare = 0, max(100, _MOST_COMPARED // len(wanted))
+    for first in find(plain, wanted):
         last = first + len(wanted)
-        replacement = same(plain[first:last], wanted)
+        overlaps = first < free
+        if overlaps and len(spans) > 1:
+            continue
+        replacement = fit(plain[first:last], wanted)
         if replacement is None:
+            spare -= 1
+            if spare < 0:
+                return []
             continue
         end = starts[last] - 1
         if ends_line and end < len(text):
@@ -218,6 +264,7 @@ def _line_windows(text: str, old: str, same: Callable[[Sequence[str], Sequence[s
         elif ends_line and replacement.endswith("\n"):
             replacement = replacement[:-1]
         spans.append(_whole_lines(text, Span(starts[first], end, replacement)))
+        free = free if overlaps else last
     return spans
 
 

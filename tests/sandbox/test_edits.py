@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,21 @@ def test_anything_is_answered(content: str, old: str, new: str, replace_all: boo
     done = replace_text(content, old, new, replace_all=replace_all)
     assert (done.content is None) == bool(done.error)
     assert vars(replace_text(content, old, new, replace_all=replace_all)) == vars(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "old"),
+    [
+        ("}\n" * 100_000, "}\n" * 2_000 + "x\n"),
+        ("  }\n" * 100_000, "}\n" * 2_000),
+        ("} \n" * 100_000, "}\n" * 2_000),
+        (("\t}\n" * 1_999 + " }\n") * 50, "  }\n" * 2_000),
+        ("}\n" * 100_000, "  }\n" * 2_000),
+    ],
+    ids=["not there", "shifted", "trimmed", "other indents", "no room for the shift"],
+)
+def test_equal_lines_cost_linear_time(content: str, old: str) -> None:
+    """A generated file of a hundred thousand equal lines is searched for two thousand of them at once."""
+    started = time.process_time()
+    assert replace_text(content, old, "y\n").content is None
+    assert time.process_time() - started < 2.0
