@@ -23,6 +23,11 @@ _READ_CHARACTERS = 40_000
 _LINE_CHARACTERS = 2_000
 _LARGEST = 10_000_000
 _SNIPPET = 4
+_MARK = b"\xef\xbb\xbf"  # UTF-8's byte order mark
+_NO_CHARACTER = (
+    "A \ufffd stands for a byte that is no UTF-8 and cannot be named here: leave it out of old_string, or use bash "
+    "with LC_ALL=C sed."
+)
 _FORMATS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -99,6 +104,8 @@ class Files:
         edited = replace_text(raw.decode("utf-8", "surrogateescape"), old_string, new_string, replace_all=replace_all)
         if edited.content is None:
             text = f"{shown}: {edited.explanation}"
+            if "\ufffd" in old_string and not _is_utf8(raw):
+                text += f"\n{_NO_CHARACTER}"
             return False, text, {"error": edited.error, "path": shown, "lines": list(edited.lines)}
         content = edited.content.encode("utf-8", "surrogateescape")
         self._store.write(real, content)
@@ -112,16 +119,16 @@ class Files:
         )
 
     def write_file(self, path: str, content: str) -> Answer:
-        """Create or overwrite a file, parents included; the mode is kept. Raises BadPath and OSError."""
+        """Create or overwrite a file, parents included; mode, CRLF and BOM are kept. Raises BadPath and OSError."""
         real = self._paths.resolve(path)
         if self._store.is_folder(real):
             return False, f"{path} is a folder. Name a file in it.", {"error": "is_folder"}
-        raw = content.encode("utf-8")
+        raw, kept = self._in_old_style(real, content.encode("utf-8"))
         created = self._store.write(real, raw)
         self._read[real] = fingerprint(raw)
         lines = content.count("\n") + (0 if content.endswith("\n") or not content else 1)
         shown = self._paths.show(real)
-        text = f"{'Created' if created else 'Overwrote'} {shown}: {lines} lines, {len(raw)} bytes."
+        text = f"{'Created' if created else 'Overwrote'} {shown}: {lines} lines, {len(raw)} bytes{kept}."
         data = {"path": shown, "created": created, "lines": lines}
         return self._with_warning(real, None, raw, (1, max(lines, 1)), text=text, data=data)
 
@@ -131,6 +138,21 @@ class Files:
             return self._store.read(self._paths.resolve(path), limit)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotRegular, TooBig):
             return None
+
+    def _in_old_style(self, real: str, raw: bytes) -> tuple[bytes, str]:
+        """The new content with what read_file did not show of the old one: line ends and byte order mark."""
+        try:
+            old = self._store.read(real, _LARGEST)
+        except OSError:
+            return raw, ""
+        kept = []
+        if old.count(b"\r\n") * 2 > old.count(b"\n") and b"\0" not in old and b"\r\n" not in raw:
+            raw = raw.replace(b"\n", b"\r\n")
+            kept.append("CRLF line ends")
+        if old.startswith(_MARK) and not raw.startswith(_MARK):
+            raw = _MARK + raw
+            kept.append("byte order mark")
+        return raw, f"; it kept its {' and its '.join(kept)}" if kept else ""
 
     def _with_warning(
         self,

@@ -12,18 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PATIENCE = 2.0
-_OOM_COUNTERS = (
-    "/sys/fs/cgroup/memory.events",  # cgroup v2
-    "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
-)
 
 
-class OomCounter:
-    """How many processes of this container the kernel has ended for memory; kept open, for it is asked often."""
+class KernelCounter:
+    """What the kernel counts of this container's cgroup, under a name in one of its files; kept open, for speed."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: bytes, *files: str) -> None:
+        self._name = name
         self._counter = -1
-        for path in _OOM_COUNTERS:
+        for file in files:
+            path = f"/sys/fs/cgroup/{file}"
             if os.access(path, os.R_OK):
                 self._counter = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 return
@@ -34,9 +32,19 @@ class OomCounter:
             return 0
         for line in os.pread(self._counter, 4096, 0).splitlines():
             name, _, value = line.partition(b" ")
-            if name == b"oom_kill":
+            if name == self._name:
                 return int(value)
         return 0
+
+
+def count_oom_kills() -> KernelCounter:
+    """How many processes were ended for memory (cgroup v2, or v1)."""
+    return KernelCounter(b"oom_kill", "memory.events", "memory/memory.oom_control")
+
+
+def count_refused_forks() -> KernelCounter:
+    """How often no process was made, because there were as many as are allowed (cgroup v2, or v1)."""
+    return KernelCounter(b"max", "pids.events", "pids/pids.events")
 
 
 def tick_now() -> int:

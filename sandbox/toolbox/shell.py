@@ -13,7 +13,7 @@ import threading
 import time
 
 from .output import HeadAndTail, Live, OutputFile, OutputFiles
-from .processes import OomCounter, end_processes, running, tick_now
+from .processes import count_oom_kills, count_refused_forks, end_processes, running, tick_now
 from .spare import Preparation, Spare, identify_folder
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ _TICK = 0.02
 _STATE_BYTES = 1_000_000
 _OOM_SCORE = b"500"
 _OUTPUT_FOLDER = "/tmp"
+_CROWDED = "\n[the sandbox's limit of processes was reached; what the command left running was ended]\n"
 
 
 def find_program(name: str, path: str) -> str | None:
@@ -70,7 +71,8 @@ class Shell:
         self._state = b""
         self._active: set[int] = set()
         self._lock = threading.Lock()
-        self._oom = OomCounter()
+        self._oom = count_oom_kills()
+        self._refused = count_refused_forks()
         self._outputs = OutputFiles(_OUTPUT_FOLDER)
         self._spares: list[Spare] = []
         # Opened early: once the toolbox is not dumpable, its own /proc files belong to root.
@@ -94,7 +96,7 @@ class Shell:
         began = time.monotonic()
         if "\0" in command:
             return _answer(2, "The command holds a NUL character; remove it.\n", began)
-        kills = self._oom.read()
+        kills, refused = self._oom.read(), self._refused.read()
         file = OutputFile(self._outputs) if carry else None
         with contextlib.ExitStack() as undo:
             spare = self._take_spare(environment)
@@ -108,10 +110,14 @@ class Shell:
             ended = watch.follow(began + timeout)
             if not ended:
                 self._end(watch, since, before)
+            crowded = self._refused.read() > refused
+            if ended and crowded:  # what multiplies in the background would leave no room for the next command
+                self._end_leftovers(spare.process.pid, since, before)
             watch.finish()
             if carry:
                 self._keep(state)
         text, truncated = watch.output.render()
+        text += _CROWDED if crowded else ""
         code = spare.process.returncode
         answer = _answer((code if code >= 0 else 128 - code) if ended else None, text, began)
         answer.update(truncated=truncated, timed_out=not ended and not watch.cancelled, cancelled=watch.cancelled)
@@ -214,9 +220,13 @@ class Shell:
         pid = watch.process.pid
         _signal_group(pid, signal.SIGTERM)
         watch.follow(time.monotonic() + (_GRACE_AFTER_CANCEL if watch.cancelled else _GRACE_AFTER_TERM))
+        _signal_group(pid, signal.SIGKILL)
+        self._end_leftovers(pid, since, before)
+
+    def _end_leftovers(self, pid: int, since: int, before: frozenset[int]) -> None:
+        """End what a command left running, of the commands that run beside it nothing."""
         with self._lock:
             others = self._active - {pid}
-        _signal_group(pid, signal.SIGKILL)
         end_processes(since, before=before, keep=others)
 
 
