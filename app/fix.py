@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror, Mirrors
 from workflows.progress import closing
 from workflows.progress.stages import Stages
-from workflows.progress.tracking import TITLES, StageName
+from workflows.progress.tracking import SECONDS_BETWEEN_EDITS, TITLES, RunningCommand, StageName
 from workflows.publishing.change_texts import Texts, compose_texts
 from workflows.publishing.publish import MOST_BRANCHES, commit_solution
 from workflows.publishing.pull_request import branch_name
@@ -45,6 +46,8 @@ class TerminalProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._told: set[str] = set()
+        self._running = RunningCommand("")
+        self._printed = time.monotonic()
 
     def begin(self, stage: StageName) -> None:
         """Say that a stage starts."""
@@ -60,6 +63,14 @@ class TerminalProgress:
         self._console.print(
             f"  turn {turn.number}, {turn.stage}: {_one_line(calls)}", style="dim", markup=False, highlight=False
         )
+
+    def output(self, command: str, text: str) -> None:
+        """Say what a long command is at, at most once in SECONDS_BETWEEN_EDITS."""
+        self._running = self._running.listen(command, text)
+        if time.monotonic() - self._printed >= SECONDS_BETWEEN_EDITS:
+            self._printed = time.monotonic()
+            said = _one_line(f"{self._running.command}: {self._running.said}")
+            self._console.print(f"  running {said}", style="dim", markup=False, highlight=False)
 
     def note(self, notes: Sequence[str]) -> None:
         """Say what people should know, once."""

@@ -186,6 +186,8 @@ class FolderSandbox:
         if carry and state.exists():
             self._carried = state.read_text()
         out = (done.stdout + done.stderr).decode(errors="replace")
+        if on_output is not None and out:
+            on_output(out)
         return ExecResult(done.returncode, out[:output_limit], False, False, False, time.monotonic() - started)
 
     def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:

@@ -113,7 +113,7 @@ def prove_merge(merge: BaseMerge) -> Verdict:
         mirror=merge.mirror,
         compared_with=situation.head,
     )
-    bench = Bench(interruptible(assignment, thread.run))
+    bench = Bench(interruptible(assignment, thread.run, thread.progress.output))
     try:
         stages.step("sandbox", bench.prepare, SetupReport, say_setup)
         before = stages.step("baseline", bench.baseline, TestRun | None, say_tests)

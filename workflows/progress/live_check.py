@@ -44,6 +44,9 @@ class LiveCheck:
         if time.monotonic() - self._written >= SECONDS_BETWEEN_EDITS:
             self._write(f"{TITLES[self._stage or 'agent']}: turn {turn.number}", None)
 
+    def output(self, command: str, text: str) -> None:
+        """What a command says stands in the tracking comment."""
+
     def note(self, notes: Sequence[str]) -> None:
         """Notes stand in the tracking comment."""
 
@@ -105,6 +108,11 @@ class Everyone:
         """The agent finished a turn now."""
         for one in self._told:
             one.turn(turn)
+
+    def output(self, command: str, text: str) -> None:
+        """A command that runs has said this much more."""
+        for one in self._told:
+            one.output(command, text)
 
     def note(self, notes: Sequence[str]) -> None:
         """What people should know of the work."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import RLock
 from typing import Literal, Protocol
 
 import structlog
@@ -13,6 +15,7 @@ import structlog
 from workflows.agent.eight_stages import STAGE_TITLES
 from workflows.services import BrokenWorld, GitHub
 from workflows.texts.outbound import clean_line, code_span
+from workflows.texts.untrusted import show_hidden
 from workflows.types import Job, PlanItem, Stage, Turn
 
 log = structlog.get_logger()
@@ -35,6 +38,9 @@ TITLES: dict[StageName, str] = {
 RARE: frozenset[StageName] = frozenset({"repair", "salvage"})
 """Shown only when they happen."""
 SECONDS_BETWEEN_EDITS = 10.0
+LONGEST_SHOWN = 120
+"""Characters of a command, and of a line that it said."""
+_LOOKED_AT = 4000
 
 
 class Progress(Protocol):
@@ -49,8 +55,30 @@ class Progress(Protocol):
     def turn(self, turn: Turn) -> None:
         """The agent finished a turn now."""
 
+    def output(self, command: str, text: str) -> None:
+        """A command that runs has said this much more; called from any thread, so often as it says something."""
+
     def note(self, notes: Sequence[str]) -> None:
         """What people should know of the work, a sentence each; called on replay too, and perhaps with the same."""
+
+
+@dataclass(frozen=True)
+class RunningCommand:
+    """A command that runs, by its first line, and the last line that it said; both one line, as they came."""
+
+    command: str
+    said: str = ""
+
+    def listen(self, command: str, text: str) -> RunningCommand:
+        """This, or the other command that was heard now, with what it said."""
+        now = RunningCommand(_shown(command[:_LOOKED_AT], 0), _shown(text[-_LOOKED_AT:], -1))
+        return now if now.said or now.command != self.command else self
+
+
+def _shown(text: str, place: int) -> str:
+    """The first (0) or last (-1) line that is not empty; a progress bar's return ends a line, too."""
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    return show_hidden(lines[place])[:LONGEST_SHOWN] if lines else ""
 
 
 @dataclass
@@ -68,6 +96,7 @@ class TrackingState:
     agent_stages: dict[Stage, None] = field(default_factory=dict)
     turns: int = 0
     activity: str = ""
+    running: RunningCommand | None = None
     notes: dict[str, None] = field(default_factory=dict)
     closing: str | None = None
 
@@ -105,6 +134,9 @@ def render_tracking(state: TrackingState, *, now: datetime, job_id: str) -> str:
         elif stage == state.current and state.closing is None:
             lines.append(f"- [ ] **{title}** …")
             lines.extend(_render_plan(state))
+            if state.running is not None:
+                shown = [code_span(part) for part in (state.running.command, state.running.said)]
+                lines.append(f"  - running {': '.join(filter(None, shown))}")
         elif stage not in RARE:
             lines.append(f"- [ ] {title}")
     if state.notes:
@@ -139,6 +171,7 @@ class Tracking:
         self._comment_id = comment_id
         self._state = TrackingState(started=job.created_at)
         self._edited = 0.0
+        self._editing = RLock()
 
     def follow(self, titles: Mapping[StageName, str]) -> None:
         """Show these stages, in this order, from the next edit on: not all work is a change with tests."""
@@ -146,7 +179,7 @@ class Tracking:
 
     def begin(self, stage: StageName) -> None:
         """Show that a stage runs, perhaps once more."""
-        self._state.current = stage
+        self._state.current, self._state.running = stage, None
         self._state.details.pop(stage, None)
         self._edit()
 
@@ -162,9 +195,17 @@ class Tracking:
         # What is met again, such as "verify", moves to the end: it is where the agent is now.
         self._state.agent_stages.pop(turn.stage, None)
         self._state.agent_stages[turn.stage] = None
+        self._state.running = None
         self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
         if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
             self._edit()
+
+    def output(self, command: str, text: str) -> None:
+        """Show the command and its last line, at most once in SECONDS_BETWEEN_EDITS; a short one is not shown."""
+        with self._editing:
+            self._state.running = (self._state.running or RunningCommand("")).listen(command, text)
+            if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
+                self._edit()
 
     def note(self, notes: Sequence[str]) -> None:
         """Show sentences below the checklist, from the next edit on."""
@@ -185,15 +226,16 @@ class Tracking:
 
     def _edit(self) -> bool:
         """Whether the comment now shows the present state."""
-        self._edited = time.monotonic()
-        if self._comment_id is None:
+        with self._editing:
+            self._edited = time.monotonic()
+            if self._comment_id is None:
+                return True
+            try:
+                self._github.update_comment(self._comment_id, self._render())
+            except BrokenWorld as error:
+                log.warning("tracking comment not updated", reason=error.message)
+                return False
             return True
-        try:
-            self._github.update_comment(self._comment_id, self._render())
-        except BrokenWorld as error:
-            log.warning("tracking comment not updated", reason=error.message)
-            return False
-        return True
 
     def _render(self) -> str:
         now = datetime.now(self._state.started.tzinfo)

@@ -158,7 +158,7 @@ class PullWork:
         thread, stages = self.thread, self.stages
         there = replace(self, pull=self.pull.model_copy(update={"head_sha": patch.base}))
         survey = thread.run.step("survey", there._survey, Survey)
-        bench = Bench(interruptible(there.assign(survey), thread.run))
+        bench = Bench(interruptible(there.assign(survey), thread.run, thread.progress.output))
         try:
             stages.step("sandbox", bench.prepare, SetupReport, lambda report: "once more")
             before = stages.step("baseline", bench.tests, TestRun | None, say_tests)

@@ -74,7 +74,7 @@ class ReadingSession:
     def read(self, survey: Survey, before: TestRun | None = None) -> AgentResult:
         """The session alone, in a sandbox that was prepared; it may run beside others of the same job."""
         thread = self.thread
-        assignment = interruptible(self._assign(survey), thread.run)
+        assignment = interruptible(self._assign(survey), thread.run, thread.progress.output)
         bench = Bench(assignment)
         session = bench.open_session()
         job = thread.job
@@ -102,7 +102,7 @@ class ReadingSession:
 
     def bench(self, survey: Survey) -> Bench:
         """A bench on the commit that was read, to try something there."""
-        return Bench(interruptible(self._assign(survey), self.thread.run))
+        return Bench(interruptible(self._assign(survey), self.thread.run, self.thread.progress.output))
 
     def _survey(self) -> Survey:
         thread, pull = self.thread, self.pull

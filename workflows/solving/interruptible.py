@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from sandbox.container import ExecResult, FileChange, Sandbox, Sandboxes, SandboxSpec, ToolAnswer
@@ -19,18 +20,23 @@ from workflows.solving.workshop import Workshop
 from workflows.types import Reply
 
 T = TypeVar("T")
+OnOutput = Callable[[str, str], None]
+"""Takes a command and a piece of what it says."""
 
 LOOK_SECONDS = 0.25
 SEARCHES = frozenset({"grep", "glob"})
 """The file tools that a large tree makes slow."""
 
 
-def interruptible(assignment: Assignment, run: Run) -> Assignment:
-    """The same assignment, whose commands and replies end by what ``run.check`` raises once the run is over."""
+def interruptible(assignment: Assignment, run: Run, on_output: OnOutput | None = None) -> Assignment:
+    """The same assignment, whose commands and replies end by what ``run.check`` raises once the run is over.
+
+    ``on_output`` is told what a command says while it runs, in the command's thread.
+    """
     model_for = assignment.model_for
     return replace(
         assignment,
-        workshop=lambda: _workshop(assignment.workshop(), run),
+        workshop=lambda: _workshop(assignment.workshop(), run, on_output),
         model=InterruptibleModel(assignment.model, run),
         model_for=None if model_for is None else lambda attempt: InterruptibleModel(model_for(attempt), run),
     )
@@ -84,6 +90,7 @@ class InterruptibleSandboxes:
 
     sandboxes: Sandboxes
     run: Run
+    on_output: OnOutput | None = None
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         """A started container; see :class:`sandbox.container.Sandboxes`."""
@@ -94,7 +101,7 @@ class InterruptibleSandboxes:
                 sandbox.close()
             return sandbox
 
-        return InterruptibleSandbox(leave_when_over(self.run, work), self.run)
+        return InterruptibleSandbox(leave_when_over(self.run, work), self.run, self.on_output)
 
     def remove_leftovers(self, job_id: str | None = None) -> int:
         """Remove this owner's containers."""
@@ -107,6 +114,7 @@ class InterruptibleSandbox:
 
     sandbox: Sandbox
     run: Run
+    on_output: OnOutput | None = None
 
     @property
     def id(self) -> str:
@@ -130,6 +138,8 @@ class InterruptibleSandbox:
         cancelled: threading.Event | None = None,
     ) -> ExecResult:
         """Run one bash command in the workspace."""
+        if on_output is None and self.on_output is not None:
+            on_output = partial(self.on_output, command)
         try:
             return self.sandbox.execute(
                 command,
@@ -170,8 +180,8 @@ class InterruptibleSandbox:
         return work()
 
 
-def _workshop(workshop: Workshop, run: Run) -> Workshop:
-    sandboxes = InterruptibleSandboxes(workshop.sandboxes, run)
+def _workshop(workshop: Workshop, run: Run, on_output: OnOutput | None) -> Workshop:
+    sandboxes = InterruptibleSandboxes(workshop.sandboxes, run, on_output)
     images = workshop.images
     return replace(
         workshop,

@@ -56,7 +56,7 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
     A patch that breaks the rules is not run again: its problems are the answer. One that makes things worse goes back
     to its session, once.
     """
-    assignment = interruptible(assignment, run)
+    assignment = interruptible(assignment, run, progress.output)
     bench = Bench(assignment)
     try:
         setup = stages.step("sandbox", bench.prepare, SetupReport, say_setup)

@@ -175,3 +175,16 @@ def test_nothing_begins_in_a_container_after_the_end(tmp_path: Path) -> None:
             act()
     sandbox.close()
     assert not inner.folder.exists()
+
+
+def test_what_a_command_says_is_heard(tmp_path: Path) -> None:
+    """By whoever follows the job, with the command; unless the caller listens itself."""
+    base = tmp_path / "base"
+    base.mkdir()
+    heard: list[tuple[str, str]] = []
+    listen = lambda command, text: heard.append((command, text))  # noqa: E731
+    sandbox = InterruptibleSandbox(FolderSandbox(base, tmp_path / "container"), InlineRun("job"), listen)
+    assert sandbox.execute("echo one", timeout=10).ok
+    own: list[str] = []
+    assert sandbox.execute("echo two", timeout=10, on_output=own.append).ok
+    assert (heard, own) == ([("echo one", "one\n")], ["two\n"])

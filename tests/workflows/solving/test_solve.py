@@ -117,6 +117,9 @@ class Watching:
     def turn(self, turn: Turn) -> None:
         return None
 
+    def output(self, command: str, text: str) -> None:
+        return None
+
     def note(self, notes: Any) -> None:
         return None
 
