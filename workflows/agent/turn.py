@@ -10,7 +10,7 @@ from typing import Literal
 from workflows.agent import notices
 from workflows.agent.acting import Acting
 from workflows.agent.budget import exhausted, nearly_exhausted
-from workflows.agent.calls.toolcalls import MalformedCall, Schema, parse_call
+from workflows.agent.calls.toolcalls import MalformedCall, Schema, in_own_words, parse_call
 from workflows.agent.context.compaction import fresh_start
 from workflows.agent.done.finishing import answer_finish
 from workflows.agent.done.handover import answer_handover
@@ -141,7 +141,8 @@ def _ask(session: SessionParts, number: int) -> tuple[_Opening, Reply]:
     request = Request(session.model, session.equipment, history, session.recorder, schemas=session.schemas)
     left = max(1.0, session.budget.seconds - history.spent_now.seconds)
     opening.compactions, reply = request.send(number, opening.notices, opening.compactions, left=left)
-    reply = with_own_ids(reply, number)
+    calls = tuple(in_own_words(call, session.schemas) for call in reply.tool_calls)
+    reply = with_own_ids(reply.model_copy(update={"tool_calls": calls}), number)
     session.recorder.answered(number, reply)
     return opening, reply
 

@@ -204,6 +204,38 @@ def test_three_unusable_replies_in_a_row_end_the_session(stage: Callable[..., St
     assert [command for box in set_up.workspace.opened for command in box.commands] == []
 
 
+@pytest.mark.parametrize("name", ["attempt_completion", "task_done", "Finish", "submit"])
+def test_finish_by_another_agents_name_ends_the_session(stage: Callable[..., Stage], name: str) -> None:
+    """It is proven and refused like ours, and taken like ours."""
+    early, late = ({"name": name, "arguments": call["arguments"]} for call in (FINISH, EXPLAINED))
+    result = stage([says(LOOK), says(FIX), says(TESTS, early), says(late)]).play()
+    assert result.stop == "finished"
+    assert result.turns[2].results[1].content.startswith(notices.NOT_FINISHED)
+    assert result.finish is not None
+
+
+def test_ask_in_another_spelling_is_a_question(stage: Callable[..., Stage]) -> None:
+    """The session waits for its answer."""
+    result = stage([says({"name": "Ask", "arguments": {"question": "Which?"}})]).play(may_ask=True)
+    assert (result.stop, result.question) == ("asked", "Which?")
+
+
+def test_calls_in_another_agents_words_count_like_ours(stage: Callable[..., Stage]) -> None:
+    """What was read and written, and what changed after the tests, is known by whatever names it was asked for."""
+    read = {"name": "read_file", "arguments": {"absolute_path": "sums.py"}}
+    command = {"command": "printf 'def add(a, b):\\n    return b + a\\n' > sums.py"}
+    write = {"name": "run_shell_command", "arguments": command}
+    set_up = stage([says(read), says(TESTS), says(write), says(FINISH), says(TESTS), says(EXPLAINED), says(EXPLAINED)])
+    result = set_up.play()
+    assert "The tests were not run after the last change".lower() in result.turns[3].results[0].content.lower()
+    assert [call.name for turn in result.turns for call in turn.reply.tool_calls][:3] == [
+        "read_file",
+        "run_tests",
+        "bash",
+    ]
+    assert json.loads(result.turns[0].reply.tool_calls[0].arguments) == {"path": "sums.py"}
+
+
 def test_a_chant_is_answered_as_one(stage: Callable[..., Stage]) -> None:
     """A reply that was stopped because it repeats itself is told so, and not that a tool call is missing."""
     chant = says(content="I should check the file again to be sure that it is right. " * 3000, piece=200)

@@ -11,7 +11,7 @@ from workflows.agent.calls.aliases import ALIASES, rename_fields, resolve_tool
 from workflows.agent.calls.loose_json import LooseObject, parse_loosely
 from workflows.types import ToolCall
 
-__all__ = ["ALIASES", "MalformedCall", "ParsedCall", "Schema", "Value", "is_json_object", "parse_call"]
+__all__ = ["ALIASES", "MalformedCall", "ParsedCall", "Schema", "Value", "in_own_words", "is_json_object", "parse_call"]
 
 LONGEST_ARGUMENTS = 2_000_000
 
@@ -44,26 +44,21 @@ class MalformedCall:
 def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | MalformedCall:
     """Check one call against the offered tools (OpenAI's ``{"type": "function", "function": {…}}`` form).
 
-    A tool or field under a name that other agents use (aliases.py) is run under ours, with a note that says so;
-    ``ParsedCall.call`` has our name then. Arguments that were cut off, or lack a value, are never run.
+    Names of other agents are none here: see in_own_words. Arguments that were cut off, or lack a value, are never run.
     """
     offered = {schema["function"]["name"]: schema["function"]["parameters"] for schema in schemas}
-    read = _read(call.arguments)
-    name = resolve_tool(call.name, read.value, offered)
-    if not call.name and call.arguments and not is_json_object(call.arguments):
+    read, name = _read(call.arguments), call.name
+    if not name and call.arguments and not is_json_object(call.arguments):
         # What looked like a call in the text and could not be read: the reader's own sentence says why.
         return MalformedCall(call, call.arguments)
-    if name is None:
-        return MalformedCall(call, f"There is no tool `{call.name[:80]}`. The tools are: {', '.join(offered)}.")
+    if name not in offered:
+        return MalformedCall(call, f"There is no tool `{name[:80]}`. The tools are: {', '.join(offered)}.")
     properties: dict[str, Any] = offered[name]["properties"]
     required: list[str] = offered[name]["required"]
     if read.fault not in ("", "comma"):
         return MalformedCall(call, _teach(name, properties, required, _FAULTS[read.fault]))
-    raw, renamed = rename_fields(read.value, properties)
-    if name != call.name and "command" not in properties:
-        raw.pop("command", None)  # it chose among the tools of the three in one
     arguments: dict[str, Value] = {}
-    for field, value in raw.items():
+    for field, value in read.value.items():
         if field in properties and value is not None:
             typed = _typed(value, properties[field]["type"])
             if typed is None:
@@ -72,13 +67,34 @@ def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | Malfor
             arguments[field] = typed
     missing = [field for field in required if field not in arguments]
     if missing:
-        got = f" (got {', '.join(f'`{field[:40]}`' for field in raw)})" if raw else ""
+        got = f" (got {', '.join(f'`{field[:40]}`' for field in read.value)})" if read.value else ""
         fault = f"`{missing[0]}` is missing{got}"
         return MalformedCall(call, _teach(name, properties, required, fault))
-    own = call if name == call.name else call.model_copy(update={"name": name})
-    return ParsedCall(
-        own, arguments, _note(call.name, name, renamed, [field for field in raw if field not in properties])
-    )
+    unknown = next((field for field in read.value if field not in properties), None)
+    note = f"(`{name}` has no field `{unknown[:40]}`: it was passed over.)" if unknown is not None else ""
+    return ParsedCall(call, arguments, note)
+
+
+def in_own_words(call: ToolCall, schemas: Sequence[Schema]) -> ToolCall:
+    """The call under the names that the offered tool and its fields have; the same one where it uses them, or is none.
+
+    What looks at past calls knows our names alone, and in the history the model sees how it should have called. A name
+    or field that the tool has always means itself (aliases.py).
+    """
+    offered = {schema["function"]["name"]: schema["function"]["parameters"]["properties"] for schema in schemas}
+    read = _read(call.arguments)
+    name = resolve_tool(call.name, read.value, offered)
+    if name is None:
+        return call
+    if read.fault not in ("", "comma"):
+        return call if name == call.name else call.model_copy(update={"name": name})
+    arguments, renamed = rename_fields(read.value, offered[name])
+    if name == call.name and not renamed:
+        return call
+    if name != call.name and "command" not in offered[name]:
+        arguments.pop("command", None)  # it chose among the tools of the three in one
+    written = json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return call.model_copy(update={"name": name, "arguments": written})
 
 
 def is_json_object(text: str) -> bool:
@@ -91,18 +107,6 @@ def is_json_object(text: str) -> bool:
 
 def _read(text: str) -> LooseObject:
     return parse_loosely(text) if len(text) <= LONGEST_ARGUMENTS else LooseObject({}, "not_json")
-
-
-def _note(theirs: str, ours: str, renamed: Mapping[str, str], unknown: Sequence[str]) -> str:
-    """What the model should know about how its call was understood; empty when nothing."""
-    notes = []
-    if theirs != ours:
-        notes.append(f"There is no tool `{theirs[:80]}`: `{ours}` was run, use that name.")
-    for old, new in renamed.items():
-        notes.append(f"`{old}` was read as `{new}`, which is the field's name in `{ours}`.")
-    if unknown:
-        notes.append(f"`{ours}` has no field `{unknown[0][:40]}`: it was passed over.")
-    return f"({' '.join(notes)})" if notes else ""
 
 
 def _typed(value: Any, kind: str) -> Value | None:

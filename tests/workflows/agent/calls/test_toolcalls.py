@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from workflows.agent.calls.toolcalls import ALIASES, MalformedCall, ParsedCall, is_json_object, parse_call
+from workflows.agent.calls.toolcalls import ALIASES, MalformedCall, ParsedCall, in_own_words, is_json_object, parse_call
 from workflows.agent.tools import TOOLS
 from workflows.types import ToolCall
 
 
 def parse(name: str, arguments: object) -> ParsedCall | MalformedCall:
     raw = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return parse_call(ToolCall(id="1", name=name, arguments=raw), TOOLS)
+    return parse_call(in_own_words(ToolCall(id="1", name=name, arguments=raw), TOOLS), TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def parse(name: str, arguments: object) -> ParsedCall | MalformedCall:
         ("write_file", {"path": "a", "content": " 1\n"}, {"path": "a", "content": " 1\n"}),
         ("bash", json.dumps(json.dumps({"command": "ls"})), {"command": "ls"}),
         ("bash", '{"command": "a\\ud800"}', {"command": "a?"}),
+        ("bash", '{"cmd": "é\\ud800"}', {"command": "é?"}),
     ],
 )
 def test_arguments_are_typed_by_the_schema(name: str, raw: object, typed: dict[str, object]) -> None:
@@ -59,6 +60,7 @@ def test_arguments_are_typed_by_the_schema(name: str, raw: object, typed: dict[s
         ("write_file", {"path": "a", "content": {"b": 1}}, ["`content` must be a string, not an object"]),
         ("edit", {"path": "a", "old_string": "x", "new_string": "y", "replace_all": "maybe"}, ["true or false"]),
         ("str_replace", {}, ["`edit` takes", "`path` is missing"]),
+        ("str_replace", '{"path": "a', ["`edit` takes", "cut off"]),
         ("undo", {}, ["no tool `undo`", "read_file, grep, glob, edit"]),
         ("str_replace_editor", {"command": "undo_edit", "path": "a"}, ["no tool `str_replace_editor`"]),
         ("", {}, ["no tool ``"]),
@@ -81,43 +83,46 @@ def test_an_unknown_field_is_passed_over_and_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "raw", "ours", "typed", "words"),
+    ("name", "raw", "ours", "typed"),
     [
-        ("execute_bash", {"command": "ls"}, "bash", {"command": "ls"}, ["no tool `execute_bash`", "`bash` was run"]),
-        ("Bash", {"cmd": "ls"}, "bash", {"command": "ls"}, ["`bash` was run", "`cmd` was read as `command`"]),
-        ("run_shell_command", {"command": "ls", "directory": "a"}, "bash", {"command": "ls"}, ["no field `directory`"]),
-        ("read_file", {"file_path": "a", "limit": 2}, "read_file", {"path": "a", "limit": 2}, ["read as `path`"]),
+        ("execute_bash", {"command": "ls"}, "bash", {"command": "ls"}),
+        ("Bash", {"cmd": "ls"}, "bash", {"command": "ls"}),
+        ("run_shell_command", {"command": "ls", "directory": "a"}, "bash", {"command": "ls", "directory": "a"}),
+        ("read_file", {"file_path": "a", "limit": 2}, "read_file", {"path": "a", "limit": 2}),
         (
             "str_replace",
             {"path": "a", "old_str": "x", "new_str": ""},
             "edit",
             {"path": "a", "old_string": "x", "new_string": ""},
-            ["`edit` was run", "`old_str` was read as `old_string`", "`new_str` was read as `new_string`"],
         ),
         (
             "str_replace_editor",
             {"command": "create", "path": "a", "file_text": "x"},
             "write_file",
             {"path": "a", "content": "x"},
-            ["`write_file` was run"],
         ),
     ],
 )
-def test_another_agents_names_are_understood_and_ours_are_told(
-    name: str, raw: object, ours: str, typed: dict[str, object], words: list[str]
-) -> None:
-    """A habit of training costs no turn: the call runs under our name, and the model learns that name."""
-    call = parse(name, raw)
-    assert isinstance(call, ParsedCall), call
-    assert (call.name, call.arguments) == (ours, typed)
-    assert [word for word in words if word not in call.note] == []
+def test_another_agents_names_are_put_into_ours(name: str, raw: object, ours: str, typed: dict[str, object]) -> None:
+    """A habit of training costs no turn: the call is kept, and so remembered, as it should have been written."""
+    call = in_own_words(ToolCall(id="1", name=name, arguments=json.dumps(raw)), TOOLS)
+    assert (call.name, json.loads(call.arguments)) == (ours, typed)
+    assert isinstance(parse_call(call, TOOLS), ParsedCall)
+
+
+@pytest.mark.parametrize("arguments", ['{"command": "ls"}', '{ "command":"ls" }', '{"command": "cut', "[1]", ""])
+def test_a_call_in_our_words_stays_as_it_was_written(arguments: str) -> None:
+    """To the letter, broken ones too: the provider's cache holds it so."""
+    call = ToolCall(id="1", name="bash", arguments=arguments)
+    assert in_own_words(call, TOOLS) is call
 
 
 def test_a_name_that_is_offered_is_never_an_alias() -> None:
     """When a tool of that name exists it is the one that is meant, and so is a field."""
     own = {"type": "object", "properties": {"file_path": {"type": "string"}}, "required": ["file_path"]}
     tool = {"type": "function", "function": {"name": "execute_bash", "parameters": own}}
-    call = parse_call(ToolCall(id="1", name="execute_bash", arguments='{"file_path": "x"}'), [*TOOLS, tool])
+    tools = [*TOOLS, tool]
+    call = parse_call(in_own_words(ToolCall(id="1", name="execute_bash", arguments='{"file_path": "x"}'), tools), tools)
     assert isinstance(call, ParsedCall)
     assert (call.name, call.arguments, call.note) == ("execute_bash", {"file_path": "x"}, "")
 
