@@ -11,6 +11,7 @@ from workflows.conversation.replies import answer_once
 from workflows.feedback.batch import Listeners, render_feedback_task
 from workflows.feedback.outcomes import FeedbackOutcome, parse_outcomes, render_outcomes, render_reply
 from workflows.feedback.round import NAME, Round, Said, decide_hand_over, gather_round, heard_by, spent_by
+from workflows.git.history import net_lines
 from workflows.outcome import Outcome
 from workflows.progress import closing
 from workflows.pulls.pull_work import PullWork, head_now, open_pull_work, opened_by_us, read_head
@@ -172,14 +173,21 @@ class _Address:
         thread = self.thread
         commit = pushed.commit or "" if pushed is not None else ""
         unanswered = thread.run.step("answer", lambda: self._reply(outcomes, commit), int)
+        growth = 0
         if pushed is not None:
+            growth = thread.run.step("growth", lambda: self._measure(solution, commit), int)
             self._settle_findings(commit)
             thread.run.step("ask again", self._ask_again, type(None))
         thread.close(self._last_word(solution, outcomes, commit=commit, unanswered=unanswered))
         if pushed is None:
             reason = "Every point was answered; no change was needed."
             return Outcome(status="no_change", reason=reason, heard=self.round.heard, seconds=work.stages.seconds)
-        return pushed.model_copy(update={"heard": self.round.heard, "growth": _growth(solution)})
+        return pushed.model_copy(update={"heard": self.round.heard, "growth": growth})
+
+    def _measure(self, solution: Solution, commit: str) -> int:
+        """Net lines of the round's commit: of all of it, for the solution's own diff is cut."""
+        base = solution.described.patch.base
+        return net_lines(self.thread.mirror(base, commit), base, commit)
 
     def _reply(self, outcomes: tuple[FeedbackOutcome, ...], commit: str) -> int:
         """Answer in the threads; how many could not be answered."""
@@ -250,10 +258,3 @@ def _headline(solution: Solution, commit: str, *, clean: closing.Clean) -> str:
 def _answers_only(solution: Solution) -> bool:
     """Whether the session ended as it meant to, without a change."""
     return solution.stop == "finished" and solution.described.patch.empty
-
-
-def _growth(solution: Solution) -> int:
-    """Net lines of the change, from its diff."""
-    lines = solution.described.diff.splitlines()
-    added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
-    return added - sum(line.startswith("-") and not line.startswith("---") for line in lines)

@@ -309,21 +309,24 @@ def test_late_rounds(ground: Ground) -> None:
 
 
 def test_growth_that_is_spent(ground: Ground) -> None:
-    """When the rounds made the change longer than the policy allows, the next review hands it over."""
+    """When the rounds made the change longer than the policy allows, the next review hands it over.
+
+    Every line counts, also where the diff is longer than what people and models are shown of it.
+    """
     hub = ground.world.hub
-    policy = {".github/qwen.yml": "feedback:\n  growth: 50\n"}
+    policy = {".github/qwen.yml": "feedback:\n  growth: 3000\n"}
     repository, number = open_pull(ground.world, "growth", files={**UNTESTED, **policy})
-    longer = write("notes.txt", NOTES["notes.txt"] + "One more note.\n" * 50)
+    longer = write("notes.txt", NOTES["notes.txt"] + "One more note, and a long one.\n" * 3000)
     said = finish("[F1] done: longer.")
     ground.play(turn(longer), turn(said), turn(said))
     hub.submit_review(repository, number, "alice", body="Longer, please.")
     first = ground.told(repository, number)
-    assert (first.outcome.status, first.outcome.growth) == ("pushed", 50)
+    assert (first.outcome.status, first.outcome.growth) == ("pushed", 3000)
 
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Still longer, please.")
     told = ground.told(repository, number, jobs=2)
     assert told.outcome.status == "refused"
-    assert "made this change 50 lines longer; `feedback.growth` allows 50." in told.comments[-1]
+    assert "made this change 3000 lines longer; `feedback.growth` allows 3000." in told.comments[-1]
 
 
 def test_a_bug_of_ours(ground: Ground) -> None:

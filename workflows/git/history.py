@@ -1,4 +1,4 @@
-"""What lies between two commits of a mirror: where they parted, the messages and the paths; and what a name means."""
+"""What lies between two commits of a mirror: where they parted, the messages, the paths and the lines; and what a name means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from workflows.git.process import failure, run_git
 
 MOST_PATHS = 3_000
 """As many files as GitHub shows of a pull request: https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files"""
+NUMSTAT_BYTES = 64_000_000
 
 
 def messages_between(mirror: Mirror, base: str, head: str, *, most: int = 100) -> tuple[str, ...]:
@@ -34,6 +35,17 @@ def changed_paths(mirror: Mirror, base: str, head: str) -> tuple[str, ...]:
     if listed.code and not listed.truncated:
         raise failure("list the changed files", listed)
     return tuple(path.decode("utf-8", "replace") for path in listed.output.split(b"\0")[:-1][:MOST_PATHS])
+
+
+def net_lines(mirror: Mirror, base: str, head: str) -> int:
+    """By how many lines ``head`` is longer than ``base``; a binary file has none. Raises GitFailure."""
+    arguments = ["diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv", base, head]
+    listed = run_git([*arguments, "--"], git_dir=mirror.path, limit=NUMSTAT_BYTES)
+    if listed.code or listed.truncated:
+        raise failure("count the changed lines", listed)
+    # "<added>\t<removed>\t<path>\0", with "-" for a binary file: https://git-scm.com/docs/git-diff-tree#_other_diff_formats
+    counts = [line.split(b"\t", 2)[:2] for line in listed.output.split(b"\0")[:-1]]
+    return sum(int(added) - int(removed) for added, removed in counts if added != b"-")
 
 
 def find_tag(mirror: Mirror, name: str) -> str | None:

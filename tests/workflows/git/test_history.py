@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.git.test_mirrors import git, make_source
-from workflows.git.history import changed_paths, find_commit, find_tag, messages_between
+from workflows.git.history import changed_paths, find_commit, find_tag, messages_between, net_lines
 from workflows.git.mirrors import Mirror, Mirrors
 
 
@@ -44,6 +44,22 @@ def test_between_two_branches(mirror: Mirror, source: Path) -> None:
     assert messages_between(mirror, base, head) == ("fix: add", "feat: rename\n\nIts body.")
     assert messages_between(mirror, base, head, most=1) == ("fix: add",)
     assert changed_paths(mirror, base, head) == ("c.txt", "ä.txt")
+
+
+def test_net_lines(mirror: Mirror, source: Path) -> None:
+    """What came less what went, over all files: a moved one counts nothing, a binary one neither."""
+    start = git(source, "rev-parse", "work")
+    git(source, "checkout", "-q", "work")
+    (source / "c.txt").write_text("+++ two\n--- three\n" * 40_000)
+    (source / "a.txt").unlink()
+    (source / "data").write_bytes(b"\0\n" * 100)
+    git(source, "add", "-A")
+    git(source, "commit", "-q", "-m", "longer")
+    mirror.fetch(str(source))
+    head = git(source, "rev-parse", "work")
+    assert net_lines(mirror, start, head) == 80_000 - 1 - 1
+    assert net_lines(mirror, head, start) == -79_998
+    assert net_lines(mirror, git(source, "rev-parse", "v1"), start) == 1
 
 
 def test_no_common_past(mirror: Mirror, source: Path) -> None:
