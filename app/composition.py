@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,6 +74,8 @@ WORKFLOWS: Mapping[str, Work] = {
     update_branch.NAME: update_branch.update_branch,
     plan_issue.NAME: plan_issue.plan_issue,
 }
+ADMISSION_PATIENCE = 5.0
+"""Seconds that an admission waits for GitHub on its thread: those of others wait behind it."""
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""
 
@@ -227,9 +229,11 @@ class Composition:
             self.settings.app_id, key.get_secret_value(), api_url=self.settings.github_api_url, rules=self._rules
         )
 
-    def repository(self, ref: RepositoryRef) -> GitHub:
+    def repository(self, ref: RepositoryRef, *, patience: float | None = None) -> GitHub:
         """One repository, with the permissions that jobs need, those they can use where granted, and no others."""
-        return self.github.for_repository(ref, fix_issue.PERMISSIONS, optional=fix_issue.OPTIONAL_PERMISSIONS)
+        return self.github.for_repository(
+            ref, fix_issue.PERMISSIONS, optional=fix_issue.OPTIONAL_PERMISSIONS, patience=patience
+        )
 
     @cached_property
     def job_services(self) -> JobServices:
@@ -262,6 +266,11 @@ class Composition:
         spoken = replace(self.job_services.spoken, login=f"{self.github.app_slug}[bot]")
         return replace(self.job_services, spoken=spoken)
 
+    def admission_services(self) -> JobServices:
+        """The same, with the patience of an admission."""
+        hasty = partial(self.repository, patience=ADMISSION_PATIENCE)
+        return replace(self.named_services(), github=hasty)
+
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""
         _ = self.data_dir  # SQLite's file is in it
@@ -277,7 +286,7 @@ class Composition:
             for name, work in WORKFLOWS.items():
                 queue.register(name, self._with_services(work))
             queue.register_admission(
-                lambda run, job: admit(run, job, self.named_services()),
+                lambda run, job: admit(run, job, self.admission_services()),
                 on_ended=lambda job: show_positions(job, self.named_services()),
             )
         return queue
@@ -351,7 +360,8 @@ class Composition:
         return found
 
     def _answer_bug(self, run: Run, job: Job, message: str) -> None:
-        answer_bug(job, message, self.named_services())
+        services = self.admission_services() if job.admission else self.named_services()
+        answer_bug(job, message, services)
 
     def _check_engine(self) -> Check:
         try:

@@ -56,7 +56,8 @@ class GitHubApp:
         self._rules = rules or RetryRules()
         self._wire = Wire(parse_api_url(api_url), user_agent=_user_agent(), timeouts=timeouts, ca_file=ca_file)
         self._credential = AppCredential(app_id, private_key_pem)
-        self._session = Session(self._wire, Attempts(self._rules, Gate(self._rules)), self._credential)
+        self._own_gate = Gate(self._rules)
+        self._session = self._session_by(self._rules)
         self._tokens = InstallationTokens(self._mint, self._rules.clock)
         self._locks = KeyedLocks()
         self._guard = threading.Lock()
@@ -84,16 +85,23 @@ class GitHubApp:
             return self._identity
 
     def for_repository(
-        self, ref: RepositoryRef, permissions: Mapping[str, str], *, optional: Mapping[str, str] | None = None
+        self,
+        ref: RepositoryRef,
+        permissions: Mapping[str, str],
+        *,
+        optional: Mapping[str, str] | None = None,
+        patience: float | None = None,
     ) -> RepositoryClient:
         """The repository, with a token that holds it alone and exactly these permissions (``{"issues": "write"}``).
 
-        ``optional`` ones the token holds as far as the installation has been granted them. Raises BrokenWorld when
+        ``optional`` ones the token holds as far as the installation has been granted them. ``patience``: a job that
+        GitHub would hold back for more seconds than that leaves its thread (JobPostponed). Raises BrokenWorld when
         GitHub cannot say who we are, ValueError for no permissions.
         """
+        rules = self._rules if patience is None else self._rules.within(patience)
         scope = Scope.of(ref.installation_id, ref.id, permissions, optional=optional)
-        credential = InstallationCredential(self._tokens, scope)
-        attempts = Attempts(self._rules, self._gate(ref.installation_id))
+        credential = InstallationCredential(self._tokens, scope, rules)
+        attempts = Attempts(rules, self._gate(ref.installation_id))
         return RepositoryClient(
             ref,
             session=Session(self._wire, attempts, credential),
@@ -170,11 +178,16 @@ class GitHubApp:
             raise refusal("reading the log of deliveries", answer)
         return answer
 
-    def _mint(self, scope: Scope) -> Minted:
-        permissions = {**self._granted(scope), **dict(scope.permissions)}
+    def _session_by(self, rules: RetryRules) -> Session:
+        """Requests in the App's own name."""
+        return Session(self._wire, Attempts(rules, self._own_gate), self._credential)
+
+    def _mint(self, scope: Scope, rules: RetryRules) -> Minted:
+        session = self._session_by(rules)
+        permissions = {**self._granted(session, scope), **dict(scope.permissions)}
         body = {"repository_ids": [scope.repository_id], "permissions": permissions}
         path = f"/app/installations/{scope.installation_id}/access_tokens"
-        answer = self._session.send("POST", path, body=body, repeatable=True)
+        answer = session.send("POST", path, body=body, repeatable=True)
         if answer.status == 422:
             wanted = ", ".join(f"{name}: {level}" for name, level in sorted(permissions.items()))
             raise BrokenWorld(
@@ -187,11 +200,11 @@ class GitHubApp:
         expires = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
         return Minted(answer.data["token"], expires - read_sent_at(answer.headers))
 
-    def _granted(self, scope: Scope) -> dict[str, str]:
+    def _granted(self, session: Session, scope: Scope) -> dict[str, str]:
         """Which optional permissions the installation has now: its owner accepts or declines each change of the App."""
         if not scope.optional:
             return {}
-        answer = self._session.send("GET", f"/app/installations/{scope.installation_id}")
+        answer = session.send("GET", f"/app/installations/{scope.installation_id}")
         if not answer.ok:
             raise refusal("reading what the installation may do", answer)
         return granted_of(scope.optional, answer.data["permissions"])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import jwt
 from github.Auth import AppAuth, Auth, Token
 
-from app.github_retry import Clock
-from app.keyed_locks import KeyedLocks
+from app.github_retry import Clock, RetryRules
+from app.keyed_locks import KeyedLocks, Taken
 from workflows.services import BrokenWorld
 
 SPARE_SECONDS = 330.0
@@ -114,24 +114,31 @@ class _Kept:
 class InstallationTokens:
     """The tokens in use, each minted by one thread at a time and kept until shortly before it expires."""
 
-    def __init__(self, mint: Callable[[Scope], Minted], clock: Clock) -> None:
+    def __init__(self, mint: Callable[[Scope, RetryRules], Minted], clock: Clock) -> None:
         self._mint = mint
         self._clock = clock
         self._minting = KeyedLocks()
         self._guard = threading.Lock()
         self._kept: dict[Scope, _Kept] = {}
 
-    def fetch(self, scope: Scope) -> Token:
+    def fetch(self, scope: Scope, rules: RetryRules) -> Token:
         """A token that lives at least SPARE_SECONDS. Raises BrokenWorld when GitHub gives none."""
-        with self._minting.hold(scope):
-            kept = self._read(scope)
-            if kept is None:
-                before = self._clock.seconds()
-                minted = self._mint(scope)
-                kept = _Kept(Token(minted.token), before + minted.lifetime)
-                with self._guard:
-                    self._kept[scope] = kept
-            return kept.auth
+        # Who mints it just now may wait for GitHub with more patience.
+        patience = rules.patience if rules.postpones else None
+        try:
+            with self._minting.hold(scope, patience=patience):
+                kept = self._read(scope) or self._fill(scope, rules)
+                return kept.auth
+        except Taken:
+            raise rules.give_up(rules.patience) from None
+
+    def _fill(self, scope: Scope, rules: RetryRules) -> _Kept:
+        before = self._clock.seconds()
+        minted = self._mint(scope, rules)
+        kept = _Kept(Token(minted.token), before + minted.lifetime)
+        with self._guard:
+            self._kept[scope] = kept
+        return kept
 
     def forget(self, scope: Scope, refused: Auth) -> None:
         """Drop a token that GitHub refused, unless another thread has replaced it already."""
@@ -154,15 +161,16 @@ class InstallationTokens:
 
 
 class InstallationCredential:
-    """One repository of an installation, with one set of permissions."""
+    """One repository of an installation, with one set of permissions; ``rules`` are the patience for a new token."""
 
-    def __init__(self, tokens: InstallationTokens, scope: Scope) -> None:
+    def __init__(self, tokens: InstallationTokens, scope: Scope, rules: RetryRules) -> None:
         self._tokens = tokens
         self._scope = scope
+        self._rules = rules
 
     def auth(self) -> Token:
         """The token in use; minted when there is none."""
-        return self._tokens.fetch(self._scope)
+        return self._tokens.fetch(self._scope, self._rules)
 
     def renew(self, refused: Auth) -> bool:
         """Drops the refused token, so that the next one is minted: it expired or was revoked in the middle of a job."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from app.github_wire import Answer, Limited, Unclear
+from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld
 
 T = TypeVar("T")
@@ -39,7 +40,8 @@ class Clock:
 class RetryRules:
     """``attempts`` a request that fails; ``longest_wait`` seconds between two of them; ``patience`` seconds that one
     request sits out rate limits (a little over the hour after which GitHub's primary limit is reset);
-    ``between_writes`` seconds, at least one on GitHub.
+    ``between_writes`` seconds, at least one on GitHub. ``postpones``: at the end of the patience the job is put off
+    (JobPostponed) and not failed.
     """
 
     attempts: int = 8
@@ -47,10 +49,34 @@ class RetryRules:
     patience: float = 3900.0
     between_writes: float = 1.0
     clock: Clock = Clock()
+    postpones: bool = False
+
+    def within(self, seconds: float) -> RetryRules:
+        """For jobs that leave their thread when GitHub holds them back for longer than that."""
+        return replace(self, patience=seconds, postpones=True)
+
+    def give_up(self, seconds: float) -> BaseException:
+        """What is raised when GitHub is to be left alone for so long and that is beyond the patience."""
+        if self.postpones:
+            return JobPostponed(seconds)
+        until = datetime.fromtimestamp(self.clock.wall() + seconds, UTC)
+        return BrokenWorld(
+            "github",
+            f"GitHub holds this installation back with a rate limit until {until:%Y-%m-%d %H:%M} UTC, "
+            "longer than may be waited here. Start the job again after that.",
+        )
 
     def once(self) -> RetryRules:
         """One try, no waiting: for health checks."""
         return RetryRules(1, self.longest_wait, 0.0, 0.0, self.clock)
+
+
+class _HeldBack(Exception):
+    """The gate stays closed beyond the deadline, for so many seconds from now."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 class Gate:
@@ -73,7 +99,7 @@ class Gate:
             self._closed_until = max(self._closed_until, self._clock.seconds() + seconds)
 
     def enter(self, verb: str, *, deadline: float) -> None:
-        """Wait until the request may go. Raises BrokenWorld at once when that is after ``deadline`` (clock seconds)."""
+        """Wait until the request may go. Raises _HeldBack at once when that is after ``deadline`` (clock seconds)."""
         while True:
             with self._lock:
                 now = self._clock.seconds()
@@ -84,16 +110,8 @@ class Gate:
                         return
                     opens = self._next_write
                 elif opens > deadline:
-                    raise self._out_of_patience(opens - now)
+                    raise _HeldBack(opens - now)
             self._clock.sleep(opens - now)
-
-    def _out_of_patience(self, seconds: float) -> BrokenWorld:
-        until = datetime.fromtimestamp(self._clock.wall() + seconds, UTC)
-        return BrokenWorld(
-            "github",
-            f"GitHub holds this installation back with a rate limit until {until:%Y-%m-%d %H:%M} UTC, "
-            "longer than may be waited here. Start the job again after that.",
-        )
 
 
 class Attempts:
@@ -108,8 +126,8 @@ class Attempts:
         """One definite answer.
 
         A rate-limited request was not carried out, so it is always sent again. After an unclear outcome only a
-        ``repeatable`` one is; otherwise, and when all attempts are used up, raises Unclear. Raises BrokenWorld when a
-        rate limit lasts longer than the patience.
+        ``repeatable`` one is; otherwise, and when all attempts are used up, raises Unclear. Raises BrokenWorld, or
+        JobPostponed by the rules, when a rate limit lasts longer than the patience.
         """
         deadline = self._rules.clock.seconds() + self._rules.patience
         limits = 0
@@ -117,7 +135,10 @@ class Attempts:
         def once() -> Answer:
             nonlocal limits
             while True:
-                self._gate.enter(verb, deadline=deadline)
+                try:
+                    self._gate.enter(verb, deadline=deadline)
+                except _HeldBack as held:
+                    raise self._rules.give_up(held.seconds) from None
                 try:
                     return exchange()
                 except Limited as limit:
@@ -160,7 +181,11 @@ class Attempts:
 
     def _pause(self, state: RetryCallState) -> float:
         error = _error(state)
-        asked = min(error.pause, self._rules.patience) if isinstance(error, Unclear) else 0.0
+        asked = error.pause if isinstance(error, Unclear) else 0.0
+        if asked > self._rules.patience:
+            if self._rules.postpones:
+                raise self._rules.give_up(asked)
+            asked = self._rules.patience
         return max(asked, self._backoff(state))
 
 

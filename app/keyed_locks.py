@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 
+class Taken(Exception):
+    """Somebody else holds the lock for longer than was to be waited."""
+
+
 class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -21,11 +25,15 @@ class KeyedLocks:
         self._locks: WeakValueDictionary[Hashable, _Held] = WeakValueDictionary()
 
     @contextmanager
-    def hold(self, name: Hashable) -> Iterator[None]:
-        """Hold the lock of this name."""
+    def hold(self, name: Hashable, *, patience: float | None = None) -> Iterator[None]:
+        """Hold the lock of this name. Raises Taken when it is not free within ``patience`` seconds."""
         with self._guard:
             held = self._locks.get(name)
             if held is None:
                 held = self._locks[name] = _Held()
-        with held.lock:
+        if not held.lock.acquire(timeout=-1 if patience is None else patience):
+            raise Taken
+        try:
             yield
+        finally:
+            held.lock.release()

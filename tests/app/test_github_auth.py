@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.github import GitHubApp
 from app.github_auth import AppCredential, InstallationCredential, InstallationTokens, Minted, Scope
+from app.github_retry import RetryRules
 from app.keyed_locks import KeyedLocks
 from tests.app.fake_clock import FakeClock
+from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld
 
 SCOPE = Scope.of(1, 2, {"issues": "write"})
+RULES = RetryRules()
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -36,7 +39,7 @@ class Mint:
     def __init__(self) -> None:
         self.made = 0
 
-    def __call__(self, scope: Scope) -> Minted:
+    def __call__(self, scope: Scope, rules: RetryRules) -> Minted:
         self.made += 1
         return Minted(f"ghs_{self.made}", 3600.0)
 
@@ -82,24 +85,24 @@ def test_token_is_kept_until_shortly_before_it_expires() -> None:
     """One token serves as long as it lives five more minutes; then a new one is made."""
     time_, mint = FakeClock(), Mint()
     tokens = InstallationTokens(mint, time_.clock)
-    assert tokens.fetch(SCOPE).token == tokens.fetch(SCOPE).token == "ghs_1"
+    assert tokens.fetch(SCOPE, RULES).token == tokens.fetch(SCOPE, RULES).token == "ghs_1"
     time_.advance(3600 - 331)
-    assert tokens.fetch(SCOPE).token == "ghs_1"
+    assert tokens.fetch(SCOPE, RULES).token == "ghs_1"
     time_.advance(2)
-    assert tokens.fetch(SCOPE).token == "ghs_2"
+    assert tokens.fetch(SCOPE, RULES).token == "ghs_2"
 
 
 def test_token_is_not_shared_between_scopes() -> None:
     """Another repository, installation or set of permissions has another token; their order is no matter."""
     tokens = InstallationTokens(Mint(), FakeClock().clock)
-    first = tokens.fetch(Scope.of(1, 2, {"issues": "write", "checks": "write"}))
-    assert tokens.fetch(Scope.of(1, 2, {"checks": "write", "issues": "write"})) is first
+    first = tokens.fetch(Scope.of(1, 2, {"issues": "write", "checks": "write"}), RULES)
+    assert tokens.fetch(Scope.of(1, 2, {"checks": "write", "issues": "write"}), RULES) is first
     others = [
         Scope.of(1, 3, {"issues": "write"}),
         Scope.of(9, 2, {"issues": "write"}),
         Scope.of(1, 2, {"issues": "read"}),
     ]
-    assert len({first.token, *(tokens.fetch(each).token for each in others)}) == 4
+    assert len({first.token, *(tokens.fetch(each, RULES).token for each in others)}) == 4
 
 
 def test_no_permissions_are_refused() -> None:
@@ -113,7 +116,7 @@ def test_one_mint_at_a_time() -> None:
     entered, go = threading.Event(), threading.Event()
     made: list[Scope] = []
 
-    def mint(scope: Scope) -> Minted:
+    def mint(scope: Scope, rules: RetryRules) -> Minted:
         made.append(scope)
         if scope == SCOPE:
             entered.set()
@@ -122,21 +125,41 @@ def test_one_mint_at_a_time() -> None:
 
     tokens = InstallationTokens(mint, FakeClock().clock)
     got: list[str] = []
-    threads = [threading.Thread(target=lambda: got.append(tokens.fetch(SCOPE).token)) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: got.append(tokens.fetch(SCOPE, RULES).token)) for _ in range(4)]
     for thread in threads:
         thread.start()
     assert entered.wait(10)
-    tokens.fetch(Scope.of(1, 99, {"issues": "write"}))
+    tokens.fetch(Scope.of(1, 99, {"issues": "write"}), RULES)
     go.set()
     for thread in threads:
         thread.join()
     assert (len(set(got)), made.count(SCOPE)) == (1, 1)
 
 
+def test_who_is_in_a_hurry_does_not_wait_for_another_s_token() -> None:
+    """While one thread waits for GitHub's token with all its patience, a job that may be put off is."""
+    entered, go = threading.Event(), threading.Event()
+
+    def mint(scope: Scope, rules: RetryRules) -> Minted:
+        entered.set()
+        assert go.wait(10)
+        return Minted("ghs_1", 3600.0)
+
+    tokens = InstallationTokens(mint, FakeClock().clock)
+    patient = threading.Thread(target=lambda: tokens.fetch(SCOPE, RULES))
+    patient.start()
+    assert entered.wait(10)
+    with pytest.raises(JobPostponed):
+        tokens.fetch(SCOPE, RULES.within(0.01))
+    go.set()
+    patient.join()
+    assert tokens.fetch(SCOPE, RULES.within(0.01)).token == "ghs_1"
+
+
 def test_refused_token_is_replaced_once() -> None:
     """When two threads are told that the same token is no good, one new token is made for both."""
     mint = Mint()
-    credential = InstallationCredential(InstallationTokens(mint, FakeClock().clock), SCOPE)
+    credential = InstallationCredential(InstallationTokens(mint, FakeClock().clock), SCOPE, RULES)
     refused = credential.auth()
     credential.renew(refused)
     assert credential.auth().token == "ghs_2"
@@ -148,9 +171,9 @@ def test_drained_tokens_are_those_that_live() -> None:
     """What is to be revoked at the end are the tokens that still live."""
     time_ = FakeClock()
     tokens = InstallationTokens(Mint(), time_.clock)
-    tokens.fetch(SCOPE)
+    tokens.fetch(SCOPE, RULES)
     time_.advance(4000)
-    tokens.fetch(Scope.of(1, 3, {"issues": "write"}))
+    tokens.fetch(Scope.of(1, 3, {"issues": "write"}), RULES)
     assert [token.token for token in tokens.drain()] == ["ghs_2"]
     assert tokens.drain() == []
 
@@ -158,7 +181,9 @@ def test_drained_tokens_are_those_that_live() -> None:
 def test_nothing_shows_a_secret(key: rsa.RSAPrivateKey) -> None:
     """No object shows a token or a key when it is printed."""
     tokens = InstallationTokens(Mint(), FakeClock().clock)
-    shown = [repr(each) for each in (Minted("ghs_1", 1.0), tokens, tokens.fetch(SCOPE), AppCredential(1, pem(key)))]
+    shown = [
+        repr(each) for each in (Minted("ghs_1", 1.0), tokens, tokens.fetch(SCOPE, RULES), AppCredential(1, pem(key)))
+    ]
     shown.append(repr(GitHubApp(1, pem(key))))
     assert "ghs_" not in "".join(shown)
     assert "PRIVATE" not in "".join(shown)

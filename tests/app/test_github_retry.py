@@ -11,6 +11,7 @@ import pytest
 from app.github_retry import SETTLE_SECONDS, Attempts, Gate, RetryRules
 from app.github_wire import Answer, Limited, Unclear, parse_api_url, parse_limit
 from tests.app.fake_clock import FakeClock
+from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld
 
 OK = Answer(200, {})
@@ -105,6 +106,28 @@ def test_limit_longer_than_patience(time_: FakeClock) -> None:
     with pytest.raises(BrokenWorld, match=r"rate limit until \d{4}-\d\d-\d\d \d\d:\d\d UTC") as broken:
         attempts(time_, patience=600.0).send("GET", exchange, repeatable=True)
     assert (broken.value.kind, len(asked), time_.sleeps) == ("github", 1, [])
+
+
+@pytest.mark.parametrize("refused", [Limited(60.0), Unclear("503", pause=60.0)], ids=["limit", "503"])
+def test_a_job_that_may_be_put_off_is(time_: FakeClock, refused: Exception) -> None:
+    """A job in a hurry sits out five seconds; for longer it leaves its thread, and says when it may come again.
+
+    It does so at once while the limit that somebody else met lasts.
+    """
+    settled = rules(time_).within(5.0)
+    gate = Gate(settled)
+    exchange, asked = script(time_, [Limited(4.0), OK, refused, OK])
+    send = Attempts(settled, gate).send
+    assert send("GET", exchange, repeatable=True) is OK
+    assert time_.sleeps == [4.0]
+    with pytest.raises(JobPostponed) as postponed:
+        send("GET", exchange, repeatable=True)
+    assert (postponed.value.seconds, len(asked)) == (60.0, 3)
+    if isinstance(refused, Limited):
+        time_.advance(20)
+        with pytest.raises(JobPostponed) as postponed:
+            send("GET", exchange, repeatable=True)
+        assert (postponed.value.seconds, len(asked)) == (40.0, 3)
 
 
 def test_limit_holds_for_every_thread(time_: FakeClock) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from app.localhub.faults import Fault
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.scripts import NOTED, UNTESTED, call, finish, turn
 from workflows.durable.queue import JobRecord
@@ -111,6 +112,34 @@ def test_twenty_equal_questions_are_one_answer(ground: Ground) -> None:
     found = ended(ground, repository, number, jobs=20)
     assert sorted(one.outcome.status for one in found if one.outcome) == ["answered"] + ["joined"] * 19
     assert len(said(ground, repository, number)) == 1
+
+
+def test_a_limited_installation_holds_up_nobody_else(ground: Ground) -> None:
+    """While GitHub limits one installation, with more requests than are admitted at once, another's are answered.
+
+    When the limit is over the first one's are answered, each once.
+    """
+    hub, world = ground.world.hub, ground.world
+    limited, other = "slow/limited", "quick/other"
+    for name in (limited, other):
+        hub.create_repository(name, files=UNTESTED)
+        hub.set_permission(name, "alice", "write")
+    numbers = [hub.create_issue(limited, "alice", f"Question {count}", "").number for count in range(8)]
+    free = hub.create_issue(other, "alice", "Another question", "").number
+    limit = hub.faults.add(Fault("secondary_limit", path=f"/repos/{limited}$", retry_after=20, times=8))
+    for number in numbers:
+        hub.add_comment(limited, number, "alice", "/qwen help")
+    world.wait_until(lambda: limit.struck > 0, 30, "the limit")
+    limited_at = time.monotonic()
+    hub.add_comment(other, free, "alice", "/qwen help")
+    world.wait_until(lambda: len(said(ground, other, free)) == 1, 15, "the other's answer")
+    assert time.monotonic() - limited_at < 15
+    assert [said(ground, limited, number) for number in numbers] == [[]] * 8
+    world.wait_until(lambda: all(said(ground, limited, number) for number in numbers), 60, "the limited ones' answers")
+    for number in numbers:
+        ended(ground, limited, number, jobs=1)
+        assert len(said(ground, limited, number)) == 1
+    hub.faults.clear()
 
 
 def test_a_second_request_waits_and_is_shown(ground: Ground) -> None:

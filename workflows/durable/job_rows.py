@@ -105,6 +105,18 @@ class JobRows:
             self._client.cancel_workflows(ids)
         return ids
 
+    def put_back(self, rows: Sequence[str]) -> None:
+        """Have these rows, which their worker left in the middle, claimed again; not those that ended meanwhile."""
+        # The engine would begin again even what is cancelled.
+        found = self._client.list_workflows(
+            workflow_ids=list(rows), status=STATES["running"], load_input=False, load_output=False
+        )
+        left = sorted(status.workflow_id for status in found)
+        admissions = [row for row in left if row.startswith(admission_id(""))]
+        for name, own in ((ADMISSIONS, admissions), (QUEUE, sorted({*left} - {*admissions}))):
+            if own:
+                self._client.resume_workflows(own, queue_name=name)
+
     def cancelled_of(self, job_ids: list[str]) -> list[str]:
         """Those of these rows that are cancelled."""
         found = self._client.list_workflows(

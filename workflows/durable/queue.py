@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -38,7 +38,7 @@ from workflows.durable.job_records import STATES, JobRecord, JobState, hangs_on
 from workflows.durable.job_rows import ADMISSION, ADMISSIONS, QUEUE, WORKFLOW, JobRows, admission_id
 from workflows.durable.lease import Lease
 from workflows.durable.pickle_guard import forbid_pickle
-from workflows.durable.run import InlineRun, JobInterrupted
+from workflows.durable.run import InlineRun, JobInterrupted, JobPostponed
 from workflows.outcome import Outcome
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.trajectory.database import delete_events
@@ -110,7 +110,7 @@ class Queue:
         self._on_ended: Callable[[Job], None] = lambda job: None
         self._stopping = threading.Event()
         self._running: dict[str, DurableRun] = {}
-        self._parked: set[str] = set()
+        self._parked: dict[str, float] = {}
         self._arrived = threading.Event()
         self._changed = threading.Condition()
         self._undo: list[Callable[[], Any]] = []
@@ -442,7 +442,14 @@ class Queue:
                 outcome = Outcome(status="cancelled", reason="The job was cancelled.")
                 break
             except sa.exc.SQLAlchemyError as error:
-                self._park(job, error)
+                log.error("job_parked", reason=describe(error))
+                # What could not store a step cannot store an outcome either.
+                self._park(job)
+                raise JobInterrupted("the database refuses") from error
+            except JobPostponed as later:
+                log.warning("job_postponed", seconds=round(later.seconds))
+                self._park(job, later.seconds)
+                raise
             except BrokenWorld as broken:
                 log.error("job_broken", kind=broken.kind, reason=broken.message)
                 reason = reason or broken.message
@@ -478,11 +485,26 @@ class Queue:
             self._on_bug(run, job, reason)
         return Outcome(status="failed", reason=reason)
 
-    def _park(self, job: Job, error: sa.exc.SQLAlchemyError) -> NoReturn:
-        """Leave the job where its last checkpoint is: what could not store a step cannot store an outcome either."""
-        log.error("job_parked", reason=describe(error))
-        self._parked.add(DBOS.workflow_id or job.id)
-        raise JobInterrupted("the database refuses") from error
+    def _park(self, job: Job, seconds: float = 0.0) -> None:
+        """Leave the job where its last checkpoint is, for so long at least; it keeps its thread's turn, and no thread
+        of ours.
+        """
+        self._parked[DBOS.workflow_id or job.id] = time.monotonic() + seconds
+
+    def _take_up_parked(self) -> None:
+        due = {row: at for row, at in list(self._parked.items()) if at <= time.monotonic()}
+        if not due:
+            return
+        # Forgotten first: it may be parked again the moment that it is taken up.
+        for row in due:
+            del self._parked[row]
+        try:
+            check_writable(self._receipt_engine)
+            self._rows.put_back(list(due))
+        except (QueueUnavailable, sa.exc.SQLAlchemyError):
+            for row, at in due.items():
+                self._parked.setdefault(row, at)
+            raise
 
     def _keep_watch(self) -> None:
         """Tell running jobs of their cancellation, by whichever process it was: they may be waiting for a command."""
@@ -501,14 +523,7 @@ class Queue:
         pruned = time.monotonic()
         while not self._stopping.wait(HOUSEKEEPING_SECONDS):
             try:
-                if self._parked:
-                    check_writable(self._receipt_engine)
-                    parked = sorted(self._parked)
-                    admissions = [one for one in parked if one.startswith(admission_id(""))]
-                    for name, own in ((ADMISSIONS, admissions), (QUEUE, sorted({*parked} - {*admissions}))):
-                        if own:
-                            self._client.resume_workflows(own, queue_name=name)
-                    self._parked.difference_update(parked)
+                self._take_up_parked()
                 if time.monotonic() - pruned > PRUNE_SECONDS:
                     pruned = time.monotonic()
                     self.prune(datetime.now(UTC) - self._retention)

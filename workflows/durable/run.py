@@ -28,6 +28,14 @@ class JobInterrupted(BaseException):
     """
 
 
+class JobPostponed(JobInterrupted):
+    """What the job needs is held back for so many ``seconds``: until then it keeps no thread, and then it goes on."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"held back for {seconds:.0f} s")
+        self.seconds = seconds
+
+
 class InlineRun:
     """A run without a database: every step runs, nothing is stored."""
 

@@ -1,4 +1,4 @@
-"""What lies between two commits of a mirror: where they parted, the messages, the paths and the lines; and what a name means."""
+"""What lies between two commits of a mirror: the messages, the paths and the lines; and what a name means."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ from tests.postgres import cluster, create_database
 from workflows.durable.database import open_engine, wal_is_safe
 from workflows.durable.durable_run import DurableRun
 from workflows.durable.queue import Delivery, InlineRun, Queue, QueueUnavailable, Submission
+from workflows.durable.run import JobPostponed
 from workflows.outcome import Outcome
 from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.types import Actor, Job, Patch, PatchFile, RepositoryRef
@@ -806,8 +807,8 @@ def admitting(url: str, admit: Callable[[Run, Job], Outcome | Job], **functions:
         queue.stop(5)
 
 
-def ask(queue: Queue, *, guid: str | None = None, jobs: int = 1, workflow: str = "count") -> list[Job]:
-    delivery, first = make(workflow, guid=guid)
+def ask(queue: Queue, *, guid: str | None = None, jobs: int = 1, workflow: str = "count", number: int = 7) -> list[Job]:
+    delivery, first = make(workflow, guid=guid, number=number)
     asked = [first.model_copy(update={"admission": True})]
     asked += [asked[0].model_copy(update={"id": f"{first.id}-{number}"}) for number in range(2, jobs + 1)]
     queue.submit_all([Submission(delivery, "Started.", tuple(asked))])
@@ -992,6 +993,64 @@ def test_an_outcome_is_not_lost_to_who_is_told_of_it(sqlite_url: str, broken: Ex
         assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
     finally:
         queue.stop(5)
+
+
+def test_an_admission_that_is_held_back_keeps_no_thread(url: str) -> None:
+    """Six threads whose admission is held back leave the four places to others; their own later requests wait.
+
+    When the time is over they go on in their order, with the steps that they had made.
+    """
+    over = threading.Event()
+    made: list[str] = []
+    admitted: list[int] = []
+
+    def ask_github() -> str:
+        if not over.is_set():
+            raise JobPostponed(1.0)
+        return "answer"
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        run.step("first", lambda: made.append(job.id), type(None))
+        if job.number < 100:
+            run.step("ask", ask_github, str)
+            admitted.append(job.number)
+        return refused(run, job)
+
+    with admitting(url, admit) as queue:
+        held = [ask(queue, number=number)[0] for number in range(1, 7) for _ in range(2)]
+        until(lambda: len(made) == 6)
+        other = ask(queue, number=100)[0]
+        assert queue.wait(other.id, timeout=30).outcome is not None
+        assert len(made) == 7
+        assert [queue.job(job.id).outcome for job in held] == [None] * 12  # type: ignore[union-attr]
+        over.set()
+        for job in held:
+            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+        assert sorted(made) == sorted(job.id for job in [*held, other])
+        assert sorted(admitted) == sorted(job.number for job in held)
+
+
+def test_what_is_cancelled_while_it_is_held_back_stays_so(url: str) -> None:
+    """Its turn comes again, and passes to the next request of its thread."""
+    tries: list[str] = []
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        tries.append(job.id)
+        if len(tries) == 1:
+            raise JobPostponed(0.5)
+        return refused(run, job)
+
+    with admitting(url, admit) as queue, capture_logs() as logs:
+        [first] = ask(queue)
+        until(lambda: any(entry["event"] == "job_postponed" for entry in logs))
+        assert queue.cancel_issue(11, 7) == [first.id]
+        [second] = ask(queue)
+        assert queue.wait(second.id, timeout=30).outcome is not None
+        until(lambda: not queue._parked)
+        [third] = ask(queue, number=8)
+        assert queue.wait(third.id, timeout=30).outcome is not None
+        assert queue.job(first.id).state == "cancelled"  # type: ignore[union-attr]
+        assert tries == [first.id, second.id, third.id]
 
 
 def test_an_admission_that_died_goes_on(sqlite_url: str) -> None:
