@@ -20,6 +20,7 @@ from workflows.requests.asked import Asked
 from workflows.requests.job_services import JobServices
 from workflows.requests.thread_work import Thread, show_state, work_on_thread
 from workflows.requests.wording import render_request
+from workflows.resolve_conflicts import resolve_first
 from workflows.review.hearing import hear
 from workflows.services import BrokenWorld, GitHub, Run
 from workflows.solving.solve import Solution
@@ -76,7 +77,7 @@ def _carry_out(thread: Thread) -> Outcome:
         why = _why_nothing(found)
         thread.close(f"{why} Say after the command what is to be done.")
         return Outcome(status="answered", reason=why)
-    return _Address(thread, head.pull, found).carry_out()
+    return _Address(thread, resolve_first(thread, head.pull), found).carry_out()
 
 
 def _gather(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Round:

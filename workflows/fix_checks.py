@@ -11,23 +11,25 @@ from collections.abc import Sequence
 from workflows.checks.red_checks import RedCheck, RedChecks, fetch_red_checks, render_check_task, say_checks
 from workflows.conversation.replies import answer_once
 from workflows.durable.job_records import JobRecord
-from workflows.merges.base_merge import begin_merge
+from workflows.merges.base_merge import begin_merge, look_at_base
+from workflows.merges.proving import prove_and_push
 from workflows.outcome import Outcome
 from workflows.progress.stages import Stages
 from workflows.progress.tracking import TITLES
 from workflows.publishing.pull_request import parse_job_id
-from workflows.pulls.pull_work import Head, head_now, is_ours, open_pull_work, opened_by_us, read_head
+from workflows.pulls.pull_work import Head, head_now, open_pull_work, opened_by_us, read_head
 from workflows.repository.policy import WRITERS
 from workflows.requests.asked import Asked
 from workflows.requests.job_services import JobServices
 from workflows.requests.thread_work import Thread, show_state, work_on_thread
 from workflows.requests.wording import render_request
-from workflows.resolve_conflicts import resolve_conflicts
+from workflows.resolve_conflicts import resolve_conflicts, resolves_unasked
 from workflows.services import GitHub, Run
 from workflows.solving.solve import Solution
 from workflows.texts.outbound import code_span
 from workflows.types import Actor, Job, Noun, PullRequest
-from workflows.update_branch import look_at_base, prove_merge, push_proved
+from workflows.update_branch import TITLES as MERGE_TITLES
+from workflows.update_branch import say_pushed
 
 NAME = "fix_checks"
 MOST_RERUNS = 2
@@ -213,15 +215,18 @@ def _mend(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
     situation = look_at_base(thread, pull, stages)
     if situation.clean and not _is_update(thread, pull.head_sha):
         merge = begin_merge(thread, pull, stages, situation)
-        verdict = prove_merge(merge)
-        if verdict.status != "worse":
-            outcome = push_proved(merge, verdict)
+        thread.tracking.follow(MERGE_TITLES)
+        proved = prove_and_push(merge)
+        if proved.verdict is None:
+            return thread.end("no_change", "The branch moved on meanwhile; its new checks say how it is.")
+        if proved.published is not None:
+            outcome = say_pushed(proved.merge, proved.verdict, proved.published)
             return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome
         # A base that is broken itself must not keep the branch broken.
         thread.tracking.follow(TITLES)
-        told = f"{merge.base} was not merged in, because it makes things worse: {verdict.reasons[0]}"
+        told = f"{merge.base} was not merged in, because it makes things worse: {proved.verdict.reasons[0]}"
         thread.tracking.note((told,))
-    if situation.conflicts and thread.asked.policy.resolve == "auto" and is_ours(thread, pull):
+    if situation.conflicts and resolves_unasked(thread, pull):
         outcome = resolve_conflicts(begin_merge(thread, pull, stages, situation))
         return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome
     request = "\n\n".join(

@@ -1,22 +1,27 @@
-"""Merge conflicts resolved by the agent, and claimed only when no mark is left, the merge is clean and tests ran."""
+"""Merge conflicts resolved by the agent, and claimed only when no mark is left, the merge is clean and tests ran.
+
+Asked for by a command, or where the policy says ``resolve: auto`` before any other work on a pull request of ours.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from workflows.git.protected import protecting_pattern
-from workflows.merges.base_merge import WORDS, BaseMerge, Situation
+from workflows.merges.base_merge import WORDS, BaseMerge, Situation, look_at_base
 from workflows.merges.conflicts import MOST_CONFLICTS, Sides, marks_left, render_conflict_task, say_conflicts
+from workflows.merges.proving import prove_and_push
 from workflows.outcome import Outcome, Status
-from workflows.progress import closing
+from workflows.progress import closing, tracking
+from workflows.progress.stages import Stages
 from workflows.progress.tracking import StageName
 from workflows.publishing.publish import Published
-from workflows.pulls.pull_work import PullWork, survey_pull
+from workflows.pulls.pull_work import PullWork, is_ours, survey_pull
 from workflows.repository.survey import Survey
 from workflows.requests.thread_work import Thread
 from workflows.solving.solve import Solution, solve
 from workflows.texts.outbound import code_span
-from workflows.types import Noun, Patch, Verdict
+from workflows.types import Noun, Patch, PullRequest, Verdict
 
 TITLES: dict[StageName, str] = {
     "accept": "Accepted",
@@ -27,6 +32,7 @@ TITLES: dict[StageName, str] = {
     "describe": "Look for what is left",
     "verify": "Run the tests on the merge, in a fresh container",
     "repair": "Mend what the tests showed",
+    "salvage": "Bring the merge onto what was pushed meanwhile",
     "publish": "Push the merge",
 }
 
@@ -48,21 +54,73 @@ class Merged(Noun):
     whole: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How it ended, for people: ``word`` in bold, the reason, ``more``. ``published``: the merge was pushed."""
+
+    status: Status
+    reason: str
+    word: str
+    more: str = ""
+    published: Published | None = None
+
+
 def resolve_conflicts(merge: BaseMerge) -> Outcome:
     """The whole of it, to the last word. Raises BrokenWorld and JobCancelled."""
+    ended = _settle(merge)
+    return merge.thread.end(
+        ended.status,
+        ended.reason,
+        word=ended.word,
+        more=ended.more,
+        seconds=merge.stages.seconds,
+        published=ended.published,
+    )
+
+
+def resolves_unasked(thread: Thread, pull: PullRequest) -> bool:
+    """Whether the policy has conflicts of this pull request resolved when other work on it begins."""
+    return thread.asked.policy.resolve == "auto" and is_ours(thread, pull)
+
+
+def resolve_first(thread: Thread, pull: PullRequest) -> PullRequest:
+    """The pull request as the work on it begins: with its conflicts resolved, where it has some and policy says so.
+
+    What came of it is noted; conflicts that are left do not end the work.
+    """
+    if not resolves_unasked(thread, pull):
+        return pull
+    stages = Stages(thread.run, thread.tracking)
+    situation = look_at_base(thread, pull, stages)
+    if not situation.conflicts:
+        return pull
+    merge = BaseMerge(thread, pull, stages, situation)
+    ended = _settle(merge, session="conflicts")
+    thread.tracking.follow(tracking.TITLES, anew=True)
+    thread.solution = None
+    if ended.published is None:
+        thread.tracking.note((f"{merge.base} conflicts with the branch, and that was not resolved. {ended.reason}",))
+        return pull
+    thread.tracking.note((ended.reason,))
+    return pull.model_copy(update={"head_sha": ended.published.commit})
+
+
+def _settle(merge: BaseMerge, *, session: str = "") -> Ending:
+    """``session`` names the sessions of it, where the job has others as well."""
     merge.thread.tracking.follow(TITLES)
     beyond = _beyond_us(merge.thread, merge.situation)
     if beyond:
         listed = say_conflicts(merge.situation.conflicts)
-        return merge.thread.end("refused", beyond, word="Not begun", more=f"The conflicts:\n\n{listed}")
-    return _Resolution(merge).carry_out()
+        return Ending("refused", beyond, "Not begun", f"The conflicts:\n\n{listed}")
+    return _Resolution(merge, session).carry_out()
 
 
 @dataclass(frozen=True)
 class _Resolution:
     merge: BaseMerge
+    session: str = ""
 
-    def carry_out(self) -> Outcome:
+    def carry_out(self) -> Ending:
         merge, thread = self.merge, self.merge.thread
         prepared = thread.run.step("survey", self._prepare, Prepared)
         request = render_conflict_task(prepared.sides, base=merge.pull.base)
@@ -73,8 +131,12 @@ class _Resolution:
             # What the merge brings has its entries already.
             policy=thread.asked.policy.model_copy(update={"changelog": "none"}),
         )
+        if self.session:
+            log = assignment.log
+            assignment = replace(assignment, log=lambda name: log(f"{self.session}-{name}"))
         solution = solve(thread.run, merge.stages, thread.progress, assignment)
         thread.solution = solution
+        thread.spend(closing.render_receipt(solution, sum(merge.stages.seconds.values())))
         patch = solution.described.patch
         merged = thread.run.step("judge", lambda: self._judge(patch), Merged)
         trouble = self._trouble(solution, merged)
@@ -82,22 +144,43 @@ class _Resolution:
             return trouble
         return self._publish(solution, merged)
 
-    def _publish(self, solution: Solution, merged: Merged) -> Outcome:
-        merge, verdict = self.merge, solution.verdict
-        seconds = merge.stages.seconds
-        published = merge.push(solution.described.patch, verdict)
+    def _publish(self, solution: Solution, merged: Merged) -> Ending:
+        patch, verdict = solution.described.patch, solution.verdict
+        published = self.merge.push(patch, verdict)
+        moved = self.merge.moved_on(published, patch)
+        if moved is not None:
+            return self._publish_on_top(moved, solution, merged)
+        return self._say_published(self.merge, published, solution, merged)
+
+    def _publish_on_top(self, moved: BaseMerge, solution: Solution, merged: Merged) -> Ending:
+        """Somebody pushed meanwhile: the resolution is merged with that and proved again, or shown."""
+        if moved.situation.clean:
+            proved = prove_and_push(moved, borne_out=_borne_out)
+            moved = proved.merge
+            if proved.published is not None and proved.verdict is not None:
+                judged = solution.model_copy(update={"verdict": proved.verdict})
+                return self._say_published(moved, proved.published, judged, merged)
+            if proved.verdict is not None:
+                told = "Somebody pushed to the branch meanwhile, and on top of that the merge makes things worse"
+                return self._not_pushed(f"{told}: {proved.verdict.reasons[0]}", solution)
+        told = f"Somebody merged {code_span(moved.pull.base)} into the branch meanwhile."
+        return self._not_pushed(moved.situation.problem or told, solution)
+
+    def _not_pushed(self, reason: str, solution: Solution) -> Ending:
+        return Ending("rejected", reason, "Not pushed", closing.render_patch(solution))
+
+    def _say_published(self, merge: BaseMerge, published: Published, solution: Solution, merged: Merged) -> Ending:
+        verdict = solution.verdict
         if published.reason:
-            shown = closing.render_patch(solution)
-            return merge.thread.end("rejected", published.reason, word="Not pushed", more=shown, seconds=seconds)
-        files = _count(len(merge.situation.conflicts))
+            return self._not_pushed(published.reason, solution)
+        files = _count(len(self.merge.situation.conflicts))
         told = f"{merge.base} is merged as `{published.commit[:10]}`, with {files} resolved, {WORDS[verdict.status]}."
-        return merge.thread.end(
+        return Ending(
             "pushed",
             told,
-            word="Resolved" if _ran(verdict) else "Merged, but not claimed as resolved",
-            more=self._more(solution, merged, published),
-            seconds=seconds,
-            published=published,
+            "Resolved" if _ran(verdict) else "Merged, but not claimed as resolved",
+            self._more(solution, merged, published),
+            published,
         )
 
     def _more(self, solution: Solution, merged: Merged, published: Published) -> str:
@@ -115,7 +198,7 @@ class _Resolution:
             parts.append(f"The model's words:\n\n{clean(said).strip()}")
         return "\n\n".join([*parts, clean(published.note)]).strip()
 
-    def _trouble(self, solution: Solution, merged: Merged) -> Outcome | None:
+    def _trouble(self, solution: Solution, merged: Merged) -> Ending | None:
         """The end of a session whose merge may not be pushed; None when it may."""
         described, verdict = solution.described, solution.verdict
         clean = self.merge.thread.services.clean
@@ -131,17 +214,16 @@ class _Resolution:
             listed = "\n".join(f"- {code_span(path)}" for path in left[:20])
             told = f"Conflict marks are left, or the base does not merge cleanly, in {_count(len(left))}."
             return self._not_resolved("rejected", told, listed, solution)
-        unended = verdict.after is not None and (verdict.after.timed_out or verdict.after.exit_code is None)
-        if verdict.status == "worse" or unended:
+        if not _borne_out(verdict):
             listed = "\n".join(f"- {clean(' '.join(reason.split()))}" for reason in verdict.reasons)
             told = "No mark is left, but the tests do not bear it out."
             return self._not_resolved("worse", told, listed, solution)
         return None
 
-    def _not_resolved(self, status: Status, reason: str, more: str, solution: Solution) -> Outcome:
+    def _not_resolved(self, status: Status, reason: str, more: str, solution: Solution) -> Ending:
         shown = closing.render_patch(solution) if solution.described.diff else ""
         text = "\n\n".join(part for part in (more, "Nothing was pushed.", shown) if part)
-        return self.merge.thread.end(status, reason, word="Not resolved", more=text, seconds=self.merge.stages.seconds)
+        return Ending(status, reason, "Not resolved", text)
 
     def _judge(self, patch: Patch) -> Merged:
         """What is left of the conflicts once the patch is on the draft, from git alone."""
@@ -194,6 +276,12 @@ def _beyond_us(thread: Thread, situation: Situation) -> str:
 def _ran(verdict: Verdict) -> bool:
     after = verdict.after
     return verdict.status != "no_tests" and after is not None and after.exit_code is not None
+
+
+def _borne_out(verdict: Verdict) -> bool:
+    """Whether the tests do not speak against it; a run that did not end says nothing, and that is not enough."""
+    unended = verdict.after is not None and (verdict.after.timed_out or verdict.after.exit_code is None)
+    return verdict.status != "worse" and not unended
 
 
 def _count(files: int) -> str:

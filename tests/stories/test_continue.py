@@ -51,6 +51,8 @@ def test_spent_turns_go_on_in_the_same_pull_request(ground: Ground) -> None:
     first = say(ground, repository, number, "/qwen fix turns=2", jobs=1)
     assert first.outcome.status == "pull_request", first.outcome
     assert "**Perhaps not finished:** the budget of turns was used up." in ours(ground, first)[0]
+    body = f"Read the notes first.\n\n{first.pulls[0].body}\n\nThanks, alice."
+    ground.world.hub.edit_issue(repository, first.pulls[0].number, "alice", body=body)
     told = say(ground, repository, number, "/qwen continue and write more.txt turns=5", jobs=2)
     assert told.outcome.status == "pull_request", told.outcome
     assert (told.outcome.pull_request, told.outcome.branch) == (first.outcome.pull_request, first.outcome.branch)
@@ -76,7 +78,11 @@ def test_spent_turns_go_on_in_the_same_pull_request(ground: Ground) -> None:
         f"PATCH pulls/{pull}",
         "POST check-runs",
     ]
-    assert "more.txt" in str(told.pulls[0].body)
+    body = str(told.pulls[0].body)
+    assert "more.txt" in body
+    assert body.startswith("Read the notes first.\n\n<!-- forgehand:section=change -->")
+    assert body.endswith("<!-- forgehand:end=change -->\n\nThanks, alice.")
+    assert body.count("## Summary") == 1
 
     done = say(ground, repository, number, "/qwen continue", jobs=3)
     assert done.outcome.status == "answered"

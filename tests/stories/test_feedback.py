@@ -329,6 +329,47 @@ def test_growth_that_is_spent(ground: Ground) -> None:
     assert "made this change 3000 lines longer; `feedback.growth` allows 3000." in told.comments[-1]
 
 
+def test_conflicts_are_resolved_first_where_the_policy_says_so(ground: Ground) -> None:
+    """With `resolve: auto` a round on a branch that conflicts with its base begins with a merge, and then goes on."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "resolve: auto\n"}
+    repository, number = open_pull(ground.world, "auto", files={**UNTESTED, **policy})
+    base = hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
+    head = hub.branches(repository)[BRANCH]
+    said = finish("[F1] done: better.")
+    both = write("notes.txt", "One note, of theirs.\nA second note.\n")
+    better = write("notes.txt", "One note, of theirs.\nThe second note.\n")
+    ground.play(turn(both), turn(finish("Both notes.")), turn(better), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "pushed", told.outcome
+    [merged] = parents_of(ground, repository, told.branches[BRANCH])
+    assert parents_of(ground, repository, merged) == [head, base]
+    assert content(ground, repository, "notes.txt") == "One note, of theirs.\nThe second note.\n"
+    assert told.outcome.growth == 0
+    assert f"is merged as `{merged[:10]}`, with 1 conflicting file resolved" in told.comments[0]
+    assert told.comments[0].count(" turns · ") == 2
+    assert [write for write in told.writes if write.startswith("PUSH")] == [f"PUSH {BRANCH}"] * 2
+
+
+def test_conflicts_that_cannot_be_resolved_do_not_end_the_round(ground: Ground) -> None:
+    """Where the merge fails, that is said, and the round is made on the branch as it is."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "resolve: auto\n"}
+    repository, number = open_pull(ground.world, "auto-failed", files={**UNTESTED, **policy})
+    hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
+    head = hub.branches(repository)[BRANCH]
+    said = finish("[F1] done: better.")
+    ground.play(*[turn(finish("No.", no_change_needed=True))] * 2, turn(BETTER), turn(said), turn(said))
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    told = ground.told(repository, number)
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert parents_of(ground, repository, told.branches[BRANCH]) == [head]
+    assert "conflicts with the branch, and that was not resolved." in told.comments[0]
+
+
 def test_a_bug_of_ours(ground: Ground) -> None:
     """A bug of our own ends the round with a word on the pull request, and its check run does not stay in progress."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 import docker
 import pytest
-from docker.errors import NotFound
 
+from app.localhub.faults import Fault
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import UNTESTED, call, finish, turn, write
+from tests.stories.world import World
 
 CALC = {
     "calc.py": "def add(a, b):\n    return a + b\n",
@@ -233,31 +233,91 @@ def test_a_protected_path_is_for_a_person(ground: Ground) -> None:
     assert told.outcome.status == "pushed", told.outcome
 
 
-def test_a_push_by_a_person_meanwhile_is_kept(ground: Ground) -> None:
-    """A commit that a person pushes while the agent works stays the branch's tip; the work is shown, not lost."""
-    repository, number = diverged(ground, "raced", files=CALC, ours=OURS, theirs=THEIRS)
-    wait = call("bash", command="touch /tmp/asleep; while [ ! -e /tmp/go ]; do sleep 0.1; done", timeout=600)
-    ground.play(turn(write("calc.py", BOTH)), turn(wait), turn(finish("Resolved.")))
-    hub, world = ground.world.hub, ground.world
-    hub.add_comment(repository, number, "alice", "/qwen resolve")
+class PushFirst(Fault):
+    """Somebody pushes to the branch before our push gets there."""
 
-    def run(name: str, *command: str) -> bool:
-        with suppress(NotFound):
-            return bool(ground.engine.containers.get(name).exec_run(list(command)).exit_code == 0)
-        return False
+    def __init__(self, world: World, repository: str, *, times: int = 1, **files: str) -> None:
+        super().__init__("status", method="POST", path=f"/{repository}.git/git-receive-pack$", times=times)
+        self.hub = world.hub
+        self.repository = repository
+        self.files = files or {"more": "A person's.\n"}
+        self.pushed: list[str] = []
+        world.hub.faults.add(self)
 
-    def asleep() -> bool:
-        return any(run(name, "test", "-e", "/tmp/asleep") for name in world.containers(ground.engine))
+    def act(self) -> None:
+        """Push: each time something more."""
+        files = {f"{name}.py": text + "# more\n" * len(self.pushed) for name, text in self.files.items()}
+        self.pushed.append(self.hub.commit(self.repository, files, branch="topic", author="alice"))
 
-    world.wait_until(asleep, 60, "the agent to wait")
-    theirs = hub.commit(repository, {"more.txt": "A person's.\n"}, branch="topic", author="alice")
-    for name in world.containers(ground.engine):
-        run(name, "touch", "/tmp/go")
-    told = ground.told(repository, number)
+
+def test_an_update_that_comes_too_late_is_made_again(ground: Ground) -> None:
+    """A commit that a person pushes before ours stays: the base is merged on top of it, and the tests run on that."""
+    repository, number = diverged(ground, "late", files=CALC, ours=OURS, theirs={"notes.txt": "New.\n"})
+    base = ground.world.hub.branches(repository)["main"]
+    first = PushFirst(ground.world, repository)
+    ground.play()
+    told = asked(ground, repository, number, "/qwen update")
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert parents(ground, repository, told.branches["topic"]) == [first.pushed[0], base]
+    assert "the merge was made on top of that and tested again." in answer(told)
+    assert "- [x] Bring the merge onto what was pushed meanwhile: onto `" in told.comments[1]
+    assert lasting(told) == [*acknowledged(ground, told), *PUSHED]
+
+
+def test_an_update_that_always_comes_too_late_is_given_up(ground: Ground) -> None:
+    """After three times it is said that somebody was quicker each time; the last commit of theirs is the tip."""
+    repository, number = diverged(ground, "too-late", files=CALC, ours=OURS, theirs={"notes.txt": "New.\n"})
+    first = PushFirst(ground.world, repository, times=99)
+    ground.play()
+    told = asked(ground, repository, number, "/qwen update")
 
     assert told.outcome.status == "rejected", told.outcome
-    assert told.branches["topic"] == theirs
-    assert "**Not pushed:** GitHub refused the push to `topic`" in answer(told)
+    assert len(first.pushed) == 3
+    assert told.branches["topic"] == first.pushed[-1]
+    assert "**Not updated:** 3 times the merge was made and tested, and each time somebody pushed" in answer(told)
+    assert lasting(told) == [*acknowledged(ground, told), "POST check-runs"]
+
+
+def test_an_update_that_breaks_what_was_pushed_meanwhile(ground: Ground) -> None:
+    """What a person pushes meanwhile has its tests run on the merge too: one that fails there keeps the merge away."""
+    repository, number = diverged(ground, "late-broken", files=CALC, ours={"notes.txt": "Mine.\n"}, theirs=THEIRS)
+    words = "from calc import add\n\n\ndef test_words():\n    assert add('a', 'b') == 'ab'\n"
+    first = PushFirst(ground.world, repository, test_more=words)
+    ground.play()
+    told = asked(ground, repository, number, "/qwen update")
+    assert told.outcome.status == "worse", told.outcome
+    assert "test_words" in answer(told)
+    assert told.branches["topic"] == first.pushed[0]
+
+
+def test_a_resolution_is_brought_onto_what_was_pushed_meanwhile(ground: Ground) -> None:
+    """The agent is not asked again: its resolution is merged with the person's commit, tested there and pushed."""
+    repository, number = diverged(ground, "raced", files=CALC, ours=OURS, theirs=THEIRS)
+    base = ground.world.hub.branches(repository)["main"]
+    first = PushFirst(ground.world, repository, times=2)
+    ground.play(turn(write("calc.py", BOTH), call("run_tests")), *[turn(finish("Resolved."))] * 2)
+    told = asked(ground, repository, number, "/qwen resolve")
+
+    assert told.outcome.status == "pushed", told.outcome
+    assert parents(ground, repository, told.branches["topic"]) == [first.pushed[1], base]
+    assert ground.world.hub.read_file(repository, "calc.py", "topic") == BOTH.encode()
+    assert ground.world.hub.read_file(repository, "more.py", "topic") == b"A person's.\n# more\n"
+    assert "the merge was made on top of that and tested again." in answer(told)
+    assert answer(told).startswith("**Resolved:**")
+    assert lasting(told) == [*acknowledged(ground, told), *PUSHED]
+
+
+def test_a_resolution_that_conflicts_with_what_was_pushed_meanwhile(ground: Ground) -> None:
+    """Where the person changed the same lines their commit stays the tip, and the resolution is shown."""
+    repository, number = diverged(ground, "raced-lines", files=CALC, ours=OURS, theirs=THEIRS)
+    first = PushFirst(ground.world, repository, calc="def add(one, two):\n    return one + two\n")
+    ground.play(turn(write("calc.py", BOTH), call("run_tests")), *[turn(finish("Resolved."))] * 2)
+    told = asked(ground, repository, number, "/qwen resolve")
+
+    assert told.outcome.status == "rejected", told.outcome
+    assert told.branches["topic"] == first.pushed[0]
+    assert "**Not pushed:** Somebody pushed to `topic` meanwhile, and the merge conflicts with that" in answer(told)
     assert "int(first) + int(second)" in answer(told)
     assert lasting(told) == [*acknowledged(ground, told), "POST check-runs"]
 

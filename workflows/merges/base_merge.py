@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workflows.evidence.markdown import render_evidence, render_verdict_line
 from workflows.git.mirrors import Conflict, Mirror
@@ -10,6 +10,7 @@ from workflows.progress.stages import Stages
 from workflows.publishing.publish import AUTHOR, Published, conclude
 from workflows.publishing.pull_request import render_commit_message
 from workflows.pulls.pull_work import Shown, fetch_head, push_made, show_check
+from workflows.pulls.salvage import SHOWN
 from workflows.requests.thread_work import Thread
 from workflows.texts.outbound import code_span
 from workflows.types import Noun, Patch, PullRequest, Verdict
@@ -56,12 +57,16 @@ def read_situation(thread: Thread, pull: PullRequest) -> Situation:
 
 @dataclass(frozen=True)
 class BaseMerge:
-    """One merge of the base into a pull request's branch, under way."""
+    """One merge of the base into a pull request's branch, under way.
+
+    ``carried`` is what was made before somebody pushed to the branch: the draft is that, merged with what they pushed.
+    """
 
     thread: Thread
     pull: PullRequest
     stages: Stages
     situation: Situation
+    carried: Carried | None = None
 
     @property
     def base(self) -> str:
@@ -73,7 +78,8 @@ class BaseMerge:
         situation = self.situation
         mirror = self.thread.mirror(situation.head, situation.base)
         if not mirror.holds(situation.draft):
-            merged = mirror.merge(situation.head, situation.base)
+            other = situation.base if self.carried is None else self.carried.commit()
+            merged = mirror.merge(situation.head, other)
             commit_merge(self.thread, self.pull, mirror, merged.tree, (situation.head, situation.base))
         return mirror
 
@@ -100,6 +106,80 @@ class BaseMerge:
             return made
 
         return self.stages.step("publish", push, Published, lambda done: done.reason or f"`{done.commit[:10]}`")
+
+    def moved_on(self, refused: Published, patch: Patch) -> BaseMerge | None:
+        """The merge with ``patch``, whose push was refused, on top of what somebody pushed meanwhile; a stage.
+
+        None when nobody did, so that it was refused for another reason. Its situation may be a problem.
+        """
+        if not refused.reason or not refused.branch:
+            return None
+        resolved = self.carried is not None or not patch.empty
+        carried = Carried(self, patch) if resolved else None
+        looked = self.stages.step("salvage", lambda: _Looked(now=self._look(carried)), _Looked, _say_looked).now
+        if looked is None:
+            return None
+        pull = self.pull.model_copy(update={"head_sha": looked.head})
+        return replace(self, pull=pull, situation=looked, carried=carried)
+
+    def _look(self, carried: Carried | None) -> Situation | None:
+        before, mirror = self.situation, self.thread.fetch()
+        head = mirror.resolve(self.pull.head)
+        if head is None:
+            return Situation(head=before.head, problem=f"The branch {code_span(self.pull.head)} was deleted meanwhile.")
+        if head == before.head:
+            return None
+        if carried is None:
+            return read_situation(self.thread, self.pull.model_copy(update={"head_sha": head}))
+        if mirror.is_ancestor(before.base, head):
+            return Situation(head=head, base=before.base, current=True)
+        return carried.bring_onto(head, mirror)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What was made of an earlier merge: ``patch`` on its draft."""
+
+    merge: BaseMerge
+    patch: Patch
+
+    def commit(self) -> str:
+        """It, as a commit with both parents."""
+        return self.merge.commit(self.merge.mirror(), self.patch)
+
+    def bring_onto(self, head: str, mirror: Mirror) -> Situation:
+        """It and what ``head`` has more than the head that it was made on, merged by git."""
+        before, pull = self.merge.situation, self.merge.pull
+        branch = code_span(pull.head)
+        if not mirror.is_ancestor(before.head, head):
+            # Merged all the same, it would bring back what they took out.
+            return Situation(head=head, problem=f"{branch} was rewritten meanwhile, and the work began before.")
+        merged = mirror.merge(head, self.commit())
+        if merged.conflicts:
+            paths = ", ".join(code_span(conflict.path) for conflict in merged.conflicts[:SHOWN])
+            more = f" and {len(merged.conflicts) - SHOWN} more" if len(merged.conflicts) > SHOWN else ""
+            pushed = f"Somebody pushed to {branch} meanwhile"
+            return Situation(head=head, problem=f"{pushed}, and the merge conflicts with that in {paths}{more}.")
+        draft = commit_merge(self.merge.thread, pull, mirror, merged.tree, (head, before.base))
+        return Situation(head=head, base=before.base, meeting=before.meeting, draft=draft)
+
+
+class _Looked(Noun):
+    now: Situation | None = None
+
+
+def _say_looked(found: _Looked) -> str:
+    now = found.now
+    return "the branch did not move" if now is None else now.problem or f"onto `{now.head[:10]}`"
+
+
+def look_at_base(thread: Thread, pull: PullRequest, stages: Stages) -> Situation:
+    """Where head and base stand, as the stage "fetch". Raises BrokenWorld."""
+
+    def say(found: Situation) -> str:
+        return f"{code_span(pull.head)} at `{found.head[:10]}`, {code_span(pull.base)} at `{found.base[:10]}`"
+
+    return stages.step("fetch", lambda: read_situation(thread, pull), Situation, say)
 
 
 def begin_merge(thread: Thread, pull: PullRequest, stages: Stages, situation: Situation) -> BaseMerge:

@@ -173,9 +173,14 @@ class Tracking:
         self._edited = 0.0
         self._editing = RLock()
 
-    def follow(self, titles: Mapping[StageName, str]) -> None:
-        """Show these stages, in this order, from the next edit on: not all work is a change with tests."""
+    def follow(self, titles: Mapping[StageName, str], *, anew: bool = False) -> None:
+        """Show these stages, in this order, from the next edit on: not all work is a change with tests.
+
+        ``anew``: what was done was other work, and these stages are still to come.
+        """
         self._state.titles = titles
+        if anew:
+            self._state.details = {stage: told for stage, told in self._state.details.items() if stage == "accept"}
 
     def begin(self, stage: StageName) -> None:
         """Show that a stage runs, perhaps once more."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from workflows.git.mirrors import Identity, Mirror, PushResult
 from workflows.git.patience import persist
 from workflows.publishing.change_texts import Texts
+from workflows.publishing.pull_body import first_body, renewed_body
 from workflows.publishing.pull_request import branch_name
 from workflows.repository.policy import WRITERS, Policy
 from workflows.repository.survey import Survey
@@ -72,7 +73,7 @@ class Publisher:
             head=branch,
             base=self.survey.branch,
             title=texts.title,
-            body=texts.body,
+            body=first_body(texts.body),
             draft=self.policy.draft if self.draft is None else self.draft,
         )
         return Published(
@@ -103,9 +104,20 @@ class Publisher:
         pushed = self._push_to(mirror, earlier.branch, commit, create=False)
         if not pushed.ok:
             return None
-        self.github.update_pull_request(earlier.pull_request, body=texts.body)
-        note = self._check(solution, texts, commit)
-        return earlier.model_copy(update={"commit": commit, "note": note})
+        notes = [self._renew_text(earlier.pull_request, texts.body), self._check(solution, texts, commit)]
+        return earlier.model_copy(update={"commit": commit, "note": " ".join(filter(None, notes))})
+
+    def _renew_text(self, number: int, text: str) -> str:
+        """Put the text into the pull request's body beside people's; why not, when there is no room for it."""
+        now = self.github.fetch_pull_request(number)
+        if now is None:
+            return ""
+        body = renewed_body(now.body, text)
+        if body is None:
+            return "The pull request's own text leaves no room for the new description."
+        if body != now.body:
+            self.github.update_pull_request(number, body=body)
+        return ""
 
     def _push(self, solution: Solution, message: str) -> tuple[str, str, PushResult]:
         """The first of the branch's names that is free or ours: what others pushed is never touched."""

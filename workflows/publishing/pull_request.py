@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from workflows.agent.describe import Category
 from workflows.evidence.markdown import render_evidence, render_warnings
 from workflows.git.leaks import redact
+from workflows.publishing.pull_body import MARKS
 from workflows.publishing.templates import Fact, Section, find_template, fit_template, render_sections
 from workflows.texts.changelog import ChangelogEntry
 from workflows.texts.conventional import TYPE_OF, are_conventional, parse_conventional
@@ -84,7 +85,7 @@ def render_body(
     secrets: Collection[str] = (),
     hosts: Collection[str] = HOSTS,
 ) -> str:
-    """The description in Markdown, at most 65,536 characters, ready for GitHub; fitted into ``template`` if given."""
+    """The description in Markdown, ready for GitHub; fitted into ``template`` if given."""
     sections = _sections(text, secrets, hosts)
     warnings = render_warnings(
         text.verdict,
@@ -103,7 +104,7 @@ def render_body(
             f"{warnings}\n\n{main}".strip(),
             secrets,
             hosts={*hosts, *_hosts_in(template or "")},
-            limit=MAX_CHARACTERS - len(footer),
+            limit=MAX_CHARACTERS - MARKS - len(footer),
             closes=text.issue,
         )
         + footer

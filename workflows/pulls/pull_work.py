@@ -83,7 +83,7 @@ class PullWork:
         if going_on is not None and going_on.base != survey.base:
             thread.tracking.note(("The branch moved since that session stopped, so the work began anew.",))
         thread.solution = solve(thread.run, self.stages, thread.progress, self.assign(survey))
-        thread.receipt = closing.render_receipt(thread.solution, sum(self.stages.seconds.values()))
+        thread.spend(closing.render_receipt(thread.solution, sum(self.stages.seconds.values())))
         return thread.solution
 
     def publish(self, survey: Survey, solution: Solution) -> Outcome:

@@ -66,6 +66,10 @@ class Thread:
         """Who is told how it goes on: the tracking comment, on a pull request also the check run."""
         return self.tracking if self.check is None else Everyone(self.tracking, self.check)
 
+    def spend(self, receipt: str) -> None:
+        """Have the last word say what a session has cost, beside what is there to be said already."""
+        self.receipt = "\n".join(part for part in (self.receipt, receipt) if part)
+
     def show_check(self, head_sha: str) -> None:
         """From now on show the running stage as a check run on this commit too; it is concluded with the job."""
         self.check = LiveCheck(self.github, self.job, head_sha=head_sha, scrub=self.services.scrub)
