@@ -125,7 +125,8 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
         return Ignore("Labels start work on issues; on a pull request a command does.")
     if issue.state != "open":
         return Ignore("The issue is not open.")
-    return Start((_make_job(event, issue, "fix_issue", trigger=event.label),))
+    request = f"label {event.label.casefold()}"
+    return Start((_make_job(event, issue, "fix_issue", trigger=event.label, request=request),))
 
 
 def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dispatch:
@@ -213,7 +214,7 @@ def _jobs_of(event: Event, issue: EventIssue, found: Sequence[Command | CommandE
 
 def _cancel(event: Event, issue: EventIssue, reason: str, *, label: str | None = None) -> Cancel:
     assert event.repository is not None
-    job = None if event.sender is None else _make_job(event, issue, "tidy", words=reason)
+    job = None if event.sender is None else _make_job(event, issue, "tidy", words=reason, label=label or "")
     closed = issue.closed_at if event.action == "closed" else None
     before = None if closed is None else closed + CLOCKS_DIFFER
     return Cancel(event.repository.id, issue.number, reason, job, label, before)
@@ -242,6 +243,7 @@ def _make_job(
     request: str = "",
     delay: float = 0.0,
     head: str | None = None,
+    label: str = "",
 ) -> Job:
     assert event.repository is not None
     assert event.sender is not None
@@ -264,6 +266,7 @@ def _make_job(
         head=head,
         admission=True,
         delay=delay,
+        label=label,
     )
 
 

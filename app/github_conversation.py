@@ -5,11 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from app.github_calls import RepositoryCalls
-from app.github_json import parse_comment, parse_issue
+from app.github_json import parse_comment, parse_issue, parse_label_act
 from app.github_session import refusal
 from app.github_text import fit_body
 from workflows.services import Reaction
-from workflows.types import Comment, CommentRef, Issue
+from workflows.types import Comment, CommentRef, Issue, LabelAct
 
 LABEL_TEXT_LIMIT = 100
 
@@ -63,6 +63,11 @@ class ConversationCalls(RepositoryCalls):
         answer = self._send("DELETE", f"/issues/{number}/labels/{quote(label, safe='')}")
         if answer.status not in {404, 410}:
             self._accept(f"removing the label {label} from #{number}", answer)
+
+    def fetch_label_acts(self, number: int) -> list[LabelAct]:
+        """GitHub's own order of them, oldest first: https://docs.github.com/en/rest/issues/events#list-issue-events"""
+        events = (each for each in self._pages(f"/issues/{number}/events") if each["event"] in ("labeled", "unlabeled"))
+        return list(map(parse_label_act, sorted(events, key=lambda each: int(each["id"]))))
 
     def find_or_create_comment(self, number: int, marker: str, body: str) -> int:
         """The id of our comment with this marker; a marker in anybody else's comment counts for nothing."""

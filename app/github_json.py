@@ -13,6 +13,7 @@ from workflows.types import (
     CheckRun,
     Comment,
     Issue,
+    LabelAct,
     MergedPull,
     PullRequest,
     Release,
@@ -71,6 +72,13 @@ def parse_comment(data: dict[str, Any]) -> Comment:
         body=scrub(data.get("body") or ""),
         created_at=data["created_at"],
         updated_at=data["updated_at"],
+    )
+
+
+def parse_label_act(data: dict[str, Any]) -> LabelAct:
+    """An issue event ``labeled`` or ``unlabeled``."""
+    return LabelAct(
+        label=scrub(data["label"]["name"]), on=data["event"] == "labeled", actor=parse_actor(data.get("actor"))
     )
 
 

@@ -22,7 +22,18 @@ from workflows.requests.job_services import NoJobs
 from workflows.services import BrokenWorld, JobCancelled, Permission, Reaction
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import MemoryLog
-from workflows.types import Actor, Comment, CommentRef, Issue, Patch, PatchFile, Repository, RepositoryRef, TestRun
+from workflows.types import (
+    Actor,
+    Comment,
+    CommentRef,
+    Issue,
+    LabelAct,
+    Patch,
+    PatchFile,
+    Repository,
+    RepositoryRef,
+    TestRun,
+)
 
 T = TypeVar("T")
 
@@ -60,6 +71,7 @@ class OneThread:
         self.permission = permission
         self.closed = closed
         self.labels: set[str] = set()
+        self.label_acts: list[LabelAct] = []
         self.comments: dict[int, str] = {}
         self.reactions: list[object] = []
         self._made = 0
@@ -99,6 +111,9 @@ class OneThread:
 
     def remove_label(self, number: int, label: str) -> None:
         self.labels.discard(label)
+
+    def fetch_label_acts(self, number: int) -> list[LabelAct]:
+        return self.label_acts
 
     def find_or_create_comment(self, number: int, marker: str, body: str) -> int:
         found = next((number for number, said in self.comments.items() if marker in said), None)

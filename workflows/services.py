@@ -14,6 +14,7 @@ from workflows.types import (
     CommentRef,
     DraftComment,
     Issue,
+    LabelAct,
     MergedPull,
     PullRequest,
     Release,
@@ -95,6 +96,9 @@ class GitHub(Protocol):
 
     def remove_label(self, number: int, label: str) -> None:
         """Take a label off an issue; absent is fine."""
+
+    def fetch_label_acts(self, number: int) -> list[LabelAct]:
+        """Every label that was put on the issue or taken off, oldest first."""
 
     def find_or_create_comment(self, number: int, marker: str, body: str) -> int:
         """The id of our own comment that carries ``marker`` (a hidden HTML comment in ``body``), created when absent.

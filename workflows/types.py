@@ -102,7 +102,7 @@ class Job(Noun):
     its question, or, unless that is None, with what the actor says, ``going_on``, however it stopped; both are fenced,
     and stand as they stood when it was asked for. ``fresh``: it begins anew, whatever waits for an answer.
     ``label`` is the one that starts work in the repository, after which the labels of its state are named; empty before
-    the admission.
+    the admission, but for what tidies up after a label that was taken off: that one.
     """
 
     id: str
@@ -151,6 +151,14 @@ class Comment(Noun):
     body: str
     created_at: datetime
     updated_at: datetime
+
+
+class LabelAct(Noun):
+    """A label put on an issue, or taken off (``on`` False), by ``actor``."""
+
+    label: str
+    on: bool
+    actor: Actor
 
 
 class Issue(Noun):

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.localhub.answers import Refusal, too_long, validation_failed
 from app.localhub.events import announce, links_of
-from app.localhub.records import App, Comment, Issue, Json, Label, Reaction, Repository, User
+from app.localhub.records import App, Comment, Issue, Json, Label, LabelEvent, Reaction, Repository, User
 from app.localhub.shapes import comment_json, issue_json, label_json, user_json
 from app.localhub.shapes_pulls import pull_json
 from app.localhub.store import Store
@@ -79,7 +79,9 @@ def add_labels(store: Store, repo: Repository, issue: Issue, *, actor: Actor, na
 
 
 def announce_label(store: Store, repo: Repository, issue: Issue, *, label: Label, actor: Actor, action: str) -> None:
-    """``labeled`` or ``unlabeled``."""
+    """``labeled`` or ``unlabeled``; kept among the issue's events too."""
+    event = LabelEvent(store.new_id(), action, label, actor.user, store.now(), app=actor.app)
+    issue.label_events.append(event)
     extra = {"label": label_json(links_of(store), repo, label)}
     announce_issue(store, repo, issue, action=action, actor=actor, extra=extra)
 

@@ -77,6 +77,18 @@ class Label:
 
 
 @dataclass(eq=False)
+class LabelEvent:
+    """A label put on an issue or taken off: ``action`` is ``labeled`` or ``unlabeled``."""
+
+    id: int
+    action: str
+    label: Label
+    actor: User
+    created_at: datetime
+    app: App | None = None
+
+
+@dataclass(eq=False)
 class Reaction:
     """One user's reaction to an issue or a comment."""
 
@@ -175,6 +187,7 @@ class Issue:
     closed_at: datetime | None = None
     closed_by: User | None = None
     labels: list[Label] = field(default_factory=list)
+    label_events: list[LabelEvent] = field(default_factory=list)
     assignees: list[User] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)

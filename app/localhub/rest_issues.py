@@ -19,7 +19,7 @@ from app.localhub.acts import (
 from app.localhub.answers import Answer, invalid_request, no_access, no_rights, not_found, validation_failed
 from app.localhub.records import Comment, Issue, Json, Label, Reaction, User
 from app.localhub.rest import Call, Routes
-from app.localhub.shapes import REACTIONS, comment_json, issue_json, label_json, reaction_json
+from app.localhub.shapes import REACTIONS, comment_json, issue_json, label_event_json, label_json, reaction_json
 from app.localhub.store import find_comment, find_review_comment, has_role
 
 routes = Routes()
@@ -188,6 +188,12 @@ def remove_issue_label(call: Call) -> Answer:
     """Take a label off; 404 ``Label does not exist`` when it is not on."""
     remove_label(call.store, call.repo, call.issue, actor=call.actor, name=call.params["name"])
     return Answer(200, [_label(call, label) for label in call.issue.labels])
+
+
+@routes.add("GET", ISSUE + "/events", permission="conversation", docs="issues/events#list-issue-events")
+def list_events(call: Call) -> Answer:
+    """The issue's events, oldest first; of all kinds of them only labels are kept."""
+    return call.page(call.issue.label_events, lambda event: label_event_json(call.links, call.repo, event))
 
 
 def _comment(call: Call, issue: Issue, comment: Comment) -> Json:

@@ -16,6 +16,7 @@ from app.localhub.records import (
     Issue,
     Json,
     Label,
+    LabelEvent,
     Reaction,
     Repository,
     Role,
@@ -342,6 +343,22 @@ def comment_json(links: Links, repo: Repository, issue: Issue, *, comment: Comme
         "body": comment.body,
         "reactions": rollup(url, comment.reactions),
         "performed_via_github_app": app_json(links, comment.app) if comment.app else None,
+    }
+
+
+def label_event_json(links: Links, repo: Repository, event: LabelEvent) -> Json:
+    """A ``labeled`` or ``unlabeled`` among the events of an issue."""
+    return {
+        "id": event.id,
+        "node_id": node_id("LabeledEvent" if event.action == "labeled" else "UnlabeledEvent", event.id),
+        "url": f"{links.repo(repo)}/issues/events/{event.id}",
+        "actor": user_json(links, event.actor),
+        "event": event.action,
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": stamp(event.created_at),
+        "label": {"name": event.label.name, "color": event.label.color},
+        "performed_via_github_app": app_json(links, event.app) if event.app else None,
     }
 
 

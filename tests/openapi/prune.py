@@ -57,6 +57,7 @@ OUR_PATHS = """
 /repos/{owner}/{repo}/issues/{issue_number}
 /repos/{owner}/{repo}/issues/{issue_number}/assignees
 /repos/{owner}/{repo}/issues/{issue_number}/comments
+/repos/{owner}/{repo}/issues/{issue_number}/events
 /repos/{owner}/{repo}/issues/{issue_number}/labels
 /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}
 /repos/{owner}/{repo}/issues/{issue_number}/reactions

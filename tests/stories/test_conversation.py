@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
+import urllib.request
+import uuid
 from collections.abc import Iterator
 
 import docker
 import pytest
 
+from app.localhub.deliveries import headers_of
 from app.localhub.faults import Fault
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.scripts import NOTED, UNTESTED, call, finish, turn
@@ -184,6 +189,68 @@ def test_taking_the_working_label_off_cancels(ground: Ground) -> None:
     assert time.monotonic() - started < FINAL_SECONDS
     world.wait_until(lambda: said(ground, repository, number)[0].startswith("Cancelled"), 10, "the last word")
     assert world.state_labels(repository, number) == []
+
+
+def test_the_last_act_on_a_label_counts(ground: Ground) -> None:
+    """On, off and on within a moment is one job, though "off" is heard of last: what it ends is begun again, once."""
+    repository, number = issue(ground, "flicker")
+    hub, world = ground.world.hub, ground.world
+    ground.play(WAIT, *NOTED)
+    hub.add_label(repository, number, "qwen", "alice")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
+    hub.add_label(repository, number, "qwen", "alice")
+    world.wait_until(lambda: len(records(ground, repository, number)) == 2, 30, "the second request")
+    world.wait_until(lambda: records(ground, repository, number)[1].outcome is not None, 30, "its end")
+    joined = records(ground, repository, number)[1].outcome
+    assert joined is not None
+    assert joined.status == "joined"
+    assert "qwen" not in [label.name for label in hub.issue(repository, number).labels]
+
+    hear_late(ground, repository, number, "unlabeled")
+    found = ended(ground, repository, number, jobs=3)
+    assert [one.state for one in found] == ["cancelled", "ended", "ended"]
+    assert found[2].outcome is not None
+    assert found[2].outcome.status == "pull_request"
+    assert len(world.pull_requests(repository)) == 1
+
+
+def test_a_label_that_was_taken_off_starts_nothing_late(ground: Ground) -> None:
+    """ "On" that is heard of after "off" is over: nothing is begun and nothing said."""
+    repository, number = issue(ground, "over")
+    hub = ground.world.hub
+    with hub.store.lock:  # before anybody can take it up
+        hub.add_label(repository, number, "qwen", "alice")
+        hub.remove_label(repository, number, "qwen", "alice")
+    hub.wait_for_deliveries()
+    before = len(records(ground, repository, number))
+    hear_late(ground, repository, number, "labeled")
+    found = ended(ground, repository, number, jobs=before + 1)
+    assert found[-1].outcome is not None
+    assert found[-1].outcome.reason == "The label `qwen` was taken off again."
+    assert said(ground, repository, number) == []
+    assert ground.world.writes(repository) == []
+
+
+def hear_late(ground: Ground, repository: str, number: int, action: str) -> None:
+    """An event of alice's about the label, made of her last one, comes as if it had happened before that."""
+    hub = ground.world.hub
+    hub.wait_for_deliveries()
+    found = [one for one in hub.deliveries if one.action in ("labeled", "unlabeled")]
+    payloads = [(one, json.loads(one.payload)) for one in found]
+    own = [
+        (one, payload)
+        for one, payload in payloads
+        if payload["repository"]["full_name"] == repository
+        and payload["issue"]["number"] == number
+        and payload["sender"]["login"] == "alice"
+    ]
+    last, payload = own[-1]
+    body = json.dumps({**payload, "action": action}).encode()
+    late = dataclasses.replace(last, guid=str(uuid.uuid4()), action=action, payload=body)
+    url = f"http://127.0.0.1:{ground.world.port}/webhook"
+    request = urllib.request.Request(url, body, headers_of(late), method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 202
 
 
 def test_state_labels_tell_how_far_it_is(ground: Ground) -> None:

@@ -361,7 +361,7 @@ def test_conflicts_that_cannot_be_resolved_do_not_end_the_round(ground: Ground) 
     hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
     head = hub.branches(repository)[BRANCH]
     said = finish("[F1] done: better.")
-    ground.play(*[turn(finish("No.", no_change_needed=True))] * 2, turn(BETTER), turn(said), turn(said))
+    ground.play(turn(finish("No.", no_change_needed=True)), turn(BETTER), turn(said), turn(said))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     told = ground.told(repository, number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from workflows.repository.policy import WRITERS, plan_label
 from workflows.requests.asked import Asked, read_asked
 from workflows.requests.going_on import is_answer
 from workflows.requests.job_services import JobServices
+from workflows.requests.labelled import Wanted, find_wanted, is_taken_off
 from workflows.requests.options import object_to_options
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.types import Job
@@ -27,7 +29,7 @@ SILENT = frozenset({"address_feedback", "fix_checks", "hear_replies", "review_pu
 """What an event asks for by itself is acknowledged by its workflow, once there is something to do."""
 BURST = timedelta(minutes=2)
 """A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant
-anew."""
+anew. A label that is put on again joins only what runs."""
 MOVING = frozenset({"fix_checks", "update_branch"})
 """What these look at, checks and branches, changes between one request and the next."""
 QUESTIONS = frozenset({"help", "status", "why", "config", "doctor"})
@@ -44,18 +46,20 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     github = services.github(job.repository)
     commanded = job.command is not None  # a retry of what an event asked for has none of its own any more
     if job.workflow == "tidy":
-        return run.step("tidy", lambda: tidy(github, job, services), Outcome)
+        tidied = run.step("tidy", lambda: tidy(github, job, services), Outcome)
+        wanted = run.step("wanted", partial(find_wanted, github, job, services), Wanted).job
+        if wanted is None:
+            return tidied
+        job = wanted
     joined = _join(run, github, job, services)
     if joined is not None:
         return joined
     asked = accept(run, github, job, services)
     if isinstance(asked, Outcome):
         return asked
-    if not asked.decision.allowed or asked.issue is None:
-        return run.step("refuse", lambda: refuse(github, job, asked, services), Outcome)
-    if job.words:
-        run.step("say", lambda: answer_to_request(github, job, services, job.words), type(None))
-        return Outcome(status="answered", reason="What could not be read was said.")
+    ended = _end_at_once(run, github, job, asked, services)
+    if ended is not None:
+        return ended
     if job.workflow == "answer":
         found = answer(run, github, job, asked, services)
         if isinstance(found, Outcome):
@@ -76,6 +80,18 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     return job.model_copy(update={"tracking": comment})
 
 
+def _end_at_once(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | None:
+    """The end of what is not taken up, or only said; None of what is."""
+    if not asked.decision.allowed or asked.issue is None:
+        return run.step("refuse", lambda: refuse(github, job, asked, services), Outcome)
+    if job.trigger and not asked.shows(job.trigger) and run.step("label", lambda: is_taken_off(github, job), bool):
+        return Outcome(status="ignored", reason=f"The label `{job.trigger}` was taken off again.")
+    if job.words:
+        run.step("say", lambda: answer_to_request(github, job, services, job.words), type(None))
+        return Outcome(status="answered", reason="What could not be read was said.")
+    return None
+
+
 def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome | None:
     """The end of a request that another job carries out already; a person sees it by a reaction."""
     same = run.step("join", lambda: _find_same(job, services), str)
@@ -83,6 +99,8 @@ def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome 
         return None
     if job.command is not None or job.workflow not in SILENT:
         run.step("react", lambda: react(github, job, "eyes"), type(None))
+    if job.trigger:
+        run.step("unlabel", lambda: github.remove_label(job.number, job.trigger), type(None))
     return Outcome(status="joined", reason=f"Job {same} does the same already.")
 
 
@@ -209,9 +227,10 @@ def _find_same(job: Job, services: JobServices) -> str:
             if _was_just_said(job, record):
                 return other.id
             continue
-        fresh = job.created_at - other.created_at <= BURST and job.command is not None
+        fresh = job.created_at - other.created_at <= BURST
         done = record.outcome is not None and record.outcome.status in CARRIED_OUT and other.workflow not in MOVING
-        if record.state == "queued" or (fresh and (record.state == "running" or done)):
+        runs = record.state == "running" and (job.command is not None or bool(job.trigger))
+        if record.state == "queued" or (fresh and (runs or (done and job.command is not None))):
             return other.id
     return ""
 

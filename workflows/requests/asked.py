@@ -43,6 +43,10 @@ class Asked(Noun):
     decision: Decision
     continued: Continued | None = None
 
+    def shows(self, label: str) -> bool:
+        """Whether the issue has this label."""
+        return self.issue is not None and label.casefold() in (one.casefold() for one in self.issue.labels)
+
 
 def access_of(job: Job) -> Access:
     """What the actor must be allowed for this request."""
