@@ -1,4 +1,4 @@
-"""kill -9 of a story's Forgehand at a write of its choice."""
+"""kill -9 of a story's Forgehand at writes of its choice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.stories.world import World
 class Kill(Fault):
     """kill -9 of the world's Forgehand once a write has happened."""
 
-    def __init__(self, world: World, path: str) -> None:
-        super().__init__("reset", method="POST", path=f"{path}$", after_write=True)
+    def __init__(self, world: World, path: str, *, method: str = "POST", nth: int = 1) -> None:
+        super().__init__("reset", method=method, path=f"{path}$", after_write=True, nth=nth)
         self.world = world
         self.done = threading.Event()
 
@@ -20,3 +20,13 @@ class Kill(Fault):
         """Kill, and say so."""
         self.world.kill()
         self.done.set()
+
+
+def survive(*kills: Kill) -> None:
+    """Start Forgehand again after each of these, which must come in this order."""
+    for kill in kills:
+        assert kill.done.wait(120), f"no {kill.method} {kill.path} within 120 s"
+        if kill is kills[-1]:
+            kill.world.serve()
+        else:  # the next may come before it answers
+            kill.world._process = kill.world.spawn("serve")

@@ -141,7 +141,8 @@ class Policy(Noun):
     checks: ChecksPolicy = Field(default=ChecksPolicy(), description="Failed checks of our own pull requests.")
     resolve: Literal["on_request", "auto"] = Field(
         default="on_request",
-        description="`auto`: merge conflicts of our own pull requests are resolved when the next work on them begins.",
+        description="`auto`: conflicts of our own pull requests are resolved before other work on them: a round of "
+        "feedback, failed checks, `/qwen fix`, `/qwen update`.",
     )
     state_labels: bool = Field(
         default=True, description="Show with labels, such as `qwen:working`, how far the work on a thread is."
