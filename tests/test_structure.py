@@ -33,7 +33,7 @@ def test_one_broad_except() -> None:
         if line.strip().startswith(("except Exception", "except BaseException", "except:"))
     ]
     assert len(found) <= 1, found
-    assert all(place.startswith("workflows/durable/queue.py") for place in found), found
+    assert all(place.startswith("workflows/durable/edge.py") for place in found), found
 
 
 def test_no_drawer_modules() -> None:

@@ -13,6 +13,7 @@ from dbos import DBOSClient, EnqueueOptions
 
 from workflows.durable import deliveries as store
 from workflows.durable.job_records import STATES, JobRecord, JobState, read_records
+from workflows.types import Job
 
 WORKFLOW = "forgehand_job"
 QUEUE = "jobs"
@@ -68,6 +69,16 @@ class JobRows:
         if job.get("delay"):
             options["delay_seconds"] = job["delay"]
         self._client.enqueue_in_transaction(connection, options, job)
+
+    def put_in(self, job: Job) -> None:
+        """:meth:`enqueue` in a transaction of its own."""
+        with self._engine.begin() as connection:
+            self.enqueue(connection, job.model_dump(mode="json"))
+
+    def attempts(self, job_id: str) -> int:
+        """How often the job was started."""
+        [found] = self._client.list_workflows(workflow_ids=[job_id], load_input=False, load_output=False)
+        return found.recovery_attempts or 0
 
     def records(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """The jobs with these ids that are there, in no order."""

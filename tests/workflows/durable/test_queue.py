@@ -897,14 +897,15 @@ def test_a_request_cancelled_in_its_admission_is_not_queued(url: str) -> None:
 def test_a_cancellation_while_the_job_is_being_queued_ends_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever cancels before the job's row is there does not find it; the admission does it then."""
     with admitting(url, lambda run, job: job) as queue:
-        put_in = queue._queue_admitted
+        edge = queue._worker.edge  # type: ignore[union-attr]
+        put_in = edge.put_in
 
         def cancel_first(job: Job, admission: str) -> None:
-            monkeypatch.setattr(queue, "_queue_admitted", put_in)
+            monkeypatch.setattr(edge, "put_in", put_in)
             assert queue.cancel_issue(11, 7) == [job.id]
             put_in(job, admission)
 
-        monkeypatch.setattr(queue, "_queue_admitted", cancel_first)
+        monkeypatch.setattr(edge, "put_in", cancel_first)
         [job] = ask(queue)
         until(lambda: (queue.job(job.id) or job).state == "cancelled")  # type: ignore[union-attr]
         [after] = ask(queue)
@@ -1046,7 +1047,7 @@ def test_what_is_cancelled_while_it_is_held_back_stays_so(url: str) -> None:
         assert queue.cancel_issue(11, 7) == [first.id]
         [second] = ask(queue)
         assert queue.wait(second.id, timeout=30).outcome is not None
-        until(lambda: not queue._parked)
+        until(lambda: not queue._worker.edge.parked)  # type: ignore[union-attr]
         [third] = ask(queue, number=8)
         assert queue.wait(third.id, timeout=30).outcome is not None
         assert queue.job(first.id).state == "cancelled"  # type: ignore[union-attr]
