@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from workflows.evidence.markdown import render_evidence, render_verdict_line
-from workflows.git.mirrors import Conflict, Mirror
+from workflows.git.mirror_commits import Conflict
+from workflows.git.mirrors import Mirror
 from workflows.progress.stages import Stages
 from workflows.publishing.publish import AUTHOR, Published, conclude
 from workflows.publishing.pull_request import render_commit_message

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from workflows.git.mirrors import Conflict
+from workflows.git.mirror_commits import Conflict
 from workflows.texts.outbound import code_span
 from workflows.texts.untrusted import fence_untrusted, show_hidden
 from workflows.types import Noun

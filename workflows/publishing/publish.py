@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workflows.git.mirrors import Identity, Mirror, PushResult
+from workflows.git.mirror_commits import Identity
+from workflows.git.mirror_remote import PushResult
+from workflows.git.mirrors import Mirror
 from workflows.git.patience import persist
 from workflows.publishing.change_texts import Texts
 from workflows.publishing.pull_body import first_body, renewed_body

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from workflows.git.mirrors import REGULAR, Mirror
+from workflows.git.mirror_reads import REGULAR
+from workflows.git.mirrors import Mirror
 from workflows.repomap.cache import Cache, is_spoiled
 from workflows.repomap.graph import Graph, MappedFile, build_graph
 from workflows.repomap.languages import language_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from workflows.git.mirrors import REGULAR, Mirror, TreeEntry
+from workflows.git.mirror_reads import REGULAR, TreeEntry
+from workflows.git.mirrors import Mirror
 from workflows.git.plain_text import UNFIT, fit_to_parse
 from workflows.publishing.pull_request import find_template
 from workflows.repository.detect import Detected, Runner, detect, runner_for

@@ -16,7 +16,8 @@ from workflows.agent.equipment import Equipment
 from workflows.evidence.testfiles import only_tests
 from workflows.evidence.verify import compare, needs_second_look, run_tests
 from workflows.evidence.weakened import find_weakened
-from workflows.git.mirrors import Identity, Mirror
+from workflows.git.mirror_commits import Identity
+from workflows.git.mirrors import Mirror
 from workflows.git.patch import PatchRules, check_patch, secrets_in
 from workflows.git.plain_text import fit_to_parse
 from workflows.repomap.repo_map import RepoMap, open_repo_map

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from workflows.git.mirrors import Identity, Mirror, Mirrors
+from workflows.git.mirror_commits import Identity
+from workflows.git.mirrors import Mirror, Mirrors
 from workflows.git.patch import PatchRules, check_patch
 from workflows.git.process import GitFailure, clean_message, parse_remote, run_git
 from workflows.types import Patch, PatchFile

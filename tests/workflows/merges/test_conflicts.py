@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workflows.git.mirrors import Conflict
+from workflows.git.mirror_commits import Conflict
 from workflows.merges.conflicts import Sides, marks_left, render_conflict_task, say_conflicts
 
 MERGED = b"a\n<<<<<<< 1234\nours\n||||||| 5678\nbase\n=======\ntheirs\n>>>>>>> 9abc\nz\n"
