@@ -162,7 +162,8 @@ class _Resolution:
                 return self._say_published(moved, proved.published, judged, merged)
             if proved.verdict is not None:
                 told = "Somebody pushed to the branch meanwhile, and on top of that the merge makes things worse"
-                return self._not_pushed(f"{told}: {proved.verdict.reasons[0]}", solution)
+                reason = self.merge.thread.services.clean(" ".join(proved.verdict.reasons[0].split()))
+                return self._not_pushed(f"{told}: {reason}", solution)
         told = f"Somebody merged {code_span(moved.pull.base)} into the branch meanwhile."
         return self._not_pushed(moved.situation.problem or told, solution)
 

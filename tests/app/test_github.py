@@ -360,6 +360,19 @@ def test_deleted_comment_cannot_be_edited(place: Place) -> None:
         place.github.update_comment(999_999_999, "x")
 
 
+def test_label_acts(place: Place) -> None:
+    """Every label that was put on or taken off, in its order and with its actor, over as many pages as there are."""
+    for _ in range(60):
+        place.hub.add_label(place.name, place.issue, "Ask me", "alice")
+        place.hub.remove_label(place.name, place.issue, "Ask me", "alice")
+    place.github.add_label(place.issue, "ours", color="ededed", description="")
+    acts = place.github.fetch_label_acts(place.issue)
+    assert [(act.label, act.on) for act in acts[-3:]] == [("Ask me", True), ("Ask me", False), ("ours", True)]
+    assert (acts[-2].actor.login, acts[-2].actor.type) == ("alice", "User")
+    assert acts[-1].actor.type == "Bot"
+    assert sum(act.label == "Ask me" for act in acts) == 120
+
+
 def test_reactions_and_labels_twice(place: Place) -> None:
     """Reacting and taking a label off a second time change nothing."""
     for _ in range(2):

@@ -195,7 +195,7 @@ def test_the_last_act_on_a_label_counts(ground: Ground) -> None:
     """On, off and on within a moment is one job, though "off" is heard of last: what it ends is begun again, once."""
     repository, number = issue(ground, "flicker")
     hub, world = ground.world.hub, ground.world
-    ground.play(WAIT, *NOTED)
+    ground.play(WAIT)
     hub.add_label(repository, number, "qwen", "alice")
     world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
     hub.add_label(repository, number, "qwen", "alice")
@@ -206,6 +206,7 @@ def test_the_last_act_on_a_label_counts(ground: Ground) -> None:
     assert joined.status == "joined"
     assert "qwen" not in [label.name for label in hub.issue(repository, number).labels]
 
+    ground.play(*NOTED)
     hear_late(ground, repository, number, "unlabeled")
     found = ended(ground, repository, number, jobs=3)
     assert [one.state for one in found] == ["cancelled", "ended", "ended"]

@@ -24,6 +24,7 @@ from workflows.solving.workshop import Workshop
 BRANCH = "qwen/work"
 CHANGE = {"calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a + a + a\n"}
 NOTES = {"notes.txt": "One note.\nA second note.\nA third note.\n"}
+MERGING = "The base branch was merged into this pull request's branch"
 MENDED = write("calc.py", "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return add(a, a)\n")
 BETTER = write("notes.txt", "One note.\nThe second note.\nA third note.\n")
 
@@ -339,7 +340,8 @@ def test_conflicts_are_resolved_first_where_the_policy_says_so(ground: Ground) -
     said = finish("[F1] done: better.")
     both = write("notes.txt", "One note, of theirs.\nA second note.\n")
     better = write("notes.txt", "One note, of theirs.\nThe second note.\n")
-    ground.play(turn(both), turn(finish("Both notes.")), turn(better), turn(said), turn(said))
+    merging = [{"match": MERGING, **one} for one in (turn(both), turn(finish("Both notes.")))]
+    ground.play(*merging, turn(better), turn(said), turn(said))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     told = ground.told(repository, number)
 
@@ -361,7 +363,8 @@ def test_conflicts_that_cannot_be_resolved_do_not_end_the_round(ground: Ground) 
     hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
     head = hub.branches(repository)[BRANCH]
     said = finish("[F1] done: better.")
-    ground.play(turn(finish("No.", no_change_needed=True)), turn(BETTER), turn(said), turn(said))
+    left = {"match": MERGING, **turn(finish("No.", no_change_needed=True))}
+    ground.play(left, turn(BETTER), turn(said), turn(said))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     told = ground.told(repository, number)
 
