@@ -6,6 +6,7 @@ import codecs
 import errno
 import io
 import itertools
+import re
 import shlex
 import tarfile
 import time
@@ -314,7 +315,10 @@ class PlainSandbox:
         if done.errors.strip() and not done.output:
             text = f"grep -E could not search with the pattern {pattern!r}: {_words(done.errors)}"
             return False, text, {"error": "bad_pattern"}
-        matches = compile_glob(glob.lstrip("!")) if glob else None
+        try:
+            matches = compile_glob(glob.lstrip("!")) if glob else None
+        except re.error as error:
+            return False, f"The glob {glob!r} is not valid ({error}).", {"error": "bad_pattern"}
         lines = [line.removeprefix("./") for line in done.output.decode("utf-8", "replace").split("\n") if ":" in line]
         if matches is not None:
             lines = [line for line in lines if bool(matches(line.partition(":")[0])) != glob.startswith("!")]
@@ -330,7 +334,11 @@ class PlainSandbox:
         done = self._exec.run(["/bin/sh", "-c", _FIND, "sh", real], timeout=20)
         if done.code:
             return False, f"There is no folder {path}.", {"error": "not_found"}
-        matches = compile_glob(pattern.removeprefix(real + "/"))
+        try:
+            matches = compile_glob(pattern.removeprefix(real + "/"))
+        except re.error as error:
+            text = f"The pattern {pattern!r} is not a glob ({error}). Example: src/**/*.py"
+            return False, text, {"error": "bad_pattern"}
         names = [name.decode("utf-8", "replace")[2:] for name in done.output.split(b"\0") if name]
         return render_names([name for name in names if matches(name)], self._paths.show(real))
 

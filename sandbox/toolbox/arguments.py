@@ -37,6 +37,7 @@ TOOLS: dict[str, dict[str, Argument]] = {
     },
     "write_file": {"path": Argument(str), "content": Argument(str)},
 }
+_OF_COMMANDS = frozenset({"pattern", "glob"})  # they become arguments of a program
 _WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 
@@ -58,6 +59,8 @@ def parse_arguments(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise BadArguments(
                 f"{tool}: {name!r} must be {_WORDS[argument.kind]}, but it was {problem}. {_usage(tool)}"
             )
+        if name in _OF_COMMANDS and "\0" in value:
+            raise BadArguments(f"{tool}: {name!r} holds a NUL character, which no search can take. {_usage(tool)}")
     return parsed
 
 

@@ -414,6 +414,9 @@ def test_paths_stay_inside(box: DockerSandbox, path: str, reason: str) -> None:
         ("edit", {"path": "a", "old_string": "b", "new_string": "c", "replace_all": "yes"}, "must be true or false"),
         ("glob", {"pattern": "*", "folder": "src"}, "no argument 'folder'"),
         ("view", {"path": "a"}, "no tool 'view' here. The tools are: edit, glob"),
+        ("grep", {"pattern": "a\0b"}, "'pattern' holds a NUL character"),
+        ("grep", {"pattern": "a", "glob": "\0"}, "'glob' holds a NUL character"),
+        ("glob", {"pattern": "{" * 2_000}, "is not a glob (more than 20 braces within each other)"),
     ],
 )
 def test_wrong_arguments_teach(box: DockerSandbox, name: str, arguments: dict[str, Any], reason: str) -> None:
