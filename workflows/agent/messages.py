@@ -8,7 +8,7 @@ from typing import Any
 
 from workflows.agent import notices
 from workflows.agent.calls.toolcalls import is_json_object
-from workflows.agent.client.encoding import Message
+from workflows.agent.client.encoding import Unchanging
 from workflows.types import Noun, Reply, ToolCall, Turn
 
 UNNAMED = "unreadable_call"
@@ -25,18 +25,18 @@ class AgentTask(Noun):
 
 def open_messages(task: AgentTask) -> list[dict[str, Any]]:
     """The beginning of every request of a session."""
-    return [Message(role="system", content=task.system), Message(role="user", content=task.prompt)]
+    return [Unchanging(role="system", content=task.system), Unchanging(role="user", content=task.prompt)]
 
 
 def render_turn(turn: Turn) -> list[dict[str, Any]]:
     """What a finished turn adds to the conversation: notices, the reply, the results."""
-    results = [Message(role="tool", tool_call_id=r.call_id, content=r.content) for r in turn.results]
+    results = [Unchanging(role="tool", tool_call_id=r.call_id, content=r.content) for r in turn.results]
     return [*render_notices(turn.notices), _render_reply(turn.reply), *results]
 
 
 def render_notices(notices: Sequence[str]) -> list[dict[str, Any]]:
     """The harness's words as user messages."""
-    return [Message(role="user", content=notice) for notice in notices]
+    return [Unchanging(role="user", content=notice) for notice in notices]
 
 
 def with_own_ids(reply: Reply, turn: int) -> Reply:
@@ -47,12 +47,12 @@ def with_own_ids(reply: Reply, turn: int) -> Reply:
     return reply.model_copy(update={"tool_calls": tuple(calls)})
 
 
-def _render_reply(reply: Reply) -> Message:
+def _render_reply(reply: Reply) -> Unchanging:
     if reply.tool_calls:
         calls = [_render_call(call) for call in reply.tool_calls]
-        return Message(role="assistant", content=reply.content or None, tool_calls=calls)
+        return Unchanging(role="assistant", content=reply.content or None, tool_calls=calls)
     # Strict servers refuse an assistant message without content.
-    return Message(role="assistant", content=reply.content if reply.content.strip() else "(empty reply)")
+    return Unchanging(role="assistant", content=reply.content if reply.content.strip() else "(empty reply)")
 
 
 def _render_call(call: ToolCall) -> dict[str, Any]:

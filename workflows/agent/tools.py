@@ -10,6 +10,7 @@ from threading import Lock
 
 from sandbox.container import ExecResult, Sandbox, ToolAnswer
 from workflows.agent.calls.toolcalls import MalformedCall, ParsedCall, Schema, Value, parse_call
+from workflows.agent.client.encoding import Unchanging
 from workflows.agent.clipping import clip
 from workflows.agent.done.run_report import render_tests
 from workflows.agent.done.tally import tally
@@ -40,7 +41,8 @@ Batch = list[ParsedCall | MalformedCall]
 def _tool(name: str, description: str, /, required: Sequence[str] = (), **fields: tuple[str, str]) -> Schema:
     properties = {field: {"type": kind, "description": text} for field, (kind, text) in fields.items()}
     parameters = {"type": "object", "properties": properties, "required": list(required)}
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    function = {"name": name, "description": description, "parameters": parameters}
+    return Unchanging({"type": "function", "function": function})
 
 
 TOOLS: tuple[Schema, ...] = (

@@ -1,4 +1,4 @@
-"""A request's bytes. A conversation is sent again with each turn, so each of its messages is written out once."""
+"""A request's bytes. Conversation and tools are sent again with each turn, so each part of them is written out once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+REPEATED = ("messages", "tools")
 
-class Message(dict[str, Any]):
-    """A message of a conversation, never changed after it is made, with its bytes once they were asked for."""
+
+class Unchanging(dict[str, Any]):
+    """A message or a tool's schema, never changed after it is made, with its bytes once they were asked for."""
 
     __slots__ = ("_encoded",)
 
@@ -16,7 +18,7 @@ class Message(dict[str, Any]):
 
     @property
     def encoded(self) -> bytes:
-        """The message as JSON."""
+        """Its JSON."""
         try:
             return self._encoded
         except AttributeError:
@@ -27,14 +29,14 @@ class Message(dict[str, Any]):
 def encode_request(payload: Mapping[str, Any]) -> bytes:
     """The JSON of a request, its fields in their order."""
     fields = (
-        _encode(name) + b":" + (_encode_all(value) if name == "messages" else _encode(value))
+        _encode(name) + b":" + (_encode_all(value) if name in REPEATED else _encode(value))
         for name, value in payload.items()
     )
     return b"{" + b",".join(fields) + b"}"
 
 
-def _encode_all(messages: Sequence[Mapping[str, Any]]) -> bytes:
-    texts = (message.encoded if isinstance(message, Message) else _encode(message) for message in messages)
+def _encode_all(parts: Sequence[Mapping[str, Any]]) -> bytes:
+    texts = [part.encoded if isinstance(part, Unchanging) else _encode(part) for part in parts]
     return b"[" + b",".join(texts) + b"]"
 
 

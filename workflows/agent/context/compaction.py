@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from workflows.agent.client.encoding import Message
+from workflows.agent.client.encoding import Unchanging
 from workflows.agent.context.retelling import characters_for, render_trim
 from workflows.agent.context.tokens import estimate_message, estimate_tokens
 from workflows.types import Compaction, PlanItem
@@ -34,7 +34,7 @@ def apply_compaction(messages: Sequence[dict[str, Any]], compaction: Compaction)
         raise ValueError(f"The compaction cuts at message {kept_from}, which is no boundary of this conversation.")
     if not compaction.words.strip():
         raise ValueError("The compaction has no words to put in place of what it drops.")
-    words = Message(role="user", content=compaction.words)
+    words = Unchanging(role="user", content=compaction.words)
     return [*messages[:OPENING], words, *messages[kept_from:]]
 
 
@@ -132,7 +132,7 @@ def _masked(messages: Sequence[dict[str, Any]], indices: Sequence[int]) -> list[
         name = names.get(message["tool_call_id"], "a tool")
         size = len(message["content"])
         words = f"[output of {name} left out: {size:,} characters; call it again if you need it]"
-        masked[index] = Message({**message, "content": words})
+        masked[index] = Unchanging({**message, "content": words})
     return masked
 
 
