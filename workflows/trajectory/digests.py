@@ -22,12 +22,9 @@ class GrowingDigest:
 
     def of(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """The SHA-256 of the messages' JSON, keys sorted."""
-        known = len(self._messages)
-        if any(one is not other and one != other for one, other in zip(self._messages, messages, strict=False)):
-            known = len(messages) + 1
-        if known > len(messages):
-            self._messages, self._state, known = [], hashlib.sha256(b"["), 0
-        for message in messages[known:]:
+        if self._messages != list(messages[: len(self._messages)]):
+            self._messages, self._state = [], hashlib.sha256(b"[")
+        for message in messages[len(self._messages) :]:
             text = json.dumps(message, ensure_ascii=False, sort_keys=True)
             between = b", " if self._messages else b""
             self._state.update(between + text.encode("utf-8", "surrogatepass"))
