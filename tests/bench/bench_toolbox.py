@@ -23,6 +23,10 @@ from sandbox.engine import ensure_engine
 from sandbox.images import ensure_image
 from tests.bench.peers import SWE_REX, NotRun, find_or_install
 
+GOALS = {"read 400 lines": 80, "edit": 70, "shell, carried, 20 ms apart": 35}
+"""How many times quicker than the SDK's `exec_run` a call shall be, as a model makes it."""
+COLD = 0.5
+
 
 def timed(call: Callable[[], object], times: int, pause: float = 0.0) -> tuple[float, float]:
     """Median and 99th percentile in milliseconds, with so many seconds between the calls."""
@@ -69,7 +73,9 @@ def bench_calls(client: docker.DockerClient, sandbox: DockerSandbox) -> dict[str
             mine, worst = timed(ours, 300 if not pause else 100, pause)
             theirs, _ = timed(lambda argv=argv: container.exec_run(argv), 15, pause)
             called = name + (", 20 ms apart" if pause else "")
-            print(f"{called:28} {mine:12.2f} {worst:7.2f} {theirs:13.1f} {theirs / mine:6.0f}x", flush=True)
+            goal = GOALS.get(called)
+            met = "" if goal is None else f"   goal {goal}x: {'met' if theirs >= goal * mine else 'missed'}"
+            print(f"{called:28} {mine:12.2f} {worst:7.2f} {theirs:13.1f} {theirs / mine:6.0f}x{met}", flush=True)
             found[called] = mine
     return found
 
@@ -142,7 +148,8 @@ def bench_opening(client: docker.DockerClient, sandboxes: DockerSandboxes, spec:
         plain.remove(force=True)
     floor = median(raw)
     print(f"raw create + start + exec of true, network=none: {floor:.0f} ms")
-    print(f"open and run true: {median(bare):.0f} ms, {median(bare) / floor:.2f}x")
+    met = "met" if median(bare) <= COLD * floor else "missed"
+    print(f"open and run true: {median(bare):.0f} ms, {median(bare) / floor:.2f}x   goal {COLD}x: {met}")
     print(f"open with a repository checked out: {median(opened):.0f} ms, {median(opened) / floor:.2f}x")
     print(f"20 changed files taken out: {median(exported):.1f} ms")
 

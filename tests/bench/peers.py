@@ -75,7 +75,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to run an agent. ``root`` stands before the script's paths; ``memory``: its own processes can be seen."""
+    """One way to run an agent. ``root`` stands before the script's paths; ``memory``: its own processes can be seen.
+
+    ``least``: how many times our time a turn of it shall take at least.
+    """
 
     title: str
     package: Package
@@ -84,6 +87,7 @@ class Peer:
     root: Callable[[Place], str] = lambda place: ""
     extra: Mapping[str, str] | None = None
     memory: bool = True
+    least: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,8 +248,9 @@ PEERS = (
         _qwen_inside,
         root=lambda place: "/workspace/",
         memory=False,
+        least=4,
     ),
     Peer("qwen-code, on the host", QWEN_CODE, "qwen-code", _qwen_host, root=lambda place: f"{place.checkout}/"),
     Peer("mini-swe-agent, local", MINI, "mini-swe-agent", _mini, extra=_MINI_ENVIRONMENT),
-    Peer("mini-swe-agent, Docker", MINI, "mini-swe-agent", _mini_docker, extra=_MINI_ENVIRONMENT),
+    Peer("mini-swe-agent, Docker", MINI, "mini-swe-agent", _mini_docker, extra=_MINI_ENVIRONMENT, least=10),
 )
