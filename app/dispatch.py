@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.commands.grammar import parse_comment
+from app.commands.plain_words import asks_to_fix
 from app.commands.routes import ANSWER, route
 from app.webhook import Event, EventIssue
 from workflows.durable.deliveries import MOST_JOBS, job_id
@@ -121,12 +122,11 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
         working = state_label("working", trigger=audience.label).name.casefold()
         reason = f"The label `{event.label}` was taken off."
         return _cancel(event, issue, reason, label=None if event.label.casefold() == working else event.label)
-    if issue.is_pull_request:
-        return Ignore("Labels start work on issues; on a pull request a command does.")
     if issue.state != "open":
-        return Ignore("The issue is not open.")
+        return Ignore(f"The {what} is not open.")
+    workflow = "review_pull" if issue.is_pull_request else "fix_issue"
     request = f"label {event.label.casefold()}"
-    return Start((_make_job(event, issue, "fix_issue", trigger=event.label, request=request),))
+    return Start((_make_job(event, issue, workflow, trigger=event.label, request=request),))
 
 
 def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dispatch:
@@ -139,13 +139,14 @@ def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dis
             return Ignore("Somebody else's review was asked for.")
         if stranger := _not_a_person(event, audience):
             return Ignore(stranger)
-        return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review"),))
+        return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review asked"),))
     if event.sender.login == ours or (issue.author is not None and issue.author.login == ours):
         return Ignore("Our own change: we do not review ourselves without being asked.")
     if not audience.reviews:
         return Ignore("This installation reviews on command alone.")
     delay = BURST_SECONDS if event.action == "synchronize" else 0.0
-    job = _make_job(event, issue, "review_pull", request="review", delay=delay, head=issue.head_sha)
+    request = f"review {event.action}"
+    job = _make_job(event, issue, "review_pull", request=request, delay=delay, head=issue.head_sha)
     return Start((job,))
 
 
@@ -171,6 +172,9 @@ def _dispatch_comment(event: Event, audience: Audience) -> Dispatch:
         # A single comment on a line comes as a review too.
         delay = 0.0 if comment.body.strip() else BURST_SECONDS
         return Start((_make_job(event, issue, "address_feedback", request="feedback", delay=delay),))
+    if comment.reply_to is not None and asks_to_fix(comment.body):
+        # In a thread of ours it is a command; whose it is, the admission sees.
+        return Start((_make_job(event, issue, "hear_replies", command=Command(word="fix")),))
     if comment.reply_to is not None:
         return Start((_make_job(event, issue, "hear_replies", request="replies", delay=BURST_SECONDS),))
     if comment.kind == "issue":

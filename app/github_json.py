@@ -151,6 +151,7 @@ def parse_check_run(data: dict[str, Any]) -> CheckRun:
         text=scrub(output.get("text") or ""),
         annotations=output.get("annotations_count") or 0,
         completed_at=data.get("completed_at"),
+        external_id=data.get("external_id") or "",
     )
 
 

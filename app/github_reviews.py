@@ -11,7 +11,7 @@ from app.github_calls import RepositoryCalls
 from app.github_json import parse_review, parse_review_comment
 from app.github_session import PAGES_CAP
 from app.github_text import fit_body
-from workflows.services import BrokenWorld
+from workflows.services import BrokenWorld, ReviewEvent
 from workflows.types import DraftComment, Review, ReviewComment, ReviewThread
 
 log = structlog.get_logger()
@@ -49,8 +49,8 @@ mutation Resolve($thread: ID!) { resolveReviewThread(input: {threadId: $thread})
 PENDING = "PENDING"
 
 
-class _Misplaced(Exception):
-    """GitHub refuses a review for the place of one of its comments."""
+class _Refused(Exception):
+    """GitHub refuses a review as it is: for the place of a comment, its commit, or its event."""
 
 
 class ReviewCalls(RepositoryCalls):
@@ -74,14 +74,21 @@ class ReviewCalls(RepositoryCalls):
         return [self._parse_thread(node) for node in nodes]
 
     def find_or_create_review(
-        self, number: int, *, commit: str, marker: str, body: str, comments: Sequence[DraftComment]
+        self,
+        number: int,
+        *,
+        commit: str,
+        marker: str,
+        body: str,
+        comments: Sequence[DraftComment],
+        event: ReviewEvent = "COMMENT",
     ) -> int | None:
-        """The id of our review with this marker, or None when GitHub refuses the place of a comment.
+        """The id of our review with this marker, or None when GitHub refuses it as it is (422).
 
         https://docs.github.com/en/rest/pulls/reviews#create-a-review-for-a-pull-request
         """
         what = f"reviewing #{number}"
-        new: dict[str, Any] = {"commit_id": commit, "event": "COMMENT", "body": fit_body(body, keep=marker)}
+        new: dict[str, Any] = {"commit_id": commit, "event": event, "body": fit_body(body, keep=marker)}
         new["comments"] = [_place(comment) for comment in comments]
 
         def look() -> int | None:
@@ -91,16 +98,16 @@ class ReviewCalls(RepositoryCalls):
 
         def create() -> int:
             answer = self._send("POST", f"/pulls/{number}/reviews", body=new)
-            if answer.status == 422 and comments:
-                raise _Misplaced(answer.message)
+            if answer.status == 422:
+                raise _Refused(answer.message)
             return int(self._accept(what, answer)["id"])
 
         with self._locks.hold((self._ref.id, "review", number)):
             self._drop_pending(number)
             try:
                 return self._session.find_or_create(what, look, create)
-            except _Misplaced as misplaced:
-                log.info("review_refused", number=number, reason=str(misplaced))
+            except _Refused as refused:
+                log.info("review_refused", number=number, verdict=event, reason=str(refused))
                 return None
 
     def find_refused(self, number: int, *, commit: str, comments: Sequence[DraftComment]) -> tuple[int, ...]:
@@ -125,6 +132,23 @@ class ReviewCalls(RepositoryCalls):
                 answer = self._send("DELETE", f"/pulls/{number}/reviews/{each['id']}", repeatable=True)
                 if answer.status != 404:
                     self._accept("deleting a pending review", answer)
+
+    def dismiss_review(self, number: int, review_id: int, message: str) -> bool:
+        """Dismiss it, unless it is dismissed.
+
+        https://docs.github.com/en/rest/pulls/reviews#dismiss-a-review-for-a-pull-request
+        """
+        body = {"message": message, "event": "DISMISS"}
+        path = f"/pulls/{number}/reviews/{review_id}/dismissals"
+        answer = self._send("PUT", path, body=body, repeatable=True)
+        if answer.status in {403, 422}:
+            there = (each for each in self._pages(f"/pulls/{number}/reviews") if each["id"] == review_id)
+            if any(each["state"] == "DISMISSED" for each in there):
+                return True
+            log.warning("review_not_dismissed", number=number, review=review_id, reason=answer.message)
+            return False
+        self._accept(f"dismissing a review of #{number}", answer)
+        return True
 
     def resolve_thread(self, thread_id: str) -> None:
         """Resolve it; GitHub takes a second time for done, and a thread that was deleted needs no more."""

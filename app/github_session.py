@@ -13,7 +13,7 @@ from workflows.services import BrokenWorld
 
 T = TypeVar("T")
 
-Verb = Literal["GET", "POST", "PATCH", "DELETE"]
+Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 PAGES_CAP = 100
 
 

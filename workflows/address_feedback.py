@@ -14,10 +14,10 @@ from workflows.feedback.round import NAME, Round, Said, decide_hand_over, gather
 from workflows.git.history import net_lines
 from workflows.outcome import Outcome
 from workflows.progress import closing
-from workflows.pulls.pull_work import PullWork, head_now, open_pull_work, opened_by_us, read_head
+from workflows.pulls.pull_work import PullWork, head_now, open_pull_work, read_head
 from workflows.repository.policy import WRITERS
 from workflows.requests.asked import Asked
-from workflows.requests.job_services import JobServices
+from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.requests.thread_work import Thread, show_state, work_on_thread
 from workflows.requests.wording import render_request
 from workflows.resolve_conflicts import resolve_first

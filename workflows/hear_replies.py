@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from workflows.outcome import Outcome
 from workflows.pulls.pull_change import read_pull
-from workflows.pulls.pull_work import opened_by_us
 from workflows.requests.asked import Asked
-from workflows.requests.job_services import JobServices
+from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.review.hearing import hear
 from workflows.review.standing import read_threads

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from workflows.outcome import Outcome
 from workflows.progress.stages import Stages
 from workflows.progress.tracking import StageName
 from workflows.pulls.pull_change import PullChange, read_change, read_pull
-from workflows.pulls.pull_work import opened_by_us
-from workflows.repository.policy import WRITERS
-from workflows.requests.asked import Asked
-from workflows.requests.job_services import JobServices
+from workflows.repository.policy import ReviewPolicy
+from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.requests.thread_work import Thread, work_on_thread
-from workflows.review.check import show_check
+from workflows.review.check import Checked, show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
 from workflows.review.ledger import Ledger, Merged, merge_review, note_comments, withdraw
 from workflows.review.material import Found, Material, Scope
 from workflows.review.posting import Posted, Poster
-from workflows.review.readers import Readers
-from workflows.review.rebutting import Judgements
+from workflows.review.readers import Read, Readers
+from workflows.review.rebutting import Judged, Judgements
 from workflows.review.refuting import Refuted, refute
 from workflows.review.render import Told, render_title
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
-from workflows.services import GitHub, Run
+from workflows.review.unasked import look_unasked
+from workflows.review.verdict import decide_event, settle_verdicts, stands_approved
+from workflows.services import ReviewEvent, Run
+from workflows.texts.outbound import code_span
 from workflows.types import Job, Noun, PullRequest
 
 NAME = "review_pull"
@@ -45,36 +46,20 @@ STAGES: dict[StageName, str] = {
 
 def review_pull(run: Run, job: Job, services: JobServices) -> Outcome:
     """Run the job to its end. What nobody asked for is said in the review and its check alone, if there is anything."""
-    return work_on_thread(run, job, services, lambda thread: _Review(thread).carry_out(), look=_look, silent=True)
-
-
-def _look(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | None:
-    """Why a pull request is not reviewed without being asked; None when it is."""
-    policy, pull = asked.policy.review, github.fetch_pull_request(job.number)
-    reason = ""
-    if pull is None or pull.state == "closed":
-        reason = "The pull request is closed."
-    elif policy.auto == "never":
-        reason = "The policy has `review.auto: never`: a command starts a review."
-    elif opened_by_us(pull, services):
-        reason = "Our own pull request is reviewed by people."
-    elif pull.draft and not policy.drafts:
-        reason = "Drafts are not reviewed without being asked."
-    elif pull.author.type != "User" and not policy.bots:
-        reason = "Pull requests of bots are not reviewed without being asked."
-    elif job.delay and not policy.push:
-        reason = "What is pushed is not reviewed without being asked: the policy has `review.push: false`."
-    elif policy.auto == "writers" and not _by_writer(github, pull):
-        reason = "Its author has no write permission: a command starts a review."
-    return Outcome(status="ignored", reason=reason) if reason else None
-
-
-def _by_writer(github: GitHub, pull: PullRequest) -> bool:
-    return pull.author.type != "User" or github.fetch_permission(pull.author.login) in WRITERS
+    return work_on_thread(
+        run, job, services, lambda thread: _Review(thread).carry_out(), look=look_unasked, silent=True
+    )
 
 
 class _Demands(Noun):
     demands: tuple[Demand, ...] = ()
+
+
+class _Now(Noun):
+    """The head once everything was read, and whether the next review waits to read that."""
+
+    head: str
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +76,7 @@ class _Review:
         material = Material(thread, pull, change)
         standing = run.step("standing", lambda: read_standing(thread, pull, material.maps), Standing)
         scope = run.step("scope", lambda: material.choose_scope(standing.ledger), Scope)
-        material = Material(thread, pull, change, scope)
+        material = material.within(scope)
         full_name = thread.asked.repository.ref.full_name
         demands = run.step(
             "demands", lambda: _Demands(demands=fetch_demands(thread.github, pull.body, full_name)), _Demands
@@ -100,6 +85,27 @@ class _Review:
         stages = Stages(run, thread.progress)
         readers = Readers(stages, material, standing.ledger, demands.demands, tests=ours)
         return _Conclusion(thread, pull, stages, material, standing).carry_out(readers)
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """What a reading found, and what is left of it: ``new`` is to be said, the ``fallen`` were disproved.
+
+    ``ledger`` and ``event`` are what :meth:`_Conclusion._weigh` makes of that.
+    """
+
+    read: Read | None
+    merged: Merged
+    new: tuple[Finding, ...]
+    fallen: Mapping[str, str]
+    judged: tuple[Judged, ...]
+    ledger: Ledger
+    event: ReviewEvent = "COMMENT"
+
+    @property
+    def found(self) -> Found:
+        """What the sessions handed over."""
+        return self.read.found if self.read is not None else Found()
 
 
 @dataclass(frozen=True)
@@ -116,25 +122,51 @@ class _Conclusion:
         """The reading, its points tried, and what is left of them said."""
         scope = self.material.scope
         read = readers.read() if not scope.nothing and self.material.partition.parts else None
-        found = read.found if read is not None else Found()
-        merged = self._merge(found)
+        merged = self._merge(read.found if read is not None else Found())
         fallen = self._refute(merged.new).fallen
         new = tuple(one for one in merged.new if one.id not in fallen)
-        new = readers.try_suggestions(read, new) if read is not None else ()
+        new = readers.try_suggestions(read, new, most=self.policy.comments) if read is not None else ()
         judgements = self.thread.run.step(
             "judge", lambda: judge(self.thread, self.material, self.standing, merged), Judgements
         )
-        if self.thread.run.step("superseded", self._is_superseded, bool):
+        now = self.thread.run.step("now", self._look_again, _Now)
+        if now.superseded:
             reason = "The branch moved on meanwhile: the next review, which waits already, reads what is there now."
             self.thread.close(reason)
             return Outcome(status="ignored", reason=reason, seconds=self.stages.seconds)
-        ledger = merged.ledger
-        for name in fallen:
+        return self._say(self._weigh(_Weighed(read, merged, new, fallen, judgements.judged, merged.ledger), now))
+
+    @property
+    def policy(self) -> ReviewPolicy:
+        """What the repository wants of reviews."""
+        return self.thread.asked.policy.review
+
+    def _weigh(self, weighed: _Weighed, now: _Now) -> _Weighed:
+        """The same with the ledger that it comes to, and what the policy makes of it."""
+        ledger = weighed.merged.ledger
+        for name in weighed.fallen:
             ledger = withdraw(ledger, name)
+        ledger = with_judgements(ledger, weighed.judged).model_copy(update=self._reach(weighed.found))
+        read, scope = weighed.read, self.material.scope
+        passed = read is not None and (read.before is None or read.before.exit_code == 0)
+        event = decide_event(
+            self.policy,
+            self.pull,
+            repository=self.thread.asked.repository.ref.full_name,
+            ours=opened_by_us(self.pull, self.thread.services),
+            new=weighed.new,
+            ledger=ledger,
+            approvable=passed and not ledger.partial and not scope.paths and now.head == self.pull.head_sha,
+        )
+        return replace(weighed, ledger=ledger, event=event)
+
+    def _reach(self, found: Found) -> dict[str, object]:
+        """How far the ledger reaches after this: what was not asked for stays new, what had no room stays unread."""
+        scope, before = self.material.scope, self.standing.ledger
         if scope.paths or scope.nothing:
-            # The rest was not read: it stays new.
-            ledger = ledger.model_copy(update={"head": self.standing.ledger.head})
-        return self._say(found, merged, new, with_judgements(ledger, judgements.judged), judgements)
+            return {"head": before.head, "partial": before.partial}
+        missed = bool(self.material.partition.unread or found.stopped)
+        return {"partial": missed or (bool(scope.since) and before.partial)}
 
     def _merge(self, found: Found) -> Merged:
         material = self.material
@@ -154,33 +186,36 @@ class _Conclusion:
             "describe", lambda: refute(model, texts, diff=shown), Refuted, lambda one: _say_fallen(one, texts)
         )
 
-    def _is_superseded(self) -> bool:
-        """Whether the head moved and another review of this pull request waits."""
+    def _look_again(self) -> _Now:
+        """Where the head is now, and whether another review of this pull request waits to read it."""
         thread = self.thread
         now = thread.github.fetch_pull_request(self.pull.number)
         if now is None or now.head_sha == self.pull.head_sha:
-            return False
+            return _Now(head=self.pull.head_sha)
         records = thread.services.jobs.thread(thread.job.repository.id, self.pull.number)
-        waiting = [one for one in records if one.state == "queued" and one.job.id != thread.job.id]
-        return any(one.job.workflow == NAME for one in waiting)
+        # Of what is not admitted yet nobody knows whether it will be a review.
+        waiting = [one.job for one in records if one.state == "queued" and one.job.workflow == NAME]
+        return _Now(head=now.head_sha, superseded=any(not job.admission for job in waiting))
 
-    def _say(
-        self, found: Found, merged: Merged, new: tuple[Finding, ...], ledger: Ledger, judgements: Judgements
-    ) -> Outcome:
+    def _say(self, weighed: _Weighed) -> Outcome:
         """Post what is new, settle what is not, and put the ledger down: each once, whenever it is begun again."""
-        thread, head = self.thread, self.material.change.head
+        thread, head, new, ledger = self.thread, self.material.change.head, weighed.new, weighed.ledger
         disturbs = matters(new)
         silent = not disturbs and (thread.quiet or self.material.scope.nothing)
-        posted = None if silent else self._post(found, merged, new)
-        thread.run.step("settle", lambda: self._settle(merged, judgements), int)
-        thread.run.step("check", lambda: self._show_check(new, ledger), int)
+        if weighed.event == "APPROVE":
+            silent = thread.run.step("approved", lambda: self._is_approved(head), bool)
+        posted = None if silent else self._post(weighed)
+        thread.run.step("settle", lambda: self._settle(weighed), int)
+        thread.run.step("verdicts", lambda: settle_verdicts(thread, self.pull.number, ledger), int)
+        checked = Checked(new, posted is not None, self.material.partition.unread, self._notes(weighed.found))
+        thread.run.step("check", lambda: show_check(thread, head, checked, ledger), int)
         said = {one.id for one in new} if posted is not None else set()
         known = {one.id for one in self.standing.ledger.entries}
         fallen = {one.id for one in ledger.entries if one.state == "withdrawn"}
         kept = tuple(one for one in ledger.entries if one.id in said | known | fallen)
         thread.run.step("record", lambda: self._record(ledger.model_copy(update={"entries": kept})), type(None))
         if posted is None:
-            reason = _say_silence(self.material.scope, merged)
+            reason = _say_silence(self.material.scope, weighed.merged)
             thread.close(reason)
             return Outcome(status="clean", reason=reason, seconds=self.stages.seconds)
         title = render_title(new)
@@ -191,44 +226,60 @@ class _Conclusion:
             status="reviewed" if disturbs else "clean", reason=reason, url=where, seconds=self.stages.seconds
         )
 
-    def _post(self, found: Found, merged: Merged, new: tuple[Finding, ...]) -> Posted:
-        thread, scope = self.thread, self.material.scope
-        inline, folded = pick_inline(new, most=thread.asked.policy.review.comments)
-        notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since else []
-        notes += [f"The review is perhaps not complete: {found.stopped}."] if found.stopped else []
+    def _is_approved(self, head: str) -> bool:
+        reviews = self.thread.github.fetch_reviews(self.pull.number)
+        return stands_approved(reviews, self.thread.services.spoken.login, head)
+
+    def _notes(self, found: Found) -> tuple[str, ...]:
+        """What a reader must know of how much was read."""
+        scope = self.material.scope
+        notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since and not scope.nothing else []
+        if scope.paths:
+            notes.append(f"Only these paths were asked for: {', '.join(code_span(path) for path in scope.paths)}.")
+        return (*notes, *([f"The review is perhaps not complete: {found.stopped}."] if found.stopped else []))
+
+    def _post(self, weighed: _Weighed) -> Posted:
+        thread, head = self.thread, self.material.change.head
+        inline, folded = pick_inline(weighed.new, most=self.policy.comments)
         told = Told(
-            head=self.material.change.head,
+            head=head,
+            blob=f"{self.pull.html_url.rpartition('/pull/')[0]}/blob/{head}",
             inline=inline,
             folded=folded,
-            fixed=tuple(one.title for one in merged.fixed),
-            open_before=len(merged.open),
+            fixed=tuple(one.title for one in weighed.merged.fixed),
+            open_before=len(weighed.merged.open),
             unread=self.material.partition.unread,
-            runs=found.runs,
-            notes=tuple(notes),
+            runs=weighed.found.runs,
+            notes=self._notes(weighed.found),
         )
         marker = f"<!-- forgehand:review job={thread.job.id} -->"
-        poster = Poster(thread.github, thread.services, self.pull.number, marker)
-        return self.stages.step("publish", lambda: poster.post(told), Posted, _say_posted)
+        # Nobody can push to a fork for its author, so no fix is offered there.
+        inside = (self.pull.head_repository or "").casefold() == thread.asked.repository.ref.full_name.casefold()
+        prefix = thread.services.spoken.prefix if inside else ""
+        poster = Poster(thread.github, thread.services, self.pull.number, marker, self._follow, prefix)
+        return self.stages.step("publish", lambda: poster.post(told, weighed.event), Posted, _say_posted)
 
-    def _settle(self, merged: Merged, judgements: Judgements) -> int:
+    def _follow(self, told: Told) -> Told:
+        """What is told, on the head that is there now: its points on the lines where their code is by then."""
+        now = self.thread.github.fetch_pull_request(self.pull.number)
+        if now is None or now.head_sha == told.head:
+            return told
+        maps = Material(self.thread, now, read_change(self.thread, now)).maps
+        inline, folded = [], list(told.folded)
+        for one in told.inline:
+            placed = maps[one.path].place(one.anchor).anchor if one.anchor and one.path in maps else None
+            if placed is None:
+                folded.append(one)
+            else:
+                # What replaced the lines then was not tried on what is there now.
+                inline.append(one.model_copy(update={"anchor": placed, "suggestion": None}))
+        note = f"The branch moved to {code_span(now.head_sha[:12])} while this was read."
+        return replace(told, commit=now.head_sha, inline=inline, folded=folded, notes=(*told.notes, note))
+
+    def _settle(self, weighed: _Weighed) -> int:
         thread = self.thread
         settler = Settler(thread.github, self.pull.number, self.standing, thread.services.clean)
-        return settler.settle(merged.fixed, judgements.judged)
-
-    def _show_check(self, new: tuple[Finding, ...], ledger: Ledger) -> int:
-        thread, head = self.thread, self.material.change.head
-        fail_on = thread.asked.policy.review.fail_on
-        title = render_title(new)
-        return show_check(
-            thread.github,
-            thread.job,
-            head=head,
-            fail_on=fail_on,
-            new=new,
-            ledger=ledger,
-            title=title,
-            secrets=thread.services.secrets,
-        )
+        return settler.settle(weighed.merged.fixed, weighed.judged)
 
     def _record(self, ledger: Ledger) -> None:
         threads = read_threads(self.thread.github, self.thread.services, self.pull)

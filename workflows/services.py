@@ -28,6 +28,7 @@ from workflows.types import (
 T = TypeVar("T")
 
 Permission = Literal["none", "read", "triage", "write", "maintain", "admin"]
+ReviewEvent = Literal["COMMENT", "REQUEST_CHANGES", "APPROVE"]
 Conclusion = Literal["success", "neutral", "failure", "cancelled"]
 Reaction = Literal["eyes", "rocket", "confused", "+1", "-1"]
 
@@ -134,16 +135,29 @@ class GitHub(Protocol):
         """The threads of a pull request, in GitHub's order; empty when it is gone."""
 
     def find_or_create_review(
-        self, number: int, *, commit: str, marker: str, body: str, comments: Sequence[DraftComment]
+        self,
+        number: int,
+        *,
+        commit: str,
+        marker: str,
+        body: str,
+        comments: Sequence[DraftComment],
+        event: ReviewEvent = "COMMENT",
     ) -> int | None:
         """The id of our own review whose body carries ``marker``, made with all its comments at once when absent.
 
-        It comments, and neither approves nor requests changes. None: GitHub refuses the place of a comment, and
-        nothing was made; :meth:`find_refused` tells which.
+        None: GitHub refuses the place of a comment, the commit, or the event, and nothing was made;
+        :meth:`find_refused` tells of the comments.
         """
 
     def find_refused(self, number: int, *, commit: str, comments: Sequence[DraftComment]) -> tuple[int, ...]:
         """The indices of the comments whose place GitHub refuses, each tried in a review that nobody sees."""
+
+    def dismiss_review(self, number: int, review_id: int, message: str) -> bool:
+        """Take an approval or requested changes of ours back, for a reason that people see. Again it changes nothing.
+
+        False when GitHub refuses: the branch's protection says who may dismiss reviews.
+        """
 
     def resolve_thread(self, thread_id: str) -> None:
         """Resolve a thread; one that is resolved already, or gone, is fine."""

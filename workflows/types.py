@@ -263,7 +263,8 @@ class ReviewThread(Noun):
 class CheckRun(Noun):
     """A check run by any App on one commit, in GitHub's words; ``conclusion`` is None until it is completed.
 
-    ``app_slug`` is "github-actions" for a job of GitHub Actions. ``annotations`` counts them.
+    ``app_slug`` is "github-actions" for a job of GitHub Actions. ``annotations`` counts them. ``external_id`` is the
+    name that its App gave it.
     """
 
     id: int
@@ -278,6 +279,7 @@ class CheckRun(Noun):
     text: str = ""
     annotations: int = 0
     completed_at: datetime | None = None
+    external_id: str = ""
 
 
 class Annotation(Noun):

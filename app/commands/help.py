@@ -46,6 +46,8 @@ def render_reference(prefix: str = "/qwen") -> str:
         f"  they were written, at most {MAX_TEXT:,} characters. A command that takes no words wants an empty",
         "  line after it.",
         f"- Several commands run in order, at most {MAX_COMMANDS} of a comment.",
+        f"- The label `qwen:review` on a pull request is `{prefix} review`; in a thread that begins with a finding of",
+        f"  ours, an answer that says “fix this” and nothing else is `{prefix} fix`.",
         "- What cannot be read is answered with what to write instead. An edited comment is not read again.",
         "",
         "| Command | Where | Who | What it does |",

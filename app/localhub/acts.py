@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.localhub import bare
 from app.localhub.answers import Refusal, too_long, validation_failed
 from app.localhub.events import announce, links_of
 from app.localhub.records import App, Comment, Issue, Json, Label, LabelEvent, Reaction, Repository, User
@@ -142,6 +143,10 @@ def set_state(
     issue.state = "closed" if closing else "open"
     issue.closed_at = store.now() if closing else None
     issue.closed_by = actor.user if closing else None
+    tip = bare.branch_sha(repo.path, issue.pull.head) if issue.pull and not issue.pull.fork and not closing else None
+    if issue.pull and tip:
+        # While it was closed, nothing that was pushed moved it.
+        issue.pull.head_sha = tip
     issue.state_reason = None if issue.pull else (reason or "completed") if closing else "reopened"
     touch(store, issue)
     announce_issue(store, repo, issue, action="closed" if closing else "reopened", actor=actor)

@@ -117,14 +117,22 @@ class People(Cast):
             return list(self.issue(repository, number).comments)
 
     def open_pull_request(
-        self, repository: str, author: str, *, head: str, title: str, body: str = "", base: str | None = None
+        self,
+        repository: str,
+        author: str,
+        *,
+        head: str,
+        title: str,
+        body: str = "",
+        base: str | None = None,
+        draft: bool = False,
     ) -> Issue:
         """Open a pull request between two branches."""
         with self.store.lock:
             repo = self.repository(repository)
             target = base or repo.default_branch
             return acts_pulls.open_pull(
-                self.store, repo, self._who(author), head=head, base=target, title=title, body=body
+                self.store, repo, self._who(author), head=head, base=target, title=title, body=body, draft=draft
             )
 
     def pull_requests(self, repository: str, state: str = "all") -> list[Issue]:

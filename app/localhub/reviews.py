@@ -11,7 +11,7 @@ from app.localhub.acts import Actor, check_texts, touch
 from app.localhub.answers import Refusal, validation_failed
 from app.localhub.events import announce, links_of
 from app.localhub.patches import PatchLine, find_line, hunk_of, hunk_text, parse_patch
-from app.localhub.records import Issue, Json, Repository, Review, ReviewComment, Side
+from app.localhub.records import Issue, Json, Pull, Repository, Review, ReviewComment, Side
 from app.localhub.shapes import node_id
 from app.localhub.shapes_pulls import base_commit, pull_of, review_comment_json, review_json, simple_pull_json
 from app.localhub.store import Store
@@ -24,6 +24,8 @@ EVENTS: dict[str, Literal["COMMENTED", "APPROVED", "CHANGES_REQUESTED"]] = {
 NOT_IN_DIFF = "Pull request review thread line must be part of the diff"
 BAD_START = "Pull request review thread start line must be part of the same hunk as the line."
 START_AFTER = "Pull request review thread start line must precede the end line."
+# GitHub's words after a force-push: wandersoncferreira/code-review#210.
+NOT_A_COMMIT = "Start commit oid is not part of the pull request"
 NO_HUNK = "Pull request review thread diff hunk can't be blank"
 
 
@@ -82,10 +84,10 @@ def parse_wanted(given: Json) -> Wanted:
     )
 
 
-def place(repo: Repository, issue: Issue, wanted: Wanted) -> tuple[PatchLine | None, str]:
-    """The patch line that a comment is for, and its hunk. Raises OutsideDiff."""
+def place(repo: Repository, issue: Issue, wanted: Wanted, commit: str | None = None) -> tuple[PatchLine | None, str]:
+    """The patch line at a commit (the head unless given) that a comment is for, and its hunk. Raises OutsideDiff."""
     pull = pull_of(issue)
-    files = bare.diff_files(repo.path, base_commit(repo, pull), pull.head_sha)
+    files = bare.diff_files(repo.path, base_commit(repo, pull), commit or pull.head_sha)
     return place_in(files, wanted)
 
 
@@ -133,13 +135,15 @@ def submit_review(
         raise Refusal(
             422, "Unprocessable Entity", errors=["Variable $event of type PullRequestReviewEvent was invalid"]
         )
+    if commit_id is not None and not _is_part(repo, pull, commit_id):
+        raise Refusal(422, "Unprocessable Entity", errors=[NOT_A_COMMIT])
     if event in ("APPROVE", "REQUEST_CHANGES") and issue.author is actor.user:
         what = "approve your own" if event == "APPROVE" else "request changes on your own"
         raise Refusal(422, "Unprocessable Entity", errors=[f"Review Can not {what} pull request"])
     if event in ("COMMENT", "REQUEST_CHANGES") and not body and not comments:
         raise Refusal(422, "Unprocessable Entity", errors=["Body can't be blank"])
     try:
-        placed = [(wanted, *place(repo, issue, wanted)) for wanted in comments]
+        placed = [(wanted, *place(repo, issue, wanted, commit_id)) for wanted in comments]
     except OutsideDiff as outside:
         raise Refusal(422, "Unprocessable Entity", errors=[outside.sentence]) from outside
     state = EVENTS[event] if event else "PENDING"
@@ -151,6 +155,12 @@ def submit_review(
         pull.requested_reviewers = [user for user in pull.requested_reviewers if user is not actor.user]
         announce_review(store, repo, issue, review=review, comments=made, actor=actor)
     return review
+
+
+def _is_part(repo: Repository, pull: Pull, commit: str) -> bool:
+    """Whether a commit is one of the pull request's: a force-push takes those away that it replaces."""
+    known = bare.resolve(repo.path, commit) is not None
+    return known and bare.is_ancestor(repo.path, commit, pull.head_sha)
 
 
 def _new_comment(

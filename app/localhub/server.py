@@ -298,15 +298,17 @@ class LocalHub(People, ChecksOfApps):
         author: str = "octocat",
         start: str | None = None,
         announce: bool = True,
+        force: bool = False,
     ) -> str:
         """Commit files onto a branch (made from ``start`` or the default branch when new) and return the commit's id.
 
         ``None`` removes a path; a content of bytes beginning with ``#!`` becomes executable. Pull requests follow.
+        ``force``: what the branch held is pushed away, and it begins at ``start`` again.
         """
         repo = self.repository(repository)
         with self.store.lock:
             name = branch or repo.default_branch
-            tip = bare.branch_sha(repo.path, name)
+            tip = None if force else bare.branch_sha(repo.path, name)
             parent = tip or bare.resolve(repo.path, start or repo.default_branch)
             entries: dict[str, tuple[str, str] | None] = {}
             for path, content in files.items():

@@ -62,13 +62,13 @@ def test_an_issue_that_ends_cancels_its_jobs(action: str) -> None:
         {"sender": Actor(id=1, login="renovate[bot]", type="Bot")}, {"sender": Actor(id=1, login="sneaky[bot]")},
         {"sender": Actor(id=1, login="acme", type="Organization")},
         {"sender": Actor(id=1, login="mannequin", type="Mannequin")}, {"unread": "its payload is too large"},
-        {"issue": EventIssue(number=7, state="open", is_pull_request=True)},
         {"issue": EventIssue(number=7, state="closed")},
+        {"issue": EventIssue(number=7, state="closed", is_pull_request=True)},
     ],
     ids=str,
 )  # fmt: skip
 def test_everything_else_is_ignored_with_a_reason(changes: dict[str, Any]) -> None:
-    """Pings, other events and actions, bots, pull requests, closed issues and missing parts start nothing."""
+    """Pings, other events and actions, bots, closed issues and pull requests, and missing parts start nothing."""
     decided = decide(**changes)
     assert isinstance(decided, Ignore)
     assert decided.reason.endswith(".")
@@ -83,7 +83,7 @@ def test_only_those_served_are_served() -> None:
 
 @pytest.mark.parametrize("path", sorted(PAYLOADS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_example_is_decided(path: Path) -> None:
-    """GitHub's own examples lead to a decision; among them only the label starts a job."""
+    """GitHub's own examples lead to a decision; among them only labels start jobs."""
     headers = {"x-github-event": path.stem.partition(".")[0], "x-github-delivery": GUID}
     event = parse_event(headers, path.read_bytes(), NOW)
     assert isinstance(event, Event)
@@ -93,6 +93,7 @@ def test_every_example_is_decided(path: Path) -> None:
         "issues.unlabeled": Cancel,
         "issues.deleted": Cancel,
         "issue_comment.created": Signal,
+        "pull_request.labeled": Start,
     }
     assert isinstance(decided, kinds.get(path.stem, Ignore)), decided
 
@@ -268,11 +269,37 @@ def test_a_new_state_of_a_pull_request_may_be_reviewed(action: str) -> None:
     assert (job.workflow, job.command, job.request, job.delay > 0) == (
         "review_pull",
         None,
-        "review",
+        f"review {action}",
         action == "synchronize",
     )
     ours = issue.model_copy(update={"author": Actor(id=1, login="forgehand[bot]", type="Bot")})
     assert isinstance(decide(name="pull_request", action=action, label=None, issue=ours), Ignore)
+
+
+def test_a_label_on_a_pull_request_asks_for_a_review() -> None:
+    """A person's label may be the one that asks for a review: which it is, the policy says; a bot's is none."""
+    issue = EventIssue(number=8, state="open", is_pull_request=True)
+    decided = decide(name="pull_request", action="labeled", label="qwen:review", issue=issue)
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.trigger, job.command, job.on_pull_request) == ("review_pull", "qwen:review", None, True)
+    taken = decide(name="pull_request", action="unlabeled", label="qwen:review", issue=issue)
+    assert isinstance(taken, Cancel)
+    assert taken.label == "qwen:review"
+    closed = issue.model_copy(update={"state": "closed"})
+    assert isinstance(decide(name="pull_request", action="labeled", label="qwen:review", issue=closed), Ignore)
+
+
+def test_fix_this_in_a_thread_is_looked_into_at_once() -> None:
+    """“Fix this” in a thread becomes a command, whose thread it is said later; other answers wait for their burst."""
+    issue = EventIssue(number=8, state="open", is_pull_request=True)
+    said = {"name": "pull_request_review_comment", "action": "created", "label": None, "issue": issue}
+    for body, word, waits in (("Please fix this!", "fix", False), ("Why fix this?", None, True)):
+        comment = EventComment(id=9, kind="review_comment", body=body, reply_to=3)
+        decided = decide(**said, comment=comment)
+        assert isinstance(decided, Start)
+        [job] = decided.jobs
+        assert (job.workflow, job.command and job.command.word, job.delay > 0) == ("hear_replies", word, waits)
 
 
 def test_asking_us_for_a_review_is_a_command() -> None:

@@ -12,7 +12,7 @@ from app.localhub.reviews import Wanted
 from app.localhub.server import Fault
 from tests.app.conftest import FAULTS, MARKER, Place
 from tests.app.rude_server import answer, rude_server
-from workflows.services import BrokenWorld
+from workflows.services import BrokenWorld, ReviewEvent
 from workflows.types import DraftComment
 
 
@@ -234,3 +234,56 @@ def test_what_a_try_left_does_not_stand_in_the_way(place: Place, number: int) ->
     place.hub.submit_review(place.name, number, place.hub.bot_login, event=None, comments=left)
     made = review(place, number, GOOD)
     assert [one.id for one in place.github.fetch_reviews(number)] == [made]
+
+
+@pytest.fixture
+def theirs(place: Place) -> int:
+    """Alice's pull request with the same change: GitHub lets nobody judge their own."""
+    place.hub.commit(place.name, {}, branch="theirs", start="qwen/issue-1")
+    return place.hub.open_pull_request(place.name, "alice", head="theirs", title="Theirs").number
+
+
+def verdict(place: Place, number: int, event: ReviewEvent, mark: str = MARKER) -> int | None:
+    sha = place.hub.branches(place.name)["theirs"]
+    return place.github.find_or_create_review(
+        number, commit=sha, marker=mark, body=f"Read.\n\n{mark}", comments=[], event=event
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_verdict_is_given_and_taken_back_once(place: Place, theirs: int, fault: str) -> None:
+    """Requested changes are one review, found again by its mark; they are dismissed once, whatever the answer was."""
+    made = verdict(place, theirs, "REQUEST_CHANGES")
+    assert made is not None
+    assert verdict(place, theirs, "REQUEST_CHANGES") == made
+    if fault == "timeout":
+        place.hurry()
+    rule = place.hub.faults.add(Fault(**FAULTS[fault], method="PUT", path="/dismissals$", after_write=True))
+    assert place.github.dismiss_review(theirs, made, "It is fixed.")
+    assert rule.struck == 1
+    assert place.github.dismiss_review(theirs, made, "It is fixed.")
+    assert [one.state for one in place.github.fetch_reviews(theirs)] == ["dismissed"]
+
+
+def test_a_verdict_that_github_refuses(place: Place, theirs: int, number: int) -> None:
+    """Nobody approves their own pull request, and a protected branch says who may dismiss: neither is raised."""
+    sha = place.hub.branches(place.name)["qwen/issue-1"]
+    own = place.github.find_or_create_review(
+        number, commit=sha, marker=MARKER, body=MARKER, comments=[], event="APPROVE"
+    )
+    assert own is None
+    made = verdict(place, theirs, "APPROVE")
+    assert made is not None
+    place.hub.faults.add(Fault("status", method="PUT", path="/dismissals$", status=403))
+    assert not place.github.dismiss_review(theirs, made, "No.")
+    assert [one.state for one in place.github.fetch_reviews(theirs)] == ["approved"]
+
+
+def test_a_commit_that_was_pushed_away_takes_no_review(place: Place, number: int) -> None:
+    """After a force-push GitHub refuses the old commit, with comments and without: nothing is made."""
+    old = place.hub.branches(place.name)["qwen/issue-1"]
+    place.hub.commit(place.name, {"calc.py": "another\n"}, branch="qwen/issue-1", start="main", force=True)
+    for comments in ([], [GOOD]):
+        made = place.github.find_or_create_review(number, commit=old, marker=MARKER, body=MARKER, comments=comments)
+        assert made is None
+    assert place.github.fetch_reviews(number) == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from app.demo.scripted_model import ScriptedModel
+from app.localhub.faults import Fault
 from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground
 from tests.stories.scripts import call, finish, turn
@@ -39,8 +42,8 @@ def report(*findings: dict[str, Any]) -> dict[str, Any]:
 REFUTER: dict[str, Any] = {"match": "You are the second reader of a code review", "content": "{}"}
 
 
-def stands(ground: Ground, **fallen: str) -> dict[str, Any]:
-    """What the second reader says: which titles fall is decided by the words in them."""
+def stands(ground: Ground, **fallen: Any) -> dict[str, Any]:
+    """What the second reader says, by finding."""
     return {"match": "You are the second reader of a code review", "content": json.dumps(fallen)}
 
 
@@ -48,17 +51,66 @@ RUN = turn(call("bash", command="python -c 'import calc; calc.mean([])'"))
 
 
 def propose(
-    ground: Ground, name: str, *, policy: str = "", author: str = "alice", body: str = "", issue: str = ""
+    ground: Ground,
+    name: str,
+    *,
+    policy: str = "",
+    author: str = "alice",
+    body: str = "",
+    issue: str = "",
+    draft: bool = False,
+    changed: Mapping[str, str | bytes | None] | None = None,
 ) -> tuple[str, int]:
-    """A repository with a pull request from its own branch."""
+    """A repository with a pull request from its own branch, which changes ``changed``."""
     files = {**FILES, ".github/qwen.yml": policy} if policy else FILES
     repository = ground.world.create_repository(name, files)
     if issue:
         ground.world.hub.create_issue(repository, "alice", issue, issue)
-    ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
+    ground.world.hub.commit(repository, changed or {"calc.py": CHANGED}, branch="mean", start="main")
     return repository, ground.world.hub.open_pull_request(
-        repository, author, head="mean", title="A mean", body=body
+        repository, author, head="mean", title="A mean", body=body, draft=draft
     ).number
+
+
+class Meanwhile(Fault):
+    """Once a model has begun to read, the next look at a pull request is answered late: something happens before."""
+
+    def __init__(self, ground: Ground, does: Callable[[], None]) -> None:
+        super().__init__("status", method="GET", path=r"/pulls/\d+$", status=502)
+        self._ground, self._does = ground, does
+        self._told = len(told_to_model(ground))
+
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        """Whether a model has been asked since."""
+        return len(told_to_model(self._ground)) > self._told and super().matches(method, path, body)
+
+    def act(self) -> None:
+        """What happens."""
+        self._does()
+
+
+@contextmanager
+def meanwhile(ground: Ground, does: Callable[[], None]) -> Iterator[None]:
+    """Have this happen while a review reads."""
+    fault = ground.world.hub.faults.add(Meanwhile(ground, does))
+    try:
+        yield
+    finally:
+        ground.world.hub.faults.clear()
+    assert fault.struck == 1
+
+
+def until_waiting(ground: Ground, repository: str, number: int, *, queued: int, joined: int = 0) -> None:
+    """Wait until so many jobs of a thread are queued, and so many others joined them."""
+    identity = ground.world.hub.repository(repository).id
+
+    def is_so() -> bool:
+        found = ground.inside.queue.thread(identity, number)
+        waiting = [one for one in found if one.state == "queued" and not one.job.admission]
+        gone = [one for one in found if one.outcome is not None and one.outcome.status == "joined"]
+        return len(waiting) == queued and len(gone) == joined
+
+    ground.world.wait_until(is_so, 30, "the next reviews to wait")
 
 
 def reviews(ground: Ground, repository: str, number: int) -> list[Review]:

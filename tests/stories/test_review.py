@@ -19,11 +19,13 @@ from tests.stories.reviewing import (
     TASTE,
     ended,
     line_comments,
+    meanwhile,
     propose,
     report,
     reviews,
     stands,
     told_to_model,
+    until_waiting,
 )
 
 WRONG = {**FINDING, "line": 2, "code": "    return a + b", "title": "The sum is wrong for large numbers"}
@@ -49,8 +51,9 @@ def test_an_opened_pull_request_is_reviewed(ground: Ground) -> None:
     [comment] = line_comments(ground, repository, number)
     assert (comment.path, comment.line, comment.side) == ("calc.py", 6, "RIGHT")
     assert "exit code 1" in comment.body
+    assert "ZeroDivisionError: division by zero" in comment.body, "the end of what was printed"
     assert "```suggestion\n    return sum(numbers) / len(numbers) if numbers else 0\n```" in comment.body
-    assert "Applied and tested: 1 passed." in comment.body
+    assert "Applied and tested: 1 passed (`" in comment.body
     assert ground.world.comments(number, repository) == [], "nobody asked, so nothing is said beside the review"
     checks = {one.name: one for one in ground.world.hub.check_runs(repository)}
     assert {one.conclusion for one in checks.values()} == {"neutral"}
@@ -181,38 +184,15 @@ def test_a_review_that_was_overtaken_says_nothing(ground: Ground, monkeypatch: p
     ground.script[:] = [stands(ground), RUN, report(FINDING)]
     repository = ground.world.create_repository("overtaken", {**FILES, ".github/qwen.yml": "review: { push: true }\n"})
     first = ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
-    push = PushAndWait("status", method="GET", path="/pulls/\\d+$", status=502)
-    push.ground, push.repository, push.told = ground, repository, len(told_to_model(ground))
-    ground.world.hub.faults.add(push)
-    try:
+
+    def push() -> None:
+        ground.world.hub.commit(repository, {"calc.py": CHANGED + "\n\nTWO = 2\n"}, branch="mean")
+        until_waiting(ground, repository, 1, queued=1)
+
+    with meanwhile(ground, push):
         number = ground.world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
         found = ended(ground, repository, number, jobs=2)
-    finally:
-        ground.world.hub.faults.clear()
     assert [one.outcome.status for one in found if one.outcome] == ["ignored", "reviewed"]
     [review] = reviews(ground, repository, number)
     assert review.commit_id == ground.world.hub.branches(repository)["mean"]
     assert {one.conclusion for one in ground.world.hub.check_runs(repository, first)} == {"neutral"}
-
-
-class PushAndWait(Fault):
-    """Once a model reads, somebody pushes, and the review of that waits before GitHub says where the head is."""
-
-    ground: Ground
-    repository: str
-    told: int
-
-    def matches(self, method: str, path: str, body: bytes) -> bool:
-        read = len(told_to_model(self.ground)) > self.told
-        return read and super().matches(method, path, body)
-
-    def act(self) -> None:
-        """Push, and see the next review wait."""
-        hub = self.ground.world.hub
-        hub.commit(self.repository, {"calc.py": CHANGED + "\n\nTWO = 2\n"}, branch="mean")
-        identity = hub.repository(self.repository).id
-
-        def waits() -> bool:
-            return any(one.state == "queued" for one in self.ground.inside.queue.thread(identity, 1))
-
-        self.ground.world.wait_until(waits, 30, "the next review to wait")

@@ -118,15 +118,16 @@ def test_an_answer_to_a_finding_is_heard(ground: Ground, monkeypatch: pytest.Mon
     assert len(line_comments(ground, repository, number)) == 4, "it is not said again"
 
 
-def test_a_fix_that_is_asked_for_on_a_finding(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", ["/qwen fix", "Please fix this!"], ids=["command", "words"])
+def test_a_fix_that_is_asked_for_on_a_finding(ground: Ground, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """The fixing agent gets the finding with its evidence; the thread says in which commit it was done."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
-    repository, number = review(ground, "fixed")
+    repository, number = review(ground, f"fixed-{words[0] == '/'}".lower())
     [finding] = line_comments(ground, repository, number)
     ground.script[:] = [DESCRIBED, turn(write("calc.py", MENDED)), turn(finish("[F1] done: no numbers give 0"))]
     before = len(told_to_model(ground))
-    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "/qwen fix")
-    found = ended(ground, repository, number, jobs=2)
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", words)
+    found = ended(ground, repository, number, jobs=3)
     [record] = [one for one in found if one.job.workflow == "address_feedback" and one.job.command is not None]
     assert record.outcome is not None
     assert record.outcome.status == "pushed", record.outcome

@@ -16,7 +16,7 @@ from workflows.publishing.publish import AUTHOR, CHECK_NAME, Published, conclude
 from workflows.pulls.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.repository.survey import Survey, survey_apart
 from workflows.requests.asked import Asked
-from workflows.requests.job_services import JobServices
+from workflows.requests.job_services import opened_by_us
 from workflows.requests.options import granted_budget
 from workflows.requests.thread_assignment import assign
 from workflows.requests.thread_work import Thread
@@ -43,11 +43,6 @@ def read_head(thread: Thread) -> Head:
 def is_ours(thread: Thread, pull: PullRequest) -> bool:
     """Whether our App opened it."""
     return opened_by_us(pull, thread.services)
-
-
-def opened_by_us(pull: PullRequest, services: JobServices) -> bool:
-    """The same before there is a thread."""
-    return bool(services.spoken.login) and pull.author.login == services.spoken.login
 
 
 def open_pull_work(

@@ -68,6 +68,7 @@ class ReviewPolicy(Noun):
         description="Whose pull requests are reviewed unasked: those of people with write permission, all, or none.",
     )
     push: bool = Field(default=False, description="Review again what is pushed to a pull request.")
+    reopened: bool = Field(default=True, description="Review what is new in a pull request that is opened again.")
     drafts: bool = Field(default=False, description="Review drafts without being asked.")
     bots: bool = Field(default=False, description="Review pull requests of bots without being asked.")
     comments: int = Field(
@@ -75,7 +76,19 @@ class ReviewPolicy(Noun):
     )
     fail_on: Literal["never", "critical", "important"] = Field(
         default="never",
-        description="The check `Forgehand review` fails when a finding of this severity, or a worse one, is open.",
+        description="The check `Forgehand review` fails when a finding of this severity, or a worse one, is open. To "
+        "be a required check it wants `push: true`, since it stands on heads that were reviewed.",
+    )
+    request_changes_on: Literal["never", "critical", "important"] = Field(
+        default="never",
+        description="A review that finds something of this severity, or worse, requests changes; they are taken back "
+        "once nothing of the kind is open. Where the branch's protection says who may dismiss reviews, name the App.",
+    )
+    approve: bool = Field(
+        default=False,
+        description="Approve a change when all of it was read, its tests pass and nothing but minor points is open; "
+        "never a fork's, a bot's or our own. A model can be talked into an approval: demand a person's beside it, and "
+        "have stale approvals dismissed.",
     )
 
 
@@ -90,7 +103,9 @@ class Policy(Noun):
     """What a repository's maintainers decide, read from the default branch alone."""
 
     label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)] | None = Field(
-        default=None, description="The label that starts work on an issue. Default: the operator's, `qwen`."
+        default=None,
+        description="The label that starts work on an issue; with `:review` behind it, a review of a pull request. "
+        "Default: the operator's, `qwen`.",
     )
     image: str | None = Field(
         default=None,
@@ -256,8 +271,9 @@ def decide(
     nobody can comment) gets no answer, only a record.
     """
     wanted = policy.trigger_label(default_label)
-    if label is not None and label.casefold() not in (wanted.casefold(), plan_label(wanted).casefold()):
-        return _silent(f"The label `{label}` does not start work here; `{wanted}` does.")
+    if label is not None and not _is_trigger(label, wanted, on_pull_request=on_pull_request):
+        starts = review_label(wanted) if on_pull_request else wanted
+        return _silent(f"The label `{label}` does not start work here; `{starts}` does.")
     if actor.type != "User" and access != "automatic":
         return _silent(f"{actor.login} is not a person ({actor.type}): bots cannot start work.")
     if repository.archived:
@@ -283,6 +299,16 @@ def decide(
 def plan_label(trigger: str) -> str:
     """The label that asks for a plan, where ``trigger`` is the one that starts work."""
     return f"{trigger}:plan"
+
+
+def review_label(trigger: str) -> str:
+    """The label that asks for a review of a pull request, where ``trigger`` is the one that starts work on an issue."""
+    return f"{trigger}:review"
+
+
+def _is_trigger(label: str, trigger: str, *, on_pull_request: bool) -> bool:
+    names = (review_label(trigger),) if on_pull_request else (trigger, plan_label(trigger))
+    return label.casefold() in [name.casefold() for name in names]
 
 
 def _has_access(access: Access, permission: Permission, word: str, policy: Policy) -> bool:

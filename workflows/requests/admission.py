@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -14,14 +15,17 @@ from workflows.durable.job_records import JobRecord
 from workflows.outcome import Outcome
 from workflows.progress.closing import render_cancelled
 from workflows.progress.tracking import marker, render_queued
-from workflows.repository.policy import WRITERS, plan_label
+from workflows.repository.policy import WRITERS, plan_label, review_label
 from workflows.requests.asked import Asked, read_asked
+from workflows.requests.fix_this import fix_or_hear
 from workflows.requests.going_on import is_answer
 from workflows.requests.job_services import JobServices
 from workflows.requests.labelled import Wanted, find_wanted, is_taken_off
+from workflows.requests.one_waiting import Place, find_place, is_unasked
 from workflows.requests.options import object_to_options
+from workflows.review.unasked import PUSHED, look_unasked
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
-from workflows.types import Job
+from workflows.types import Job, Noun
 
 log = structlog.get_logger()
 
@@ -30,6 +34,8 @@ SILENT = frozenset({"address_feedback", "fix_checks", "hear_replies", "review_pu
 BURST = timedelta(minutes=2)
 """A command equal to one that runs, or was carried out, joins it for so long after it was made; later it may be meant
 anew. A label that is put on again joins only what runs."""
+REVIEW = "review_pull"
+HEARING = "hear_replies"
 MOVING = frozenset({"fix_checks", "update_branch"})
 """What these look at, checks and branches, changes between one request and the next."""
 QUESTIONS = frozenset({"help", "status", "why", "config", "doctor"})
@@ -38,12 +44,19 @@ STILL_TRUE = timedelta(seconds=20)
 CARRIED_OUT = frozenset({"pull_request", "pushed", "planned", "no_change", "answered"})
 
 
+class Looked(Noun):
+    """How what nobody asked for ends before anything is said; None when it is carried out."""
+
+    ending: Outcome | None = None
+
+
 def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     """The job to queue, with its tracking comment; or the outcome when it was answered, refused or joined.
 
     Raises BrokenWorld when GitHub cannot be asked.
     """
     github = services.github(job.repository)
+    job = _see_whose_thread(run, github, job, services)
     commanded = job.command is not None  # a retry of what an event asked for has none of its own any more
     if job.workflow == "tidy":
         tidied = run.step("tidy", lambda: tidy(github, job, services), Outcome)
@@ -69,7 +82,7 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     if isinstance(settled, Outcome):
         return settled
     job = settled
-    if job.workflow in SILENT and job.command is None and not commanded:
+    if job.workflow in SILENT and is_unasked(job) and not commanded:
         return job
     try:
         comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
@@ -78,6 +91,13 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
         say(github, job, services.scrub(render_cancelled(None)))
         raise
     return job.model_copy(update={"tracking": comment})
+
+
+def _see_whose_thread(run: Run, github: GitHub, job: Job, services: JobServices) -> Job:
+    """A plain “fix this” as what it asks for, which depends on whose thread it stands in."""
+    if job.workflow != HEARING or job.command is None:
+        return job
+    return run.step("whose thread", lambda: fix_or_hear(github, job, services), Job)
 
 
 def _end_at_once(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | None:
@@ -104,6 +124,39 @@ def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome 
     return Outcome(status="joined", reason=f"Job {same} does the same already.")
 
 
+def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
+    """The review to queue, after which no other one waits; or its end, when nobody asked for it or another does it."""
+    if is_unasked(job):
+        looked = run.step("look", lambda: Looked(ending=look_unasked(github, job, asked, services)), Looked)
+        if looked.ending is not None:
+            return looked.ending
+
+    def find() -> Place:
+        records = services.jobs.thread(job.repository.id, job.number)
+        reviews = [one.job for one in records if one.state == "queued" and one.job.workflow == REVIEW]
+        return find_place(job, [one for one in reviews if one.id != job.id and not one.admission])
+
+    place = run.step("place", find, Place)
+    if place.joins:
+        if not is_unasked(job):
+            run.step("react", lambda: react(github, job, "eyes"), type(None))
+        if job.trigger:
+            run.step("take off", lambda: github.remove_label(job.number, job.trigger), type(None))
+        return Outcome(status="joined", reason=f"Job {place.joins} does the same already.")
+    run.step("take place", lambda: _take_place(github, place, services), type(None))
+    return place.job
+
+
+def _take_place(github: GitHub, place: Place, services: JobServices) -> None:
+    """End what waited; whoever asked for it is told, unless the later job goes on in the same comment."""
+    for name in place.replaces:
+        record = services.jobs.job(name)
+        services.jobs.cancel(name)
+        if record is not None and record.job.tracking not in (None, place.job.tracking):
+            text = "**Joined:** the review that was asked for after this reads it too."
+            say(github, record.job, services.scrub(text))
+
+
 def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
     """The request as it is to be carried out, or its end when it cannot be and that was said."""
     problem = object_to_options(job, services)
@@ -114,7 +167,7 @@ def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: J
     job = settle(job.model_copy(update={"label": label}), asked, default_label=services.default_label)
     if is_answer(job) and job.continues is None:
         return run.step("unanswered", lambda: _say_unread(github, job, services), Outcome)
-    return job
+    return _keep_one_waiting(run, github, job, asked, services) if job.workflow == REVIEW else job
 
 
 def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
@@ -160,8 +213,9 @@ def say(github: GitHub, job: Job, text: str) -> None:
 
 def may_be_trigger(job: Job, services: JobServices) -> bool:
     """Whether the job was asked for by a command or by the label that works without a policy."""
-    ours = (services.default_label.casefold(), plan_label(services.default_label).casefold())
-    return not job.trigger or job.trigger.casefold() in ours
+    default = services.default_label
+    ours = (default, plan_label(default), review_label(default))
+    return not job.trigger or job.trigger.casefold() in [name.casefold() for name in ours]
 
 
 def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome:
@@ -219,9 +273,12 @@ def _find_same(job: Job, services: JobServices) -> str:
     """The id of the job that does what this one asks for; empty when there is none."""
     if not job.request:
         return ""
-    for record in services.jobs.thread(job.repository.id, job.number):
+    records = services.jobs.thread(job.repository.id, job.number)
+    for record in records:
         other = record.job
         if other.request != job.request or other.id == job.id:
+            continue
+        if job.workflow == REVIEW and _was_pushed_after(other, records):
             continue
         if other.admission:
             if _was_just_said(job, record):
@@ -233,6 +290,11 @@ def _find_same(job: Job, services: JobServices) -> str:
         if record.state == "queued" or (fresh and (runs or (done and job.command is not None))):
             return other.id
     return ""
+
+
+def _was_pushed_after(job: Job, records: Sequence[JobRecord]) -> bool:
+    """Whether something was pushed since that job was asked for, so that it may not read it."""
+    return any(one.job.request == PUSHED and one.job.created_at > job.created_at for one in records)
 
 
 def _was_just_said(job: Job, record: JobRecord) -> bool:

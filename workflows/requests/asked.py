@@ -50,7 +50,7 @@ class Asked(Noun):
 
 def access_of(job: Job) -> Access:
     """What the actor must be allowed for this request."""
-    if job.command is None and job.workflow in AUTOMATIC:
+    if job.command is None and not job.trigger and job.workflow in AUTOMATIC:
         return "automatic"
     if job.workflow in OPEN_TO_READERS:
         return "read"
@@ -70,7 +70,7 @@ def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
     decision = decide(
         policy,
         access=access_of(job),
-        word=job.command.word if job.command else "",
+        word=job.command.word if job.command else "review" if job.workflow == "review_pull" else "",
         on_pull_request=job.on_pull_request,
         label=job.trigger or None,
         actor=job.actor,

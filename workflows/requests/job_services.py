@@ -17,7 +17,7 @@ from workflows.services import GitHub, Model
 from workflows.solving.workshop import Workshop
 from workflows.texts.outbound import MARKER_ROOM, MAX_CHARACTERS, clean_outbound, clean_words
 from workflows.trajectory.log import SessionLog
-from workflows.types import Budget, RepositoryRef
+from workflows.types import Budget, PullRequest, RepositoryRef
 
 
 class Jobs(Protocol):
@@ -31,6 +31,9 @@ class Jobs(Protocol):
 
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """The last deliveries about one issue or pull request, newest first."""
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job that has not ended; whether there was one to cancel."""
 
     def cancel_issue(
         self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
@@ -52,6 +55,10 @@ class NoJobs:
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """None."""
         return []
+
+    def cancel(self, job_id: str) -> bool:
+        """Nothing to cancel."""
+        return False
 
     def cancel_issue(
         self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None
@@ -123,3 +130,8 @@ class JobServices:
     def clean(self, text: str) -> str:
         """The same for words of others, before they stand in a text of ours: nothing in them counts as ours."""
         return clean_words(text, self.secrets, hosts=self.hosts)
+
+
+def opened_by_us(pull: PullRequest, services: JobServices) -> bool:
+    """Whether our App opened a pull request."""
+    return bool(services.spoken.login) and pull.author.login == services.spoken.login

@@ -18,14 +18,14 @@ from workflows.progress.state_labels import State, labels_for
 from workflows.progress.tracking import Progress, Tracking, marker, render_start
 from workflows.publishing.publish import Published
 from workflows.repository.policy import WRITERS
-from workflows.requests.admission import accept, may_be_trigger, refuse, say
+from workflows.requests.admission import Looked, accept, may_be_trigger, refuse, say
 from workflows.requests.asked import Asked
 from workflows.requests.job_services import JobServices
 from workflows.requests.options import render_applied, with_chosen_model
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.solving.interruptible import leave_when_over
 from workflows.solving.solve import Solution
-from workflows.types import Issue, Job, Noun
+from workflows.types import Issue, Job
 
 log = structlog.get_logger()
 
@@ -154,10 +154,6 @@ Look = Callable[[GitHub, Job, Asked, JobServices], Outcome | None]
 """What is looked at before a job that an event asked for by itself is acknowledged: its end, when nothing is done."""
 
 
-class _Looked(Noun):
-    ending: Outcome | None = None
-
-
 def work_on_thread(
     run: Run,
     job: Job,
@@ -201,7 +197,7 @@ def _accept(
     if not asked.decision.allowed or asked.issue is None:
         return run.step("refuse", lambda: _turn_down(github, job, asked, services), Outcome)
     if look is not None and _is_unasked(job):
-        looked = run.step("look", lambda: _Looked(ending=look(github, job, asked, services)), _Looked)
+        looked = run.step("look", lambda: Looked(ending=look(github, job, asked, services)), Looked)
         if looked.ending is not None:
             return looked.ending
     return asked, asked.issue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -223,9 +223,31 @@ class LineMap:
         return self._digests[side]
 
 
-def map_lines(diff: Diff) -> dict[str, LineMap]:
-    """The line maps of all files of which GitHub shows lines, by path."""
-    return {file.path: LineMap(file) for file in diff.files if file.takes_line_comments}
+class _Maps(Mapping[str, LineMap]):
+    """A large change has many lines and few findings: only the files that these are about are gone through."""
+
+    def __init__(self, diff: Diff) -> None:
+        self._files = {file.path: file for file in diff.files if file.takes_line_comments}
+        self._made: dict[str, LineMap] = {}
+
+    def __getitem__(self, path: str) -> LineMap:
+        if path not in self._made:
+            self._made[path] = LineMap(self._files[path])
+        return self._made[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def map_lines(diff: Diff) -> Mapping[str, LineMap]:
+    """The line maps of all files of which GitHub shows lines, by path, each made when it is first asked for."""
+    return _Maps(diff)
 
 
 def digest_line(text: str) -> str:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
-from workflows.review.findings import SEVERITIES, Finding, Point, Severity
+from workflows.requests.thread_work import Thread
+from workflows.review.findings import Finding, Point, Severity, Threshold, count_severities
 from workflows.review.ledger import Ledger
-from workflows.services import Conclusion, GitHub
-from workflows.texts.outbound import clean_line
-from workflows.types import Annotation, Job
+from workflows.review.verdict import reaches
+from workflows.services import Conclusion
+from workflows.texts.outbound import clean_line, code_span
+from workflows.types import Annotation
 
 NAME = "Forgehand review"
 LEVELS: dict[Severity, str] = {"critical": "failure", "important": "warning", "minor": "notice"}
-FailOn = Literal["never", "critical", "important"]
+MOST_UNREAD = 50
 
 
-def conclude(fail_on: FailOn, severities: Sequence[Severity]) -> Conclusion:
+@dataclass(frozen=True)
+class Checked:
+    """What a check tells. ``new`` are found now; ``said``: a review of them was posted. ``unread`` are paths with the
+    reason why they were not read, ``notes`` sentences of ours on what was left out.
+    """
+
+    new: Sequence[Finding]
+    said: bool
+    unread: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+
+def conclude(fail_on: Threshold, severities: Sequence[Severity]) -> Conclusion:
     """How the check ends with these findings open: neutral, unless the policy says that such a one fails it."""
-    if fail_on != "never" and any(SEVERITIES.index(one) <= SEVERITIES.index(fail_on) for one in severities):
+    if any(reaches(fail_on, one) for one in severities):
         return "failure"
     return "neutral" if any(one != "minor" for one in severities) else "success"
 
@@ -39,29 +53,60 @@ def annotate(points: Sequence[Point], *, secrets: Collection[str] = ()) -> tuple
     )
 
 
-def show_check(
-    github: GitHub,
-    job: Job,
-    *,
-    head: str,
-    fail_on: FailOn,
-    new: Sequence[Finding],
-    ledger: Ledger,
-    title: str,
-    secrets: Collection[str],
-) -> int:
+def show_check(thread: Thread, head: str, checked: Checked, ledger: Ledger) -> int:
     """The check run on the reviewed head, made or found, with what is open now: what is new, and what stood before."""
-    names = {one.id for one in new}
+    names = {one.id for one in checked.new}
     stood = [one for one in ledger.entries if one.state == "open" and one.id not in names]
-    severities = [*(one.severity for one in new), *(one.severity for one in stood)]
-    before = f" {len(stood)} from earlier reviews are open." if stood else ""
-    check = github.find_or_create_check_run(
+    severities = [*(one.severity for one in checked.new), *(one.severity for one in stood)]
+    check = thread.github.find_or_create_check_run(
         head_sha=head,
         name=NAME,
-        external_id=f"{job.id}:review",
-        title=title,
-        summary=f"{len(new)} new findings.{before} The review on the pull request says more.",
-        conclusion=conclude(fail_on, severities),
+        external_id=f"{thread.job.id}:review",
+        title=render_open([*checked.new, *stood]),
+        summary=render_summary(checked, len(stood)),
+        conclusion=conclude(thread.asked.policy.review.fail_on, severities),
     )
-    github.add_annotations(check, annotate([*new, *stood], secrets=secrets))
+    thread.github.add_annotations(check, annotate([*checked.new, *stood], secrets=thread.services.secrets))
     return check
+
+
+def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
+    """The check of an earlier review of this head, once people's answers closed some of what it found."""
+    ours = thread.services.spoken.login.removesuffix("[bot]")
+    runs = (
+        [one for one in thread.github.fetch_check_runs(head) if (one.name, one.app_slug) == (NAME, ours)]
+        if head
+        else []
+    )
+    if not runs or not runs[-1].external_id:
+        return
+    still = [one for one in ledger.entries if one.state == "open"]
+    thread.github.find_or_create_check_run(
+        head_sha=head,
+        name=NAME,
+        external_id=runs[-1].external_id,
+        title=render_open(still),
+        summary=runs[-1].summary,
+        conclusion=conclude(thread.asked.policy.review.fail_on, [one.severity for one in still]),
+    )
+
+
+def render_open(points: Sequence[Point]) -> str:
+    """What is open in one plain line, the check's title."""
+    counts = [f"{count} {severity}" for severity, count in count_severities(points).items()]
+    return f"{', '.join(counts)} open" if counts else "Nothing to say"
+
+
+def render_summary(checked: Checked, stood: int) -> str:
+    """What was found, what was left from before, and what was not read: where no review is posted, it says all."""
+    found = f"{len(checked.new)} new {'finding' if len(checked.new) == 1 else 'findings'}"
+    where = ": the review on the pull request says more." if checked.said else ", shown as annotations alone."
+    parts = [f"{found}{where}" if checked.new else "Nothing new was found."]
+    if stood:
+        parts.append(f"{stood} from earlier reviews {'is' if stood == 1 else 'are'} open.")
+    parts += [" ".join(checked.notes)] if checked.notes else []
+    lines = [f"- {code_span(path[:300])}: {reason}" for path, reason in checked.unread[:MOST_UNREAD]]
+    more = len(checked.unread) - MOST_UNREAD
+    lines += [f"- and {more} more"] if more > 0 else []
+    listed = "\n".join(["Not read:", "", *lines]) if lines else ""
+    return "\n\n".join(part for part in (" ".join(parts), listed) if part)

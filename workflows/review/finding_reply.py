@@ -24,7 +24,8 @@ from workflows.types import Noun, Side
 
 MOST_FINDINGS = 100
 LONGEST_TITLE = 140
-LONGEST_BODY = 4_000
+LONGEST_BODY = 2_000
+"""What is longer is a wall of text, which nobody reads."""
 # What the model is told to answer with.
 FINDINGS_FORMAT = """\
 {
@@ -168,7 +169,7 @@ def _title_and_body(item: Mapping[str, Any]) -> tuple[str, str]:
         title = re.split(r"(?<=[.!?])\s", " ".join(body.split()), maxsplit=1)[0]
     if len(title) > LONGEST_TITLE:
         title = title[: LONGEST_TITLE - 1].rstrip() + "…"
-    return title, body[:LONGEST_BODY]
+    return title, body if len(body) <= LONGEST_BODY else body[: LONGEST_BODY - 1].rstrip() + "…"
 
 
 def _text(item: Mapping[str, Any], *names: str) -> str:

@@ -13,12 +13,15 @@ from workflows.review.suggestions import Suggestion, SuggestionCheck
 from workflows.types import Noun
 
 Severity = Literal["critical", "important", "minor"]
+Threshold = Literal["never", "critical", "important"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "important", "minor")
 CATEGORIES = (
     *("bug", "security", "data loss", "concurrency", "error handling", "performance", "compatibility"),
     *("requirement", "test", "maintainability", "other"),
 )
 MOST_INLINE = 5
+LEAST_CONFIDENCE = 0.5
+"""What its own reviewer believes less, and nothing shows, is no comment on a line."""
 
 
 class RecordedRun(Noun):
@@ -78,11 +81,12 @@ def pick_inline(
     """Those to say on their lines, at most ``most`` and none below ``least``, and the rest for the summary; ranked."""
     ranked = rank(findings)
     allowed = SEVERITIES[: SEVERITIES.index(least) + 1]
-    inline = [one for one in ranked if one.anchor is not None and one.severity in allowed][: max(0, most)]
+    sure = [one for one in ranked if one.severity in allowed and not is_doubtful(one)]
+    inline = [one for one in sure if one.anchor is not None][: max(0, most)]
     return tuple(inline), tuple(one for one in ranked if one not in inline)
 
 
-def count_severities(findings: Sequence[Finding]) -> dict[Severity, int]:
+def count_severities(findings: Sequence[Point]) -> dict[Severity, int]:
     """How many there are of each severity that occurs, the worst first."""
     counts = Counter(one.severity for one in findings)
     return {severity: counts[severity] for severity in SEVERITIES if counts[severity]}
@@ -90,7 +94,13 @@ def count_severities(findings: Sequence[Finding]) -> dict[Severity, int]:
 
 def matters(findings: Sequence[Finding]) -> bool:
     """Whether there is anything for which people should be disturbed."""
-    return any(one.severity != "minor" for one in findings)
+    return any(one.severity != "minor" and not is_doubtful(one) for one in findings)
+
+
+def is_doubtful(finding: Finding) -> bool:
+    """Whether it is a mere suspicion; of a critical one people hear all the same."""
+    shown = finding.evidence.run is not None
+    return finding.severity != "critical" and not shown and finding.confidence < LEAST_CONFIDENCE
 
 
 class Point(Protocol):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from workflows.pulls.pull_change import PullChange, read_change
 from workflows.requests.thread_work import Thread
+from workflows.review.check import conclude_again
 from workflows.review.ledger import Merged, merge_review
 from workflows.review.material import Material
 from workflows.review.rebutting import Judgements, judge_rebuttals
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing
+from workflows.review.verdict import settle_verdicts
 from workflows.types import Noun, PullRequest
 
 
@@ -40,7 +42,11 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
     settler = Settler(thread.github, pull.number, standing, thread.services.clean)
     run.step("settle", lambda: settler.settle(merged.fixed, judged), int)
     # Nothing new was read: the next review reads it.
-    ledger = with_judgements(merged.ledger, judged).model_copy(update={"head": before.head})
+    kept = {"head": before.head, "partial": before.partial}
+    ledger = with_judgements(merged.ledger, judged).model_copy(update=kept)
+    run.step("verdicts", lambda: settle_verdicts(thread, pull.number, ledger), int)
+    if ledger.entries != before.entries:
+        run.step("check", lambda: conclude_again(thread, before.head, ledger), type(None))
     run.step("record", lambda: keep_ledger(thread, ledger), type(None))
     withdrawn = sum(one.accepted for one in judged)
     return Heard(fixed=len(merged.fixed), withdrawn=withdrawn, answered=len(judged) - withdrawn)

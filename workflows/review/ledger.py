@@ -46,10 +46,14 @@ class Entry(Noun):
 
 
 class Ledger(Noun):
-    """The entries of one pull request, oldest first, at most 200. ``head`` is the commit that was reviewed last."""
+    """The entries of one pull request, oldest first, at most 200. ``head`` is the commit that was reviewed last.
+
+    ``partial``: something of the change up to there was not read.
+    """
 
     version: Literal[1] = 1
     head: str = ""
+    partial: bool = False
     entries: tuple[Entry, ...] = ()
 
     def entry(self, finding_id: str) -> Entry | None:

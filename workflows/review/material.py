@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from workflows.agent.prompts import render_prompt
 from workflows.git.mirrors import Mirror
 from workflows.git.protected import matches_pattern
 from workflows.pulls.pull_change import PullChange
+from workflows.requests.one_waiting import wants_all
 from workflows.requests.options import options_of
 from workflows.requests.thread_work import Thread
 from workflows.review.anchors import LineMap, map_lines
@@ -20,7 +21,7 @@ from workflows.review.findings import Finding, RecordedRun, is_same_point
 from workflows.review.ledger import Ledger
 from workflows.review.reading import read_attributes, read_diff
 from workflows.review.risk import Partition, partition
-from workflows.texts.untrusted import fence_untrusted
+from workflows.texts.untrusted import fence_untrusted, show_hidden
 from workflows.types import Noun, PullRequest
 
 PART = 60_000
@@ -68,7 +69,7 @@ class Material:
         return self._compare(self.change.base)
 
     @cached_property
-    def maps(self) -> dict[str, LineMap]:
+    def maps(self) -> Mapping[str, LineMap]:
         """The lines on which GitHub takes a comment."""
         return map_lines(self.diff)
 
@@ -91,11 +92,16 @@ class Material:
         """The change as a second reader is told it: the riskiest files, whole, as far as they have room."""
         return show_files([file for part in self.partition.parts for file in part], LONGEST_SHOWN)
 
+    def within(self, scope: Scope) -> Material:
+        """The same change, of which so much is read; what was parsed of it is kept."""
+        narrowed = replace(self, scope=scope)
+        narrowed.__dict__.update({name: self.__dict__[name] for name in ("diff", "maps") if name in self.__dict__})
+        return narrowed
+
     def choose_scope(self, ledger: Ledger) -> Scope:
         """What a review reads after those that the ledger knows of; what is new, unless all of it is asked for."""
-        command, options = self.thread.job.command, options_of(self.thread.job)
-        full = command is not None and command.text.strip().casefold() == "full"
-        if full or not ledger.head or not self._mirror.holds(ledger.head):
+        options = options_of(self.thread.job)
+        if wants_all(self.thread.job) or not ledger.head or not self._mirror.holds(ledger.head):
             return Scope(paths=options.paths)
         return Scope(since=ledger.head, paths=options.paths, nothing=ledger.head == self.change.head)
 
@@ -162,13 +168,20 @@ def show_files(files: Sequence[FileDiff], room: int | None = None) -> str:
     """Files of a change as models are told them, whole, as far as there is room."""
     parts, left = [], room
     for file in files:
-        text = render_file(file)
+        text = f"{_name_file(file)}\n{render_file(file)}"
         if left is not None:
             if len(text) > left:
                 continue
             left -= len(text)
         parts.append(text)
     return "\n".join(parts)
+
+
+def _name_file(file: FileDiff) -> str:
+    """A file's name above its lines, and what became of it where the lines do not say."""
+    moved = file.old_path if file.status in ("renamed", "copied") else ""
+    how = f"{file.status} from {show_hidden(moved)}" if moved else file.status
+    return f"=== {show_hidden(file.path)} ({how})"
 
 
 def _is_asked_for(path: str, globs: Sequence[str]) -> bool:

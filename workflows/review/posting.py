@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from workflows.requests.job_services import JobServices
 from workflows.review.anchors import draft_comment
 from workflows.review.findings import Finding
 from workflows.review.render import Told, render_inline, render_review
-from workflows.services import BrokenWorld, GitHub
+from workflows.services import BrokenWorld, GitHub, ReviewEvent
 from workflows.types import DraftComment, Noun
 
 
@@ -18,34 +18,52 @@ class Posted(Noun):
 
     review: int
     inline: tuple[str, ...] = ()
+    event: ReviewEvent = "COMMENT"
 
 
 @dataclass(frozen=True)
 class Poster:
-    """Posts one review of one pull request. ``marker`` is its hidden name, by which it is found again."""
+    """Posts one review of one pull request. ``marker`` is its hidden name, by which it is found again.
+
+    ``follow`` gives what is told as it stands on the head that is there now: the reviewed one may have been pushed
+    away. ``prefix`` is offered to have a finding fixed, where we can push.
+    """
 
     github: GitHub
     services: JobServices
     number: int
     marker: str
+    follow: Callable[[Told], Told]
+    prefix: str = ""
 
-    def post(self, told: Told) -> Posted:
+    def post(self, told: Told, event: ReviewEvent = "COMMENT") -> Posted:
         """Make the review, or find it. Raises BrokenWorld when GitHub refuses it though no line is in the way."""
-        made = self._make(told)
+        made = self._make(told, event)
         if made is None:
-            refused = self.github.find_refused(self.number, commit=told.head, comments=self._drafts(told.inline))
+            told = self.follow(told)
+            refused = self.github.find_refused(
+                self.number, commit=told.commit or told.head, comments=self._drafts(told.inline)
+            )
             kept = tuple(one for index, one in enumerate(told.inline) if index not in refused)
             moved = tuple(one for index, one in enumerate(told.inline) if index in refused)
             told = replace(told, inline=kept, folded=(*moved, *told.folded))
-            made = self._make(told)
+            made = self._make(told, event)
+        if made is None and event != "COMMENT":
+            event = "COMMENT"
+            made = self._make(told, event)
         if made is None:
             raise BrokenWorld("github", "GitHub refuses the comments together, and none of them alone. Ask again.")
-        return Posted(review=made, inline=tuple(one.id for one in told.inline))
+        return Posted(review=made, inline=tuple(one.id for one in told.inline), event=event)
 
-    def _make(self, told: Told) -> int | None:
+    def _make(self, told: Told, event: ReviewEvent) -> int | None:
         body = render_review(told, marker=self.marker, secrets=self.services.secrets, hosts=self.services.hosts)
         return self.github.find_or_create_review(
-            self.number, commit=told.head, marker=self.marker, body=body, comments=self._drafts(told.inline)
+            self.number,
+            commit=told.commit or told.head,
+            marker=self.marker,
+            body=body,
+            comments=self._drafts(told.inline),
+            event=event,
         )
 
     def _drafts(self, findings: Sequence[Finding]) -> list[DraftComment]:
@@ -56,7 +74,7 @@ class Poster:
                 finding,
                 secrets=self.services.secrets,
                 hosts=self.services.hosts,
-                prefix=self.services.spoken.prefix,
+                prefix=self.prefix,
             )
             drafts.append(draft_comment(finding.anchor, body))
         return drafts

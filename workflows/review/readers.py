@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+from sandbox.container import SandboxUnavailable
 from workflows.agent.equipment import Reading
 from workflows.agent.loop import AgentResult
 from workflows.progress.stages import Stages
@@ -15,11 +16,12 @@ from workflows.repository.survey import Survey
 from workflows.requests.reading_session import ReadingSession, handed_over
 from workflows.review.demands import Demand
 from workflows.review.finding_reply import FINDINGS_FORMAT
-from workflows.review.findings import Finding
+from workflows.review.findings import Finding, pick_inline
 from workflows.review.ledger import Ledger
 from workflows.review.material import Found, Material
 from workflows.review.runs import recorded_runs
-from workflows.review.trying import try_suggestions
+from workflows.review.trying import Trial, find_broken_syntax, try_suggestions
+from workflows.services import BrokenWorld
 from workflows.types import Noun, TestRun
 
 SESSION = "review"
@@ -70,20 +72,32 @@ class Readers:
         found = self.material.thread.run.step("findings", lambda: self.material.read(replies), Found)
         return Read(found=found, survey=survey, before=before)
 
-    def try_suggestions(self, read: Read, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """The findings with their suggestions applied and tested, a stage."""
+    def try_suggestions(self, read: Read, findings: Sequence[Finding], *, most: int) -> tuple[Finding, ...]:
+        """The findings with their suggestions applied and tested, a stage. The ``most`` on lines alone show theirs."""
+        shown, _ = pick_inline(findings, most=most)
+        tried = self.stages.step("verify", lambda: Tried(findings=self._try(read, shown)), Tried, _say_tried).findings
+        by_id = {one.id: one for one in tried}
+        return tuple(by_id.get(one.id, one) for one in findings)
 
-        def work() -> Tried:
-            bench = self._sessions[0].bench(read.survey)
-            try:
-                run = bench.tests if self.tests and read.survey.test_command else None
-                head, before = read.survey.base, read.before
-                tried = try_suggestions(findings, head=head, read=self.material.file_at_head, run=run, before=before)
-            finally:
-                bench.close()
-            return Tried(findings=tried)
-
-        return self.stages.step("verify", work, Tried, _say_tried).findings
+    def _try(self, read: Read, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        bench = self._sessions[0].bench(read.survey)
+        session = bench.open_session()
+        run = bench.tests if self.tests and read.survey.test_command else None
+        trial = Trial(
+            head=read.survey.base,
+            read=self.material.file_at_head,
+            breaks=lambda path, before, after: find_broken_syntax(session.sandbox(), path, before, after),
+            run=run,
+            before=read.before,
+            untested="no test command is known" if self.tests else "what comes from a fork is not run",
+        )
+        try:
+            return try_suggestions(findings, trial)
+        except SandboxUnavailable as error:
+            raise BrokenWorld("sandbox", str(error)) from error
+        finally:
+            session.close()
+            bench.close()
 
     @cached_property
     def _sessions(self) -> list[ReadingSession]:

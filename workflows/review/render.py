@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from workflows.review.findings import Finding, RecordedRun, count_severities
 from workflows.review.suggestions import SuggestionCheck, render_check, render_suggestion
@@ -15,6 +16,7 @@ from workflows.texts.outbound import (
     clean_line,
     clean_outbound,
     clean_words,
+    code_block,
     code_span,
 )
 
@@ -22,7 +24,11 @@ MOST_FOLDED = 50
 MOST_NAMED = 50
 MOST_RUNS = 20
 LONGEST_FOLDED = 600
+LONGEST_REASONING = 600
+SHOWN_LINES = 12
+SHOWN_CHARACTERS = 1_000
 _FINDING = re.compile(r"(?m)^<!-- forgehand:finding=([0-9a-f]{12}) -->[ \t]*\r?$")
+_EXIT_LINE = re.compile(r"\Aexit code -?\d+[^\n]*(?:\n|\Z)")
 # A block that a model wrote in its words was not applied or tested: it must not be one that can be committed.
 _COMMITTABLE = re.compile(r"(?im)^([ \t>*+-]*(?:`{3,}|~{3,})[ \t]*)suggestion\b")
 
@@ -31,13 +37,16 @@ _COMMITTABLE = re.compile(r"(?im)^([ \t>*+-]*(?:`{3,}|~{3,})[ \t]*)suggestion\b"
 class Told:
     """What a summary tells beside its findings.
 
-    ``head`` is the reviewed commit. ``inline`` are said on their lines, ``folded`` only here. ``fixed`` are titles of
-    earlier findings that the change no longer has, ``open_before`` is how many earlier ones still stand. ``unread``
-    are paths with the reason why they were not read; ``notes`` are sentences of ours. ``runs`` are the commands that
-    the harness recorded.
+    ``head`` is the reviewed commit; ``commit`` the one on which its comments stand, empty for the same. ``blob`` is the
+    address of that commit's files, to which points without a comment are linked. ``inline`` are said on their lines,
+    ``folded`` only here. ``fixed`` are titles of earlier findings that the change no longer has, ``open_before`` is how
+    many earlier ones still stand. ``unread`` are paths with the reason why they were not read; ``notes`` are sentences
+    of ours. ``runs`` are the commands that the harness recorded.
     """
 
     head: str
+    commit: str = ""
+    blob: str = ""
     inline: Sequence[Finding] = ()
     folded: Sequence[Finding] = ()
     fixed: Sequence[str] = ()
@@ -65,11 +74,14 @@ def render_inline(
     hosts: Collection[str] = HOSTS,
     prefix: str = "/qwen",
 ) -> str:
-    """The comment on a finding's lines. Its suggestion can be committed only when it comes through unchanged."""
+    """The comment on a finding's lines. Its suggestion can be committed only when it comes through unchanged.
+
+    ``prefix`` is what commands begin with; without one nobody can have it fixed by us.
+    """
     head = f"**{finding.severity.capitalize()}** ({finding.category}): {_line(finding.title, secrets, hosts)}"
     parts = [head, _words(finding.body, secrets, hosts), _evidence(finding, secrets, hosts)]
-    tail = f"<sub>Answer here, or ask with {code_span(f'{prefix} fix')} to have it fixed.</sub>"
-    foot = f"{tail}\n\n{finding_marker(finding.id)}"
+    offer = f", or ask with {code_span(f'{prefix} fix')} to have it fixed" if prefix else ""
+    foot = f"<sub>Answer here{offer}.</sub>\n\n{finding_marker(finding.id)}"
     check = finding.check or SuggestionCheck(status="untested")
     if finding.suggestion is not None and check.status != "failed":
         block = render_suggestion(finding.suggestion)
@@ -91,7 +103,7 @@ def render_review(
         _headline(told),
         *(_line(note, secrets, hosts, limit=600) for note in told.notes),
         _named("Fixed since the last review", [_line(title, secrets, hosts) for title in told.fixed]),
-        _folded(told.folded, secrets, hosts),
+        _folded(told, secrets, hosts),
         _unread(told.unread),
         _ran(told.runs),
     ]
@@ -109,26 +121,37 @@ def _headline(told: Told) -> str:
     found = [*told.inline, *told.folded]
     before = f" {_count(told.open_before, 'earlier point')} still open." if told.open_before else ""
     if not found:
-        return f"**Review of {code_span(told.head[:12])}:** nothing new to say.{before}"
+        nothing = "nothing new." if told.open_before or told.fixed else "nothing that matters was found."
+        return f"**Review of {code_span(told.head[:12])}:** {nothing}{before}"
     said = f" {len(told.inline)} on {'its line' if len(told.inline) == 1 else 'their lines'}." if told.inline else ""
     return f"**Review of {code_span(told.head[:12])}:** {render_title(found)}.{said}{before}"
 
 
-def _folded(findings: Sequence[Finding], secrets: Collection[str], hosts: Collection[str]) -> str:
+def _folded(told: Told, secrets: Collection[str], hosts: Collection[str]) -> str:
+    findings = told.folded
     if not findings:
         return ""
     lines = []
     for finding in findings[:MOST_FOLDED]:
-        place = f"{finding.path}:{finding.anchor.first}" if finding.anchor else finding.path
         body = " ".join(finding.body.split())
         shown = f": {_line(body, secrets, hosts, limit=LONGEST_FOLDED)}" if body else ""
         title = _line(finding.title, secrets, hosts).rstrip(".")
         run = finding.evidence.run
         ran = f" ({code_span(run.command[:200])}, {_exit(run)})" if run else ""
-        lines.append(f"- {finding.severity} · {code_span(place[:300])} · **{title}**{shown}{ran}")
+        lines.append(f"- {finding.severity} · {_place(finding, told.blob)} · **{title}**{shown}{ran}")
     more = len(findings) - MOST_FOLDED
     lines += [f"- and {more} more"] if more > 0 else []
     return _details(_count(len(findings), "point without a comment", "points without a comment"), lines)
+
+
+def _place(finding: Finding, blob: str) -> str:
+    """Where a point without a comment is, as a link where the reviewed commit has such a line."""
+    anchor = finding.anchor
+    place = code_span((f"{finding.path}:{anchor.first}" if anchor else finding.path)[:300])
+    if not blob or (anchor is not None and anchor.side == "LEFT"):
+        return place
+    lines = "" if anchor is None else f"#L{anchor.first}" + (f"-L{anchor.line}" if anchor.start_line else "")
+    return f"[{place}]({blob}/{quote(finding.path)}{lines})"
 
 
 def _unread(unread: Sequence[tuple[str, str]]) -> str:
@@ -155,14 +178,22 @@ def _ran(runs: Sequence[RecordedRun]) -> str:
 def _evidence(finding: Finding, secrets: Collection[str], hosts: Collection[str]) -> str:
     run = finding.evidence.run
     if run is not None:
-        return f"Shown by {code_span(run.command[:300])} ({_exit(run)}, output SHA-256 {code_span(run.sha256[:16])})."
+        shown = code_block(f"$ {run.command[:300]}\n{_last_lines(run)}", "console")
+        return _details(f"Shown by a command that was run: {_exit(run)}", [shown])
     reasoning = finding.evidence.reasoning
-    return f"Reasoning: {_line(reasoning, secrets, hosts, limit=1_500)}" if reasoning else ""
+    return f"Reasoning: {_line(reasoning, secrets, hosts, limit=LONGEST_REASONING)}" if reasoning else ""
+
+
+def _last_lines(run: RecordedRun) -> str:
+    """The end of what a command printed, without our own word on its exit code."""
+    lines = _EXIT_LINE.sub("", run.excerpt, count=1).strip("\n").split("\n")
+    text = "\n".join(lines[-SHOWN_LINES:])
+    return text if len(text) <= SHOWN_CHARACTERS else f"…{text[-SHOWN_CHARACTERS:]}"
 
 
 def _checked(check: SuggestionCheck) -> str:
     ran = f" ({code_span(check.command[:200])})" if check.status == "tested" and check.command else ""
-    return f"{render_check(check)}{ran}"
+    return f"{render_check(check).rstrip('.')}{ran}."
 
 
 def _exit(run: RecordedRun) -> str:

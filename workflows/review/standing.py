@@ -22,8 +22,8 @@ class Standing(Noun):
     threads: tuple[FindingThread, ...] = ()
 
     def thread(self, finding: str) -> FindingThread | None:
-        """The thread of a finding."""
-        return next((one for one in self.threads if one.finding == finding), None)
+        """The thread of a finding, the newest of one that was said again."""
+        return next((one for one in reversed(self.threads) if one.finding == finding), None)
 
 
 def read_threads(github: GitHub, services: JobServices, pull: PullRequest) -> tuple[FindingThread, ...]:

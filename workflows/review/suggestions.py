@@ -114,10 +114,12 @@ def render_suggestion(suggestion: Suggestion) -> str:
 
 
 def render_check(check: SuggestionCheck) -> str:
-    """What became of a suggestion when it was tried, in a sentence of ours."""
+    """What became of a suggestion when it was tried, in a sentence of ours. A runner may not say how many passed."""
     if check.status == "tested":
-        return f"Applied and tested: {check.passed:,} passed."
-    return "Not tested." if check.status == "untested" else "Applied, and the tests failed."
+        return f"Applied and tested: {check.passed:,} passed." if check.passed else "Applied and tested."
+    if check.status == "failed":
+        return "Applied, and it broke something."
+    return f"Not tested: {check.reason.rstrip('.')}." if check.reason else "Not tested."
 
 
 def _ends_with_return(old: Sequence[bytes], lines: Sequence[bytes], *, bare: bool) -> bool:

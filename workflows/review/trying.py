@@ -1,9 +1,11 @@
-"""Suggestions tried in the sandbox before anybody sees them: applied to the head, and the tests run."""
+"""Suggestions tried in the sandbox before anybody sees them: applied to the head, parsed, and the tests run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from sandbox.container import Sandbox
 from workflows.review.findings import Finding
 from workflows.review.suggestions import SuggestionCheck, SuggestionMistake, patch_suggestions
 from workflows.types import Patch, TestRun
@@ -12,40 +14,69 @@ ReadFile = Callable[[str], tuple[str, bytes] | None]
 """Mode and content of a file of the head, None where it is none."""
 
 
-def try_suggestions(
-    findings: Sequence[Finding],
-    *,
-    head: str,
-    read: ReadFile,
-    run: Callable[[Patch], TestRun | None] | None,
-    before: TestRun | None,
-) -> tuple[Finding, ...]:
-    """Each finding with what became of its suggestion; one that does not apply is taken away.
+@dataclass(frozen=True)
+class Trial:
+    """What suggestions are tried with.
 
-    ``run`` gives the tests with a patch, None where they cannot be run; ``before`` are they without one.
+    ``read`` gives files of the ``head``. ``breaks`` tells of a path, its content before and after, the syntax error
+    that this makes, empty for none. ``run`` gives the tests with a patch; None where they cannot be run, and
+    ``untested`` says why. ``before`` are they without a patch.
     """
-    tried = []
-    for finding in findings:
-        if finding.suggestion is None or finding.anchor is None:
-            tried.append(finding)
-            continue
-        file = read(finding.path)
-        files = {} if file is None else {finding.path: file}
-        patch = patch_suggestions(head, files, [(finding.anchor, finding.suggestion)])
-        if isinstance(patch, SuggestionMistake):
-            tried.append(finding.model_copy(update={"suggestion": None}))
-            continue
-        check = SuggestionCheck(status="untested", reason="No test command is known, or it may not be run here.")
-        if run is not None:
-            check = judge_run(run(patch), before)
-        tried.append(finding.model_copy(update={"check": check}))
-    return tuple(tried)
+
+    head: str
+    read: ReadFile
+    breaks: Callable[[str, bytes, bytes], str]
+    run: Callable[[Patch], TestRun | None] | None
+    before: TestRun | None
+    untested: str = ""
+
+
+def try_suggestions(findings: Sequence[Finding], trial: Trial) -> tuple[Finding, ...]:
+    """Each finding with what became of its suggestion; one that does not apply is taken away."""
+    return tuple(_try(finding, trial) for finding in findings)
+
+
+def _try(finding: Finding, trial: Trial) -> Finding:
+    if finding.suggestion is None or finding.anchor is None:
+        return finding
+    file = trial.read(finding.path)
+    files = {} if file is None else {finding.path: file}
+    patch = patch_suggestions(trial.head, files, [(finding.anchor, finding.suggestion)])
+    if isinstance(patch, SuggestionMistake):
+        return finding.model_copy(update={"suggestion": None})
+    [changed] = patch.files
+    broken = trial.breaks(finding.path, files[finding.path][1], changed.content or b"")
+    if broken:
+        check = SuggestionCheck(status="failed", reason=broken)
+    elif trial.run is None:
+        check = SuggestionCheck(status="untested", reason=trial.untested)
+    else:
+        check = judge_run(trial.run(patch), trial.before)
+    return finding.model_copy(update={"check": check})
+
+
+def find_broken_syntax(sandbox: Sandbox, path: str, before: bytes, after: bytes) -> str:
+    """What the sandbox's own parsers say of a file's change: the error that was not there before, or nothing.
+
+    Languages that it cannot parse, and files that are not text, have none to tell.
+    """
+    try:
+        contents = before.decode("utf-8"), after.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    errors = []
+    for content in contents:
+        answer = sandbox.tool("write_file", {"path": path, "content": content})
+        errors.append(str(answer.data.get("syntax_error", "")))
+    # The head stays as it was for whoever comes next.
+    sandbox.tool("write_file", {"path": path, "content": contents[0]})
+    return errors[1] if not errors[0] else ""
 
 
 def judge_run(after: TestRun | None, before: TestRun | None) -> SuggestionCheck:
     """What a run with the suggestion says, against the run without it: nothing that passed may fail."""
     if after is None or after.timed_out or after.exit_code is None:
-        return SuggestionCheck(status="untested", reason="The tests did not run to their end.")
+        return SuggestionCheck(status="untested", reason="the tests did not run to their end")
     command = after.command
     if after.cases is None or before is None or before.cases is None:
         good = after.exit_code == 0

@@ -172,7 +172,7 @@ def test_a_suggestion_is_for_all_the_lines_that_it_was_written_for() -> None:
 
 def test_few_are_said_on_their_lines() -> None:
     """The worst come first, five at most on lines, and minor ones never; all others are kept for the summary."""
-    numbered = [only(title=f"Thing {name} breaks {name * 3}", confidence=0.1) for name in "bcdfghjk"]
+    numbered = [only(title=f"Thing {name} breaks {name * 3}", confidence=0.6) for name in "bcdfghjk"]
     shown = only(title="Shown by a run", command="pytest -q tests", confidence=0.05)
     minor = only(title="A small slip", severity="minor")
     critical = only(title="All is lost", severity="critical")
@@ -182,6 +182,17 @@ def test_few_are_said_on_their_lines() -> None:
     assert count_severities([minor, critical, minor]) == {"critical": 1, "minor": 2}
     assert (matters([minor]), matters([shown])) == (False, True)
     assert not pick_inline([only(path="README.md")])[0]
+
+
+def test_a_mere_suspicion_is_no_comment() -> None:
+    """What its reviewer hardly believes, and nothing shows, disturbs nobody, unless all would be lost."""
+    doubted = only(title="It may break", confidence=0.2)
+    assert (pick_inline([doubted]), matters([doubted])) == (((), (doubted,)), False)
+    shown = only(title="It breaks", confidence=0.2, command="pytest -q tests")
+    critical = only(title="All is lost", confidence=0.2, severity="critical")
+    assert matters([shown])
+    assert matters([critical])
+    assert len(pick_inline([shown, critical])[0]) == 2
 
 
 def test_replies_in_many_forms() -> None:

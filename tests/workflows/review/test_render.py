@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from workflows.review.render import Told, parse_finding_marker, render_inline, r
 from workflows.review.suggestions import Suggestion, SuggestionCheck, render_suggestion
 from workflows.texts.outbound import clean_outbound
 
-RUN = RecordedRun(command="pytest -q", exit_code=1, sha256="ab" * 32)
+RUN = RecordedRun(command="pytest -q", exit_code=1, sha256="ab" * 32, excerpt="exit code 1\n..F\n```\nassert 1 == 2\n")
 TESTED = SuggestionCheck(status="tested", passed=214, command="make test")
 
 
@@ -42,17 +43,20 @@ def test_a_comment_on_a_line() -> None:
         [
             "**Important** (bug): y is never read",
             "It is set and lost.",
-            "Shown by `pytest -q` (exit code 1, output SHA-256 `abababababababab`).",
+            "<details>\n<summary>Shown by a command that was run: exit code 1</summary>",
+            "````console\n$ pytest -q\n..F\n```\nassert 1 == 2\n````",
+            "</details>",
             "```suggestion\ny = x\n```",
-            "Applied and tested: 214 passed. (`make test`)",
+            "Applied and tested: 214 passed (`make test`).",
             "<sub>Answer here, or ask with `/qwen fix` to have it fixed.</sub>",
             f"<!-- forgehand:finding={shown.id} -->",
         ]
     )
     assert parse_finding_marker(body.replace("\n", "\r\n")) == shown.id
     assert parse_finding_marker(f"> <!-- forgehand:finding={shown.id} -->") is None
-    untested = render_inline(finding(suggestion=Suggestion(lines=("y = x",))))
-    assert "```suggestion\ny = x\n```\n\nNot tested." in untested
+    fork = SuggestionCheck(status="untested", reason="what comes from a fork is not run")
+    untested = render_inline(finding(suggestion=Suggestion(lines=("y = x",)), check=fork))
+    assert "```suggestion\ny = x\n```\n\nNot tested: what comes from a fork is not run." in untested
     failed = render_inline(finding(suggestion=Suggestion(lines=("y = x",)), check=SuggestionCheck(status="failed")))
     assert "suggestion" not in failed
 
@@ -139,8 +143,31 @@ def test_the_summary() -> None:
     assert body.endswith("\n\n<!-- forgehand:review=x -->")
     assert clean_outbound(body) == body
     quiet = render_review(Told("0" * 40), marker="<!-- forgehand:review=x -->")
-    assert quiet == "**Review of `000000000000`:** nothing new to say.\n\n<!-- forgehand:review=x -->"
+    assert quiet == "**Review of `000000000000`:** nothing that matters was found.\n\n<!-- forgehand:review=x -->"
     assert (render_title([minor]), render_title([])) == ("1 minor", "Nothing to say")
+
+
+def test_a_point_without_a_comment_is_linked_to_its_line() -> None:
+    """What stands in the summary alone leads to the reviewed commit; lines that are gone there lead nowhere."""
+    blob = "https://github.com/o/r/blob/" + "a" * 40
+    told = Told("a" * 40, blob=blob, folded=[finding(), finding(anchor=None, path="b c (d).py", id="0" * 12)])
+    body = render_review(told, marker="<!-- forgehand:r=1 -->")
+    assert f"[`a.py:2`]({blob}/a.py#L2)" in body
+    assert f"[`b c (d).py`]({blob}/b%20c%20%28d%29.py)" in body
+    anchor = finding().anchor
+    assert anchor is not None
+    gone = finding(anchor=anchor.model_copy(update={"side": "LEFT"}))
+    assert "](" not in render_review(replace(told, folded=[gone]), marker="<!-- forgehand:r=1 -->")
+
+
+def test_evidence_is_short() -> None:
+    """Of a long output the last lines are shown, and not more than a screen."""
+    loud = RUN.model_copy(update={"excerpt": "\n".join(f"line {number}" for number in range(200))})
+    body = render_inline(finding(evidence=Evidence(run=loud)))
+    assert "line 199" in body
+    assert "line 187\n" not in body
+    wide = RUN.model_copy(update={"excerpt": "x" * 1_500})
+    assert len(render_inline(finding(evidence=Evidence(run=wide)))) < 1_500
 
 
 def test_a_summary_fits_in_a_comment() -> None:

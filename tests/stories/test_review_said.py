@@ -1,0 +1,291 @@
+"""What reviews say and take back: verdicts by policy, nothing twice over many pushes, every kind of change."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from app import dispatch
+from app.localhub.records import CheckRun
+from tests.stories.conftest import Ground, open_ground
+from tests.stories.reviewing import (
+    CHANGED,
+    FILES,
+    FINDING,
+    RUN,
+    command,
+    ended,
+    is_resolved,
+    judges,
+    line_comments,
+    meanwhile,
+    name_of,
+    propose,
+    report,
+    reviews,
+    stands,
+    told_to_model,
+)
+
+MENDED = CHANGED.replace("len(numbers)\n", "len(numbers) if numbers else 0\n")
+STRICT = "review: { request_changes_on: important, fail_on: important }\n"
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
+    with open_ground(tmp_path_factory.mktemp("said") / "world", engine, review_unasked=True) as ground:
+        yield ground
+
+
+def states(ground: Ground, repository: str, number: int) -> list[str]:
+    """The states of our own reviews that say something, oldest first."""
+    return [one.state for one in reviews(ground, repository, number) if "forgehand:review" in one.body]
+
+
+def check(ground: Ground, repository: str) -> CheckRun:
+    """The newest check of a review."""
+    return [one for one in ground.world.hub.check_runs(repository) if one.name == "Forgehand review"][-1]
+
+
+def dismissals(ground: Ground, repository: str) -> int:
+    """How often we took a verdict back."""
+    return sum(write.endswith("/dismissals") for write in ground.world.writes(repository))
+
+
+def test_changes_are_requested_by_policy_and_taken_back(ground: Ground) -> None:
+    """A finding of that severity requests changes; once it is fixed they are dismissed, by us, once."""
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "requested-changes", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    assert states(ground, repository, number) == ["CHANGES_REQUESTED"]
+    ground.script[:] = [stands(ground), report()]
+    command(ground, repository, number, "/qwen review full")
+    ended(ground, repository, number, jobs=2)
+    assert states(ground, repository, number)[0] == "CHANGES_REQUESTED", "it is open still"
+    ground.world.hub.commit(repository, {"calc.py": MENDED}, branch="mean")
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=4)
+    assert states(ground, repository, number) == ["DISMISSED", "COMMENTED", "COMMENTED"]
+    assert check(ground, repository).conclusion == "success"
+    assert dismissals(ground, repository) == 1
+
+
+def test_an_answer_that_is_accepted_lifts_what_was_requested(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finding is withdrawn: its thread is resolved, the changes are requested no more, the check fails no more."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "lifted", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    assert check(ground, repository).conclusion == "failure"
+    [finding] = line_comments(ground, repository, number)
+    ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
+    ended(ground, repository, number, jobs=3)
+    assert is_resolved(ground, repository, number, finding)
+    assert states(ground, repository, number) == ["DISMISSED"]
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("success", "Nothing to say")
+
+
+def test_an_approval_by_policy_holds_as_long_as_it_is_true(ground: Ground) -> None:
+    """A clean change is approved once; when something that matters is found later, the approval is taken back."""
+    ground.script[:] = [stands(ground), report()]
+    repository, number = propose(ground, "approved", policy="review: { approve: true }\n", changed={"calc.py": MENDED})
+    ended(ground, repository, number, jobs=1)
+    assert states(ground, repository, number) == ["APPROVED"]
+    command(ground, repository, number, "/qwen review full")
+    ended(ground, repository, number, jobs=2)
+    assert states(ground, repository, number) == ["APPROVED"], "the same head is not approved twice"
+    ground.world.hub.commit(repository, {"calc.py": CHANGED}, branch="mean")
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=4)
+    assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
+
+
+def test_five_pushes_say_each_thing_once(ground: Ground) -> None:
+    """Found, mended, found again when it is back, not once more while it stands, and mended again."""
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "three-pushes", policy="review: { auto: never }\n")
+    hub = ground.world.hub
+    pushes: list[tuple[str, list[dict[str, Any]], int]] = [
+        (CHANGED + "\n\nONE = 1\n", [FINDING], 1),
+        (MENDED, [], 2),
+        (CHANGED, [FINDING], 3),
+        (CHANGED + "\n\nTWO = 2\n", [{**FINDING, "title": "Dividing by zero: the mean of no numbers"}], 3),
+        (MENDED, [], 4),
+    ]
+    for turn_of, (text, found, comments) in enumerate(pushes):
+        hub.commit(repository, {"calc.py": text}, branch="mean")
+        ground.script[:] = [stands(ground), RUN, report(*found)]
+        command(ground, repository, number, "/qwen review full")
+        ended(ground, repository, number, jobs=3 + 2 * turn_of)
+        assert len(line_comments(ground, repository, number)) == comments, f"after push {turn_of + 1}"
+    first, fixed, again, mended = line_comments(ground, repository, number)
+    assert name_of(again) == name_of(first)
+    for top, answer in ((first, fixed), (again, mended)):
+        assert answer.in_reply_to == top.id
+        assert answer.body.startswith("Fixed in")
+        assert is_resolved(ground, repository, number, top)
+
+
+def test_a_disproved_finding_is_not_said(ground: Ground) -> None:
+    """What the second reader disproves is not posted, and its return in the next review is not news."""
+    ground.script[:] = [stands(ground), report(FINDING)]
+    repository, number = propose(ground, "before-it-fell")
+    ended(ground, repository, number, jobs=1)
+    [said] = line_comments(ground, repository, number)
+    fallen = stands(ground, **{name_of(said): {"stands": False, "why": "calc.py:5 is never called."}})
+    ground.script[:] = [fallen, report(FINDING)]
+    repository, number = propose(ground, "fell")
+    [record] = ended(ground, repository, number, jobs=1)
+    assert record.outcome is not None
+    assert record.outcome.status == "clean"
+    ground.script[:] = [stands(ground), report(FINDING)]
+    command(ground, repository, number, "/qwen review full")
+    ended(ground, repository, number, jobs=2)
+    assert line_comments(ground, repository, number) == []
+    assert check(ground, repository).conclusion == "success"
+
+
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
+
+
+def test_sixty_findings_are_five_comments(ground: Ground) -> None:
+    """However much is found: five comments, the rest folded, and all of it as annotations, fifty a request."""
+    lines = [f"{WORDS[number % 8]}_{number} = compute({number})" for number in range(120)]
+    many = [
+        {
+            **FINDING,
+            "category": "other",
+            "path": "many.py",
+            "line": 2 * number + 1,
+            "code": lines[2 * number],
+            "title": f"{WORDS[number % 8]}{number} {WORDS[number // 8]}s {number}th",
+            "command": "",
+            "suggestion": None,
+        }
+        for number in range(60)
+    ]
+    ground.script[:] = [stands(ground), report(*many)]
+    repository, number = propose(ground, "sixty", changed={"many.py": "\n".join(lines) + "\n"})
+    ended(ground, repository, number, jobs=1)
+    assert len(line_comments(ground, repository, number)) == 5
+    [review] = reviews(ground, repository, number)
+    assert review.body.startswith(f"**Review of `{review.commit_id[:12]}`:** 60 important. 5 on their lines.")
+    assert "<summary>55 points without a comment</summary>" in review.body
+    assert "- and 5 more" in review.body
+    shown = check(ground, repository)
+    assert sorted(one["start_line"] for one in shown.annotations) == list(range(1, 120, 2))
+    asked = [one.body["output"] for one in ground.world.hub.journal if one.path.endswith(f"/check-runs/{shown.id}")]
+    assert [len(one["annotations"]) for one in asked if one.get("annotations")] == [50, 10]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Real git, as a person who works in the repository."""
+    person = ("-c", "user.name=alice", "-c", "user.email=alice@example.com")
+    subprocess.run(["git", *person, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_every_kind_of_change_in_one_pull_request(ground: Ground, tmp_path: Path) -> None:
+    """A changed and a pure rename, a binary file, a mode, a last line without its end: lines are right in all."""
+    old = "".join(f"LINE_{number} = {number}\n" for number in range(30))
+    base = {**FILES, "old name.py": old, "plain.txt": "text\n" * 20, "run.sh": "echo\n", "bare.py": "A = 1\nB = 2"}
+    repository = ground.world.create_repository("kinds", base)
+    bare = ground.world.hub.repository(repository).path
+    git(tmp_path, "clone", "-q", str(bare), "work")
+    work = tmp_path / "work"
+    git(work, "checkout", "-qb", "kinds")
+    git(work, "mv", "old name.py", "new näme.py")
+    (work / "new näme.py").write_text(old.replace("LINE_20 = 20", "LINE_20 = 1 / 0"))
+    git(work, "mv", "plain.txt", "moved.txt")
+    (work / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0" * 50)
+    (work / "run.sh").chmod(0o755)
+    (work / "bare.py").write_text("A = 1\nB = 2 / 0")
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "All kinds")
+    git(work, "push", "-q", "origin", "kinds")
+    plain = {**FINDING, "command": "", "confidence": 0.9}
+    in_renamed = {**plain, "path": "new näme.py", "line": 21, "code": "LINE_20 = 1 / 0", "title": "Line twenty raises"}
+    at_the_end = {**plain, "path": "bare.py", "line": 2, "code": "B = 2 / 0", "title": "B raises at import"}
+    about_logo = {**plain, "path": "logo.png", "line": 1, "code": "", "title": "The logo is too large"}
+    in_renamed["suggestion"], at_the_end["suggestion"] = "LINE_20 = 20", "B = 2"
+    ground.script[:] = [stands(ground), report(in_renamed, at_the_end, about_logo)]
+    number = ground.world.hub.open_pull_request(repository, "alice", head="kinds", title="Kinds").number
+    [record] = ended(ground, repository, number, jobs=1)
+    assert record.outcome is not None
+    assert record.outcome.status == "reviewed", record.outcome
+    said = {one.path: one for one in line_comments(ground, repository, number)}
+    assert {path: one.line for path, one in said.items()} == {"new näme.py": 21, "bare.py": 2}
+    assert "```suggestion\nB = 2\n```\n\nApplied and tested: 1 passed" in said["bare.py"].body
+    [review] = reviews(ground, repository, number)
+    assert "`logo.png`: binary" in review.body
+    assert "The logo is too large" in review.body
+    told = "\n".join(told_to_model(ground)[-3:])
+    assert "LINE_20 = 1 / 0" in told
+    assert "(renamed from old name.py)" in told
+
+
+def test_suggestions_that_cannot_be_committed_blindly(ground: Ground) -> None:
+    """Without a test command a suggestion says that it is untested; one that does not parse is not one; fences grow."""
+    calc = {**FINDING, "command": "", "suggestion": "    return sum(numbers) / max(1, len(numbers))"}
+    broken = {**calc, "path": "other.py", "line": 1, "code": "x = (1", "title": "It does not add up"}
+    broken["suggestion"] = "x = (1 +"
+    page = {**calc, "path": "page.md", "line": 1, "code": "A page", "title": "The page shows no code"}
+    page["suggestion"] = "A page\n```python\nmean([])\n```"
+    ground.script[:] = [stands(ground), report(calc, broken, page)]
+    changed = {"calc.py": CHANGED, "other.py": "x = (1)\n", "page.md": "A page\n", "test_calc.py": None}
+    broken["code"] = "x = (1)"
+    ground.script[:] = [stands(ground), report(calc, broken, page)]
+    repository, number = propose(ground, "suggested", changed=changed)
+    ended(ground, repository, number, jobs=1)
+    said = {one.path: one.body for one in line_comments(ground, repository, number)}
+    assert said.keys() == {"calc.py", "other.py", "page.md"}
+    assert "max(1, len(numbers))\n```\n\nNot tested: no test command is known." in said["calc.py"]
+    assert "suggestion" not in said["other.py"]
+    assert "````suggestion\nA page\n```python\nmean([])\n```\n````" in said["page.md"]
+
+
+def test_a_branch_that_is_rewritten_while_it_is_read(ground: Ground) -> None:
+    """The reviewed commit is pushed away: what holds stands on the new lines, the rest in the summary, once each."""
+    gone = {**FINDING, "line": 2, "code": "    return a + b", "title": "Strings are no numbers here"}
+    gone |= {"command": "", "suggestion": None}
+    ground.script[:] = [stands(ground), RUN, report(FINDING, gone)]
+    repository = ground.world.create_repository("rewritten", FILES)
+    hub = ground.world.hub
+    hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
+    moved = "ONE = 1\n\n\n" + CHANGED.replace("return a + b", "return sum((a, b))")
+
+    def rewrite() -> None:
+        hub.commit(repository, {"calc.py": moved}, branch="mean", start="main", force=True)
+
+    with meanwhile(ground, rewrite):
+        number = hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+        found = ended(ground, repository, number, jobs=2)
+    assert [one.outcome.status for one in found if one.outcome] == ["reviewed", "ignored"]
+    [comment] = line_comments(ground, repository, number)
+    assert (comment.line, comment.commit_id) == (9, hub.branches(repository)["mean"])
+    assert "suggestion" not in comment.body, "it was not tried there"
+    [review] = reviews(ground, repository, number)
+    assert "The branch moved to" in review.body
+    assert "Strings are no numbers here" in review.body
+
+
+def test_what_was_not_read_is_said_in_the_check_when_there_is_no_review(ground: Ground) -> None:
+    """A change too large to be read whole, in which nothing was found: silence, and a check that names what is left."""
+    ground.script[:] = [stands(ground), report()]
+    bulk: dict[str, str | bytes | None] = {
+        f"part_{number}/module.py": "\n".join(f"x_{line} = {line}" for line in range(3_300)) for number in range(5)
+    }
+    repository, number = propose(ground, "large-and-clean", changed=bulk)
+    [record] = ended(ground, repository, number, jobs=1)
+    assert record.outcome is not None
+    assert record.outcome.status == "clean"
+    assert reviews(ground, repository, number) == []
+    assert ground.world.comments(number, repository) == []
+    assert check(ground, repository).conclusion == "success"
+    assert "module.py`: the budget was used up by riskier files" in check(ground, repository).summary

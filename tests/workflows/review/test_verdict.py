@@ -1,0 +1,107 @@
+"""A review comments, requests changes or approves by policy alone, and what it said holds as long as it is true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.workflows.review.test_render import finding
+from workflows.repository.policy import ReviewPolicy
+from workflows.review.ledger import Entry, Ledger
+from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, outdated, stands_approved
+from workflows.types import Actor, PullRequest, Review
+
+US = "forgehand[bot]"
+PULL = PullRequest(
+    number=7,
+    title="t",
+    body="",
+    head="b",
+    base="main",
+    head_sha="a" * 40,
+    draft=False,
+    state="open",
+    html_url="",
+    author=Actor(id=2, login="alice"),
+    head_repository="acme/app",
+)
+CALM = Ledger()
+
+
+def ledger(severity: Any, state: Any = "open") -> Ledger:
+    entry = Entry(id="0" * 12, severity=severity, category="bug", title="t", path="p", state=state)
+    return Ledger(entries=(entry,))
+
+
+def decide(policy: dict[str, Any], *, pull: PullRequest = PULL, **changes: Any) -> str:
+    told: dict[str, Any] = {"ours": False, "new": [], "ledger": CALM, "approvable": True, **changes}
+    return decide_event(ReviewPolicy(**policy), pull, repository="Acme/App", **told)
+
+
+def test_without_a_policy_it_comments() -> None:
+    """Whatever was found, and if nothing was."""
+    assert decide({}) == "COMMENT"
+    assert decide({}, new=[finding(severity="critical")]) == "COMMENT"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "severity", "event"),
+    [
+        ("critical", "critical", "REQUEST_CHANGES"),
+        ("critical", "important", "COMMENT"),
+        ("important", "critical", "REQUEST_CHANGES"),
+        ("important", "important", "REQUEST_CHANGES"),
+        ("important", "minor", "COMMENT"),
+        ("never", "critical", "COMMENT"),
+    ],
+)
+def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str, event: str) -> None:
+    """What is found anew decides: people who dismissed an earlier request are not overruled by it."""
+    policy = {"request_changes_on": threshold, "approve": False}
+    assert decide(policy, new=[finding(severity=severity)]) == event
+    assert decide(policy, ledger=ledger(severity)) == "COMMENT"
+    assert decide(policy, new=[finding(severity=severity)], ours=True) == "COMMENT"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ours": True},
+        {"approvable": False},
+        {"ledger": ledger("important")},
+        {"pull": PULL.model_copy(update={"head_repository": "mallory/app"})},
+        {"pull": PULL.model_copy(update={"head_repository": None})},
+        {"pull": PULL.model_copy(update={"author": Actor(id=3, login="renovate[bot]", type="Bot")})},
+    ],
+    ids=str,
+)
+def test_what_is_never_approved(changes: dict[str, Any]) -> None:
+    """Ours, what was not read whole or fails its tests, what has an open point, forks and bots."""
+    assert decide({"approve": True}) == "APPROVE"
+    assert decide({"approve": True}, ledger=ledger("minor")) == "APPROVE"
+    assert decide({"approve": True}, ledger=ledger("critical", "fixed")) == "APPROVE"
+    assert decide({"approve": True}, **changes) == "COMMENT"
+
+
+def review(number: int, state: Any, login: str = US, commit: str = "c") -> Review:
+    return Review(id=number, author=Actor(id=1, login=login), state=state, body="", commit_id=commit, submitted_at=None)
+
+
+def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
+    """Requested changes when nothing of the kind is open, approvals when something that matters is; nobody else's."""
+    said = [review(1, "changes_requested"), review(2, "approved"), review(3, "commented"), review(4, "dismissed")]
+    said += [review(5, "changes_requested", "alice"), review(6, "approved", "alice")]
+    policy = ReviewPolicy(request_changes_on="critical")
+    assert outdated(said, US, policy, CALM) == [(1, LIFTED)]
+    assert outdated(said, US, policy, ledger("important")) == [(1, LIFTED), (2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical")) == [(2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical", "rebutted")) == [(1, LIFTED)]
+    assert outdated(said, "", policy, CALM) == []
+
+
+def test_an_approval_is_of_one_head() -> None:
+    """The same head is not approved twice, another one is approved anew."""
+    assert stands_approved([review(1, "approved", commit="c")], US, "c")
+    assert not stands_approved([review(1, "approved", commit="c")], US, "d")
+    assert not stands_approved([review(1, "approved", "alice", "c"), review(2, "dismissed", commit="c")], US, "c")

@@ -1,0 +1,75 @@
+"""Whether a review only comments, requests changes or approves, and which earlier verdicts of ours still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workflows.repository.policy import ReviewPolicy
+from workflows.requests.thread_work import Thread
+from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
+from workflows.review.ledger import Ledger
+from workflows.services import ReviewEvent
+from workflows.types import PullRequest, Review
+
+LIFTED = "Nothing for which changes were requested is open any more: it was fixed, answered or withdrawn."
+OVERTAKEN = "Something that matters was found since."
+
+
+def decide_event(
+    policy: ReviewPolicy,
+    pull: PullRequest,
+    *,
+    repository: str,
+    ours: bool,
+    new: Sequence[Finding],
+    ledger: Ledger,
+    approvable: bool,
+) -> ReviewEvent:
+    """What the policy makes of a review. ``ledger`` is what is open after it, ``new`` what it says for the first time.
+
+    ``ours``: we opened the pull request, and GitHub lets nobody judge their own. ``approvable``: everything was read,
+    and its tests pass. A fork's change was written where we know nobody's permission, so it is never approved.
+    """
+    if ours:
+        return "COMMENT"
+    if any(reaches(policy.request_changes_on, one.severity) for one in new):
+        return "REQUEST_CHANGES"
+    inside = (pull.head_repository or "").casefold() == repository.casefold()
+    trusted = inside and pull.author.type == "User"
+    calm = not any(one.severity != "minor" for one in ledger.entries if one.state == "open")
+    return "APPROVE" if policy.approve and approvable and trusted and calm else "COMMENT"
+
+
+def reaches(threshold: Threshold, severity: Severity) -> bool:
+    """Whether a severity is as bad as the threshold, or worse; nothing reaches ``never``."""
+    return threshold != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(threshold)
+
+
+def stands_approved(reviews: Sequence[Review], login: str, head: str) -> bool:
+    """Whether our approval of this very head stands."""
+    return any(one.state == "approved" and one.commit_id == head for one in _ours(reviews, login))
+
+
+def outdated(reviews: Sequence[Review], login: str, policy: ReviewPolicy, ledger: Ledger) -> list[tuple[int, str]]:
+    """Those of our verdicts that hold no longer, each with the reason that people are told."""
+    open_now = [one.severity for one in ledger.entries if one.state == "open"]
+    blocked = any(reaches(policy.request_changes_on, one) for one in open_now)
+    matters = any(one != "minor" for one in open_now)
+    found = []
+    for one in _ours(reviews, login):
+        if one.state == "changes_requested" and not blocked:
+            found.append((one.id, LIFTED))
+        if one.state == "approved" and matters:
+            found.append((one.id, OVERTAKEN))
+    return found
+
+
+def settle_verdicts(thread: Thread, number: int, ledger: Ledger) -> int:
+    """Take back what holds no longer; how many that were. What the branch's protection forbids is logged."""
+    login, policy = thread.services.spoken.login, thread.asked.policy.review
+    gone = outdated(thread.github.fetch_reviews(number), login, policy, ledger)
+    return sum(thread.github.dismiss_review(number, review, message) for review, message in gone)
+
+
+def _ours(reviews: Sequence[Review], login: str) -> list[Review]:
+    return [one for one in reviews if login and one.author.login == login]
