@@ -71,31 +71,37 @@ def only(*cases: Case) -> list[str]:
 def test_a_broken_review_is_no_verdict_on_the_model(
     endpoint: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Reviews that fail, are babble or never end are named and count for nothing; the others count, and it exits 1."""
+    """Reviews that fail or are babble are named and count for nothing; the others count, and it exits with 1."""
     endpoint(
         answers(
             reply(FOUND, point(FOUND)),
             reply(SILENT),
             reply(FAILS, faults=[{"status": 403, "body": "no such deployment", "times": -1}]),
-            reply(HANGS, faults=[{"hang": 120, "times": -1}]),
         )
     )
-    wanted = [FOUND, SILENT, FAILS, BABBLES, HANGS]
-    code = main(["python", *only(*wanted), "--patience", "25", "--at-once", "5", "--json", str(tmp_path / "out.json")])
+    wanted = only(FOUND, SILENT, FAILS, BABBLES)
+    code = main(["python", *wanted, "--at-once", "4", "--json", str(tmp_path / "out.json")])
     said, told = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
     assert code == 1, said
     assert set(told["cases"]) == {FOUND.id, SILENT.id}
-    assert set(told["unscored"]) == {FAILS.id, BABBLES.id, HANGS.id}
+    assert set(told["unscored"]) == {FAILS.id, BABBLES.id}
     assert "no such deployment" in told["unscored"][FAILS.id]
-    assert "not ended after 25 s" in told["unscored"][HANGS.id]
     posted = told["stages"]["posted"]
     assert (posted["recall"]["part"], posted["recall"]["whole"]) == (1, 1)
     assert (posted["silent"]["part"], posted["silent"]["whole"]) == (1, 1), "babble about a clean change is no silence"
     assert told["cases"][FOUND.id]["challenged"] is False, "the second reader's answer could not be read"
     assert told["usage"]["input_tokens"] >= 2_000
-    assert all(f"  {case.id}: " in said for case in (FAILS, BABBLES, HANGS))
+    assert all(f"  {case.id}: " in said for case in (FAILS, BABBLES))
     assert f"reviewer: {MODEL}\n" in said
     assert "written by a script" not in said
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_review_that_never_ends_is_left(endpoint: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the endpoint is silent for longer than the patience, the review is cancelled and named."""
+    endpoint(answers(reply(HANGS, faults=[{"hang": 120, "times": -1}])))
+    assert main(["python", *only(HANGS), "--patience", "2"]) == 1
+    assert f"{HANGS.id}: the review had not ended after 2 s" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("engine")
