@@ -62,19 +62,19 @@ class Acting:
         if equipment.draw_map is not None:
             self._tools["repo_map"] = partial(_map, equipment.draw_map, seen)
 
-    def carry_out(self, turn: int, calls: Sequence[ToolCall], *, cut_off: bool) -> list[ToolResult]:
+    def carry_out(self, turn: int, calls: Sequence[ToolCall], *, whole: int) -> list[ToolResult]:
         """One result a call, in their order. Raises BrokenWorld("sandbox", …) when two containers broke in a row.
 
+        Only the first ``whole`` calls are run, for the reply was cut off in the others, or after them.
         What an earlier process ran is not run again. A call that it was in the middle of is told to the model as such:
         a command is left at that, anything else is done once more on the tree as it was before.
         """
-        if cut_off:
-            return self._refused(turn, calls, CUT_OFF)
-        results, note = self._recovered(turn, calls[:MOST_CALLS])
-        for batch in split_batches(calls[len(results) : MOST_CALLS], self._schemas):
+        ready = calls[: min(whole, MOST_CALLS)]
+        results, note = self._recovered(turn, ready)
+        for batch in split_batches(ready[len(results) :], self._schemas):
             results += self._run(turn, batch, note)
             note = ""
-        return results + self._refused(turn, calls[MOST_CALLS:], LATE)
+        return results + self._refused(turn, calls[len(results) :], CUT_OFF if whole < len(calls) else LATE)
 
     def _recovered(self, turn: int, calls: Sequence[ToolCall]) -> tuple[list[ToolResult], str]:
         """The results that an earlier process's part of this turn leaves, and a note for the next one."""

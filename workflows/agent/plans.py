@@ -8,7 +8,7 @@ from typing import Literal
 
 from sandbox.container import ToolAnswer
 from workflows.agent.calls.toolcalls import MalformedCall, Schema, Value, parse_call
-from workflows.types import PlanItem, Reply
+from workflows.types import PlanItem, ToolCall
 
 MOST_ITEMS = 30
 LONGEST_ITEM = 200
@@ -41,10 +41,8 @@ def answer_plan(arguments: Mapping[str, Value]) -> ToolAnswer:
     return ToolAnswer(ok=True, text=f"Plan noted: {done} of {len(items)} done.")
 
 
-def stated_plan(reply: Reply, schemas: Sequence[Schema]) -> tuple[PlanItem, ...] | None:
-    """The last readable plan of a reply, or None."""
-    if reply.finish_reason == "length":
-        return None
-    parsed = [parse_call(call, schemas) for call in reply.tool_calls if call.name == "update_plan"]
+def stated_plan(calls: Sequence[ToolCall], schemas: Sequence[Schema]) -> tuple[PlanItem, ...] | None:
+    """The last readable plan of a reply's calls that may be run, or None."""
+    parsed = [parse_call(call, schemas) for call in calls if call.name == "update_plan"]
     plans = [parse_plan(str(call.arguments["plan"])) for call in parsed if not isinstance(call, MalformedCall)]
     return next((plan for plan in reversed(plans) if plan), None)

@@ -101,7 +101,7 @@ def take_turn(session: SessionParts) -> Turn:
         intervention=opening.intervention,
         results=tuple(work.results),
         seconds=time.monotonic() - started,
-        plan=stated_plan(reply, session.schemas),
+        plan=stated_plan(reply.tool_calls[: _whole_calls(reply)], session.schemas),
         patch=work.patch,
         finish=work.finish,
         question=work.question,
@@ -166,7 +166,7 @@ def _act(session: SessionParts, number: int, reply: Reply, opening: _Opening) ->
         seen=history.seen_files,
         seconds_left=max(1.0, session.budget.seconds - history.spent_now.seconds),
     )
-    results = acting.carry_out(number, calls, cut_off=reply.finish_reason == "length")
+    results = acting.carry_out(number, calls, whole=min(len(calls), _whole_calls(reply)))
     work = _Work(results=results, patch=acting.patch if acting.changed or rolled_back else None)
     if closing:
         now = acting.patch if acting.patch is not None and not acting.patch.empty else None
@@ -204,6 +204,16 @@ def _split_at_closing(reply: Reply) -> tuple[Sequence[ToolCall], Sequence[ToolCa
         return calls, ()
     at = next((index for index, call in enumerate(calls) if call.name in CLOSING), len(calls))
     return calls[:at], calls[at:]
+
+
+def _whole_calls(reply: Reply) -> int:
+    """How many calls may be run: of a reply that was cut off those before the last one, and before a closing one."""
+    calls = reply.tool_calls
+    if reply.finish_reason != "length":
+        return len(calls)
+    if not reply.incomplete:  # then the last call may be the one that lacks its end
+        calls = calls[:-1] if all(call.name for call in calls) else ()
+    return next((index for index, call in enumerate(calls) if call.name in CLOSING), len(calls))
 
 
 def _notices(session: SessionParts) -> tuple[str, ...]:
@@ -269,5 +279,4 @@ def _next_rung(
 def _unusable(reply: Reply, schemas: Sequence[Schema]) -> bool:
     """Whether the reply held calls of which none could be run."""
     parsed = [parse_call(call, schemas) for call in reply.tool_calls]
-    cut_off = reply.finish_reason == "length"
-    return bool(parsed) and all(cut_off or isinstance(call, MalformedCall) for call in parsed)
+    return bool(parsed) and all(isinstance(call, MalformedCall) for call in parsed[: _whole_calls(reply)])

@@ -236,6 +236,40 @@ def test_calls_in_another_agents_words_count_like_ours(stage: Callable[..., Stag
     assert json.loads(result.turns[0].reply.tool_calls[0].arguments) == {"path": "sums.py"}
 
 
+PLAN = {"name": "update_plan", "arguments": {"plan": "- [~] add"}}
+CUT_TEXT = """<tool_call>
+<function=read_file>
+<parameter=path>
+sums.py
+</parameter>
+</function>
+</tool_call>
+<tool_call>
+<function=edit>
+<parameter=path>
+sums.py"""
+
+
+@pytest.mark.parametrize(
+    ("reply", "ran"),
+    [
+        (says(LOOK, PLAN, FIX, finish_reason="length"), [True, True, False]),
+        (says(LOOK, FINISH, LS, finish_reason="length"), [True, False, False]),
+        (says(content=CUT_TEXT, finish_reason="length"), [True]),
+    ],
+    ids=["native", "finish", "text"],
+)
+def test_the_whole_calls_of_a_reply_that_was_cut_off_are_run(
+    stage: Callable[..., Stage], reply: dict[str, Any], ran: list[bool]
+) -> None:
+    """The last one may lack its end and is not, nor is one that would end the session."""
+    result = stage([reply, *MENDING[1:]]).play()
+    first = result.turns[0]
+    assert [not done.failed for done in first.results] == ran
+    assert (first.plan is not None) == (len(ran) == 3 and ran[1])
+    assert result.stop == "finished"
+
+
 def test_a_chant_is_answered_as_one(stage: Callable[..., Stage]) -> None:
     """A reply that was stopped because it repeats itself is told so, and not that a tool call is missing."""
     chant = says(content="I should check the file again to be sure that it is right. " * 3000, piece=200)

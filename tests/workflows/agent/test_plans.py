@@ -6,7 +6,7 @@ import pytest
 
 from workflows.agent.plans import MOST_ITEMS, answer_plan, parse_plan, stated_plan
 from workflows.agent.tools import TOOLS
-from workflows.types import PlanItem, Reply, ToolCall
+from workflows.types import PlanItem, ToolCall
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,5 @@ def test_the_last_readable_plan_of_a_reply_counts() -> None:
         ToolCall(id=str(n), name="update_plan", arguments=raw)
         for n, raw in enumerate(['{"plan": "- [ ] a"}', '{"plan": "- [x] a"}', '{"plan": 3}', '{"plan": "prose"}'])
     )
-    assert stated_plan(Reply(tool_calls=calls), TOOLS) == (PlanItem(text="a", state="completed"),)
-    assert stated_plan(Reply(tool_calls=calls, finish_reason="length"), TOOLS) is None
-    assert stated_plan(Reply(tool_calls=calls[2:]), TOOLS) is None
+    assert stated_plan(calls, TOOLS) == (PlanItem(text="a", state="completed"),)
+    assert stated_plan(calls[2:], TOOLS) is None

@@ -34,7 +34,7 @@ def call(name: str, **arguments: object) -> ToolCall:
     return ToolCall(id=f"{name}-id", name=name, arguments=json.dumps(arguments))
 
 
-def run(workspace: FolderWorkspace, *calls: ToolCall, cut_off: bool = False) -> list[ToolResult]:
+def run(workspace: FolderWorkspace, *calls: ToolCall, whole: int | None = None) -> list[ToolResult]:
     acting = Acting(
         equipment=Equipment(workspace, "base", run_unittest),
         schemas=TOOLS,
@@ -43,7 +43,7 @@ def run(workspace: FolderWorkspace, *calls: ToolCall, cut_off: bool = False) -> 
         seen=(),
         seconds_left=60,
     )
-    return acting.carry_out(1, calls, cut_off=cut_off)
+    return acting.carry_out(1, calls, whole=len(calls) if whole is None else whole)
 
 
 def run_tool_calls(
@@ -129,9 +129,12 @@ def test_malformed_calls_are_answered_beside_good_ones(workspace: FolderWorkspac
 
 def test_a_truncated_reply_is_never_run(workspace: FolderWorkspace) -> None:
     """Half a command may be a different command: `rm -rf build` cut short is `rm -rf b`."""
-    results = run(workspace, call("bash", command="touch ran"), call("read_file", path="sums.py"), cut_off=True)
+    look, touch = call("read_file", path="sums.py"), call("bash", command="touch ran")
+    results = run(workspace, touch, look, whole=0)
     assert all(result.failed and "cut off" in result.content for result in results)
     assert workspace.opened == []
+    results = run(workspace, look, touch, whole=1)
+    assert [result.failed for result in results] == [False, True], "the calls before the half one are whole"
 
 
 def test_too_many_calls_are_put_off(workspace: FolderWorkspace) -> None:
