@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from tests.workflows.git.test_mirrors import file, git, make_source, patch
 from workflows.git.mirrors import Mirror, Mirrors
 from workflows.git.process import GitFailure
-from workflows.merges.base_merge import BaseMerge, Situation, read_situation
+from workflows.merges.base_merge import BaseMerge, Carried, Situation, read_situation
 from workflows.progress.stages import Stages
 from workflows.requests.thread_work import Thread
 from workflows.services import BrokenWorld
@@ -100,6 +101,53 @@ def test_another_machine_makes_the_same_commits(tmp_path: Path, source: Path) ->
     assert there.read_file(made, "a.txt") == b"both\n"
     assert git(there.path, "log", "-1", "--format=%P", made).split() == [situation.head, situation.base]
     assert git(there.path, "log", "-1", "--format=%s", made) == "Merge branch 'main' into topic"
+
+
+def test_what_was_resolved_is_carried_on(tmp_path: Path, source: Path) -> None:
+    """Onto what somebody pushed meanwhile, the same on another machine; and again onto what came after that."""
+    pull = pull_of(source)
+    first, second = Machine(tmp_path / "first", source), Machine(tmp_path / "second", source)
+    situation = read_situation(first.thread, pull)
+    change = patch(situation.draft, file("a.txt", b"both\n"))
+    before = merge(first, pull, situation), merge(second, pull, situation)
+
+    head = push_more(source, "b.txt")
+    now = Carried(before[0], change).bring_onto(head, first.fetch())
+    assert now.clean
+    there = replace(merge(second, pull, now), carried=Carried(before[1], change)).mirror()
+    assert there.read_file(now.draft, "a.txt") == b"both\n"
+    assert there.read_file(now.draft, "b.txt") == b"more\n"
+    assert git(there.path, "log", "-1", "--format=%P", now.draft).split() == [head, situation.base]
+
+    again = replace(merge(first, pull, now), carried=Carried(before[0], change))
+    later = Carried(again, patch(now.draft)).bring_onto(push_more(source, "c.txt"), first.fetch())
+    assert first.mirror().read_file(later.draft, "a.txt") == b"both\n"
+    assert first.mirror().read_file(later.draft, "c.txt") == b"more\n"
+
+
+@pytest.mark.parametrize(("path", "problem"), [("a.txt", "conflicts with that in `a.txt`"), ("", "was rewritten")])
+def test_what_cannot_be_carried_on(tmp_path: Path, source: Path, path: str, problem: str) -> None:
+    """The same lines, and a branch that was rewritten: the person's work stays as it is."""
+    pull, machine = pull_of(source), Machine(tmp_path / "mirrors", source)
+    situation = read_situation(machine.thread, pull)
+    carried = Carried(merge(machine, pull, situation), patch(situation.draft, file("a.txt", b"both\n")))
+    machine.fetch()
+    if path:
+        head = push_more(source, path)
+    else:
+        git(source, "checkout", "-q", "topic")
+        git(source, "commit", "-q", "--amend", "-m", "rewritten")
+        head = git(source, "rev-parse", "topic")
+    assert problem in carried.bring_onto(head, machine.fetch()).problem
+
+
+def push_more(source: Path, path: str) -> str:
+    """One more commit on `topic`; its id."""
+    git(source, "checkout", "-q", "topic")
+    (source / path).write_text("more\n")
+    git(source, "add", "-A")
+    git(source, "commit", "-q", "-m", path)
+    return git(source, "rev-parse", "topic")
 
 
 def test_there_may_be_nothing_to_merge(tmp_path: Path, source: Path) -> None:
