@@ -32,9 +32,15 @@ def find_wanted(github: GitHub, tidying: Job, services: JobServices) -> Wanted:
         return Wanted()
     issue = github.fetch_issue(tidying.number)
     last = _last_act(github, tidying.number, label)
-    if issue is None or issue.state == "closed" or issue.is_pull_request or last is None or not last.on:
+    if issue is None or issue.state == "closed" or last is None or not last.on:
         return Wanted()
-    again = {"workflow": "fix_issue", "trigger": label, "words": "", "label": "", "actor": last.actor}
+    again = {
+        "workflow": "review_pull" if tidying.on_pull_request else "fix_issue",
+        "trigger": label,
+        "words": "",
+        "label": "",
+        "actor": last.actor,
+    }
     return Wanted(job=tidying.model_copy(update={**again, "request": asked[-1].job.request}))
 
 

@@ -84,6 +84,16 @@ def test_what_was_ended_by_a_label_that_is_on_again(
         assert (found.id, found.workflow, found.trigger, found.actor) == ("gh-9", "fix_issue", "qwen", MONA)
 
 
+def test_on_a_pull_request_it_asks_for_a_review() -> None:
+    """What its label asked for there is what is begun again."""
+    services = serve(OneThread(), KnownJobs(CANCELLED))
+    found = find_wanted(
+        cast(GitHub, acts(ON, OFF, ON)), tidying().model_copy(update={"on_pull_request": True}), services
+    )
+    assert found.job is not None
+    assert found.job.workflow == "review_pull"
+
+
 def test_one_that_joined_what_was_ended_does_not_hide_it() -> None:
     """The second "on" joined the first one's job, which a late "off" then ended: it is begun again."""
     joined = record(labelled(2), "ended", created_at=LATER)
