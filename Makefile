@@ -1,6 +1,10 @@
 # The two commands: `make demo` and `make test`. Both set up what they need, once.
 VENV := .venv
 BIN  := $(VENV)/bin
+# More than processors: most tests wait for containers and databases half of their time.
+WORKERS ?= 4
+# Compiled files are kept: without them every process that a test starts compiles us anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check fix docs lock bench bench-review clean
 .DEFAULT_GOAL := check
@@ -9,7 +13,7 @@ demo: $(VENV)/.ready  ## A labelled issue becomes a verified draft pull request,
 	@$(BIN)/forgehand demo $(ARGS)
 
 test: check  ## Everything: check, then all tests on a real engine, real git, real databases. PYTEST="-k word" narrows it.
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 check: $(VENV)/.ready  ## What every commit passes: lint, format, types, layers, generated docs
 	$(BIN)/ruff check .

@@ -93,9 +93,9 @@ class Composition:
         self.settings = settings
         self.redactor = Redactor(_secrets(settings))
         self._say = say
-        self._rules = rules
+        self._rules = rules or RetryRules(between_writes=settings.github_write_seconds)
         self._queue: Queue | None = None
-        self._owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
+        self.owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -129,7 +129,7 @@ class Composition:
     @cached_property
     def sandboxes(self) -> DockerSandboxes:
         """The one that opens containers."""
-        return DockerSandboxes(self.engine, self._owner)
+        return DockerSandboxes(self.engine, self.owner)
 
     @cached_property
     def workshop(self) -> Workshop:
@@ -138,7 +138,7 @@ class Composition:
         snapshots = Snapshots(
             self.engine,
             self.sandboxes,
-            owner=self._owner,
+            owner=self.owner,
             proxy_folder=folder,
             environment=self.environment,
             limits=self.settings.limits,

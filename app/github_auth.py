@@ -17,6 +17,7 @@ SPARE_SECONDS = 330.0
 """A token is handed out only while it lives at least so long: five minutes, and a little for the way."""
 
 LEVELS = ("read", "write", "admin")
+ALGORITHM = "RS256"
 
 APP_ADVICE = (
     "Check the App's id and private key (a new key can be made on the App's settings page), "
@@ -33,8 +34,10 @@ class AppCredential:
     def __init__(self, app_id: int | str, private_key_pem: str) -> None:
         if not str(app_id).strip():
             raise BrokenWorld("github", "The App's id is empty. It stands on the App's settings page.")
-        self._auth = AppAuth(app_id, private_key_pem.replace("\\n", "\n").strip() or "-")
         try:
+            # Read once: OpenSSL looks anew at the primes of a key each time that it is given as text.
+            key = jwt.get_algorithm_by_name(ALGORITHM).prepare_key(private_key_pem.replace("\\n", "\n").strip())
+            self._auth = AppAuth(app_id, sign_func=lambda claims: jwt.encode(claims, key, ALGORITHM))
             self._auth.create_jwt()
         except (ValueError, TypeError, jwt.PyJWTError):
             raise BrokenWorld(

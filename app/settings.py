@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         default="https://api.github.com",
         description="GitHub's API. For GitHub Enterprise Server: `https://HOST/api/v3`. https, or http on loopback.",
     )
+    github_write_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="Seconds between two writes of one installation. github.com asks for at least one; 0 suits a GitHub "
+        "Enterprise Server without rate limits.",
+    )
     installations: Ids = Field(
         default=(),
         description="The ids of the App's installations that are served, by commas. Empty: all. Set it when the App is "

@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import docker
 import pytest
 
 from sandbox.engine import ensure_engine
+from tests.machine import one_at_a_time
 
 EXPECTED_SKIPS: tuple[str, ...] = ()
 """Reasons (their beginnings) that continuous integration accepts for a skip."""
+
+LONGEST = ("tests/faults/", "tests/workflows/durable/", "tests/stories/", "tests/sandbox/", "")
+"""The beginnings of the files that take longest, longest first; the last one is that of all the others."""
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """A Docker engine that answers; installed and started when there is none, as `make demo` does it."""
-    client = ensure_engine(install=True, say=print)
+    with one_at_a_time():
+        client = ensure_engine(install=True, say=print)
     yield client
     client.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers take up the longest files first, so that none of them is alone with one in the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: next(rank for rank, start in enumerate(LONGEST) if item.nodeid.startswith(start)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """What a worker tells goes over a pipe as UTF-8, and some tests print what is none."""
+    return _utf8((yield))
+
+
+def _utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _utf8(each) for key, each in value.items()}
+    return type(value)(map(_utf8, value)) if isinstance(value, list | tuple) else value
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import one_at_a_time
+
 
 def find_binaries() -> Path | None:
     """The folder with ``initdb`` of the newest installed server, or None."""
@@ -35,8 +37,9 @@ def install() -> None:
 @contextmanager
 def cluster() -> Iterator[str]:
     """The URL of a running server, ended and deleted afterwards; skips the test when there can be none."""
-    if find_binaries() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install()
+    with one_at_a_time():
+        if find_binaries() is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            install()
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed, and only root can install it: apt-get install postgresql")

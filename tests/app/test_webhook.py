@@ -116,11 +116,11 @@ def test_the_delivery_id_has_one_spelling() -> None:
 )  # fmt: skip
 def test_what_is_not_one_json_object_is_refused(body: bytes) -> None:
     """Deep nesting, huge integers, NaN, duplicate keys, UTF-16 and bad UTF-8 are 400, quickly, and never an error."""
-    started = time.monotonic()
+    started = time.thread_time()
     refused = parse(body)
     assert isinstance(refused, Refused)
     assert refused.status == 400
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_the_largest_payload_that_is_read_is_read_quickly() -> None:
     """The most expensive body below the limit costs the process well under a second."""
     for filler in (b'"k%06d":1,', b'"\\ud800\\n%06d":1,'):
         keys = b"".join(filler % number for number in range(MAX_PARSED_BYTES // 22))
-        started = time.monotonic()
+        started = time.thread_time()
         parse(b"{" + keys + b'"action":"labeled"}')
-        assert time.monotonic() - started < 1
+        assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("path", sorted(PAYLOADS.glob("*.json")), ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ import io
 import tarfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,7 +158,8 @@ def test_the_least_an_image_must_have(
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("empty"))
-    engine.api.import_image_from_data(packed.getvalue(), repository="forgehand-test", tag="empty")
+    tag = uuid.uuid4().hex[:8]
+    engine.api.import_image_from_data(packed.getvalue(), repository="forgehand-test", tag=tag)
     try:
         with sandboxes.open(SandboxSpec(least, "least")) as sandbox:
             assert run(sandbox, "echo $((1 + 1)) ${BASH_VERSION-sh}; export A=b", carry=True) == "2 sh\n"
@@ -165,8 +167,8 @@ def test_the_least_an_image_must_have(
         with pytest.raises(SandboxUnavailable, match=r"has no git\. Use an image with bash, git and python3"):
             sandboxes.open(SandboxSpec(least, "least", mirror=mirror.path, commit=mirror.commit))
         with pytest.raises(SandboxUnavailable, match=r"has no /bin/sh\. Use an image with bash, git and python3"):
-            sandboxes.open(SandboxSpec("forgehand-test:empty", "least"))
+            sandboxes.open(SandboxSpec(f"forgehand-test:{tag}", "least"))
         assert sandboxes.remove_leftovers("least") == 0
     finally:
         engine.images.remove(least, force=True)
-        engine.images.remove("forgehand-test:empty", force=True)
+        engine.images.remove(f"forgehand-test:{tag}", force=True)

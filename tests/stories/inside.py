@@ -19,7 +19,6 @@ from app.settings import Settings
 from workflows.agent.client.llm import OpenAIModel
 
 HURRIED = RetryRules(between_writes=0.0, clock=Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.01))))
-OWNER = "forgehand-stories"
 
 
 class Inside:
@@ -37,7 +36,7 @@ class Inside:
             raise
 
     def _start(self, log: Path, settings: Settings) -> None:
-        self.composition = Composition(settings, say=print, rules=HURRIED, owner=OWNER)
+        self.composition = Composition(settings, say=print, rules=HURRIED)
         self.composition.model = OpenAIModel(
             str(settings.openai_base_url), "", model=settings.model, sleep=lambda seconds: None
         )

@@ -9,6 +9,8 @@ from typing import Any
 import docker
 import pytest
 
+from sandbox.container import OWNER_LABEL
+from sandbox.snapshots import SNAPSHOT_LABEL
 from tests.stories.conftest import Ground, Told, open_ground
 from tests.stories.scripts import FIX, ISSUE, NOTE, RIGHT, UNTESTED, WRONG, call, turn
 from workflows.durable.queue import Queue
@@ -102,9 +104,9 @@ def test_while_the_last_tests_run(ground: Ground) -> None:
 def test_while_it_is_set_up(ground: Ground) -> None:
     """A set-up command ends with its job, and leaves no snapshot that another job would take."""
     policy = "setup:\n  - sleep 300\n"
-    images = len(ground.engine.images.list(filters={"label": "forgehand.snapshot"}))
     close_while(ground, "set-up", {**UNTESTED, POLICY: policy}, waits=sleeping(ground))
-    assert len(ground.engine.images.list(filters={"label": "forgehand.snapshot"})) == images
+    ours = f"{OWNER_LABEL}={ground.inside.composition.owner}"
+    assert ground.engine.images.list(filters={"label": [SNAPSHOT_LABEL, ours]}) == []
 
 
 @pytest.mark.parametrize("reply", [ENDLESS, SILENT], ids=["streams-without-end", "says-nothing"])

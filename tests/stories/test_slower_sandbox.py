@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
 from collections.abc import Iterator
 
 import docker
@@ -16,7 +17,6 @@ from tests.sandbox.test_plain import NO_PYTHON
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.scripts import NOTED, UNTESTED
 
-TAG = "forgehand-stories/pythonless:latest"
 SHOWN = "The image has no python3 (3.8 or newer), so every call is a `docker exec`"
 
 
@@ -24,10 +24,11 @@ SHOWN = "The image has no python3 (3.8 or newer), so every call is a `docker exe
 def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient) -> Iterator[Ground]:
     ours = ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     recipe = f"FROM {ours}\nUSER root\n{NO_PYTHON}\nUSER 10001:10001\n"
-    engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=TAG, rm=True, forcerm=True)
-    with open_ground(tmp_path_factory.mktemp("slower") / "world", engine, sandbox_image=TAG) as ground:
+    tag = f"forgehand-stories/pythonless:{uuid.uuid4().hex[:8]}"  # others may run these stories on the same engine
+    engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=tag, rm=True, forcerm=True)
+    with open_ground(tmp_path_factory.mktemp("slower") / "world", engine, sandbox_image=tag) as ground:
         yield ground
-    engine.images.remove(TAG, force=True)
+    engine.images.remove(tag, force=True)
 
 
 @pytest.mark.parametrize("policy", ["", "test: grep -q One notes.txt\n"], ids=["no-tests", "tests"])

@@ -82,6 +82,7 @@ class World:
             "FORGEHAND_PORT": str(self.port),
             "FORGEHAND_MODEL": "scripted-session",
             "FORGEHAND_LOG_FORMAT": "json",
+            "FORGEHAND_GITHUB_WRITE_SECONDS": "0",
             "OPENAI_BASE_URL": url,
             "FORGEHAND_REVIEW_UNASKED": "false",
             **settings,

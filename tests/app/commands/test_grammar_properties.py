@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 
 import pytest
@@ -177,7 +178,8 @@ def test_hostile_text_is_bounded_work(piece: str, monkeypatch: pytest.MonkeyPatc
 def test_hostile_text_takes_time_in_proportion(piece: str) -> None:
     """I73: four times the text takes a fifth of a second, or about four times as long: eight leaves room for noise."""
     for small, large in zip(_sized(piece, LIMIT), _sized(piece, 4 * LIMIT), strict=True):
-        assert _seconds(large) < max(0.2, 8 * _seconds(small))
+        took = _seconds(large, 0.2)
+        assert took < 0.2 or took < 8 * _seconds(small)
 
 
 def _sized(piece: str, size: int) -> list[str]:
@@ -185,12 +187,19 @@ def _sized(piece: str, size: int) -> list[str]:
     return [f"{text}\n\n/qwen fix", f"/qwen fix {text}"]
 
 
-def _seconds(body: str) -> float:
-    """Of this thread alone, the best of three, without what other tests left to be collected."""
-    gc.collect()
+def _seconds(body: str, enough: float = 0.0) -> float:
+    """Of this thread alone, and without a collection of what other tests left: the first below ``enough``, or the best.
+
+    Three times are taken at most.
+    """
+    best = math.inf
     gc.disable()
     try:
-        return min(_once(body) for _ in range(3))
+        for _ in range(3):
+            best = min(best, _once(body))
+            if best < enough:
+                break
+        return best
     finally:
         gc.enable()
 

@@ -84,6 +84,6 @@ def test_a_command_is_known_by_its_words(kind: str, command: str) -> None:
 )
 def test_no_command_takes_long(text: str) -> None:
     """Whatever the words are, they are read in a moment."""
-    started = time.monotonic()
+    started = time.thread_time()
     classify_command(text)
-    assert time.monotonic() - started < 0.2
+    assert time.thread_time() - started < 0.2

@@ -63,9 +63,9 @@ def test_the_object_is_found(text: str) -> None:
 )
 def test_nonsense_is_no_description(text: str) -> None:
     """Nothing to use is None, quickly."""
-    started = time.monotonic()
+    started = time.thread_time()
     assert parse_description(text) is None
-    assert time.monotonic() - started < 2.0
+    assert time.thread_time() - started < 2.0
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,10 @@ def test_what_else_a_case_keeps() -> None:
 )
 def test_hostile_and_broken_reports_are_no_reports(data: bytes) -> None:
     """Entities, depth, size, other encodings and half a file: None, soon, and never an exception."""
-    started = time.monotonic()
+    started = time.thread_time()
 
     assert parse_junit(data) is None
-    assert time.monotonic() - started < 20
+    assert time.thread_time() - started < 20
 
 
 def test_long_texts_are_cut() -> None:

@@ -273,7 +273,7 @@ def test_only_tests_keeps_base_and_order() -> None:
 )
 def test_hostile_files_cost_little(path: str, part: str) -> None:
     """No file of the allowed size keeps the reader busy for long."""
-    started = time.monotonic()
+    started = time.thread_time()
     parse_tests(path, part * (390_000 // len(part)))
 
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - started < 10

@@ -121,10 +121,10 @@ def test_mistake_has_its_line_and_a_remedy(text: bytes, line: int | None, says: 
 def test_alias_bomb_ends_at_once() -> None:
     """Nine lines that mean a billion values cost nothing."""
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
-    started = time.monotonic()
+    started = time.thread_time()
 
     assert "Anchors" in errors(bomb.encode())[0].message
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_all_mistakes_are_answered_at_once() -> None:

@@ -71,12 +71,12 @@ def test_bombs_are_not_unpacked() -> None:
     """Merge keys and aliases that mean a billion values cost nothing, wherever in the file they stand."""
     levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
     merges = "".join(f"b{n}: &b{n} {{<<: [{', '.join([f'*b{n - 1}'] * 9)}]}}\n" for n in range(1, 10))
-    started = time.monotonic()
+    started = time.thread_time()
 
     named = f"a0: &a0 [x]\n{levels}jobs: {{copilot-setup-steps: {{steps: [{{name: *a9, run: ls}}]}}}}\n"
     assert parse_copilot_steps(named).commands == ("ls",)
     assert parse_copilot_steps(f"b0: &b0 {{k: v}}\n{merges}").commands == ()
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,10 @@ def test_a_comma_too_many_is_forgiven() -> None:
 
 def test_huge_arguments_are_read_in_linear_time() -> None:
     """A megabyte is read at once; ten are refused."""
-    started = time.monotonic()
+    started = time.thread_time()
     assert isinstance(parse("write_file", {"path": "a", "content": "x" * 1_000_000}), ParsedCall)
     assert isinstance(parse("write_file", {"path": "a", "content": "x" * 10_000_000}), MalformedCall)
-    assert time.monotonic() - started < 5.0
+    assert time.thread_time() - started < 5.0
 
 
 def test_only_objects_may_stand_in_the_history() -> None:

@@ -108,7 +108,7 @@ def test_no_source_of_our_own_is_a_chant() -> None:
 )
 def test_long_text_costs_no_more_than_its_tail(text: str) -> None:
     """A megabyte is answered from its tail: well under the time that anything quadratic would take."""
-    started = time.monotonic()
+    started = time.thread_time()
     for _ in range(10):
         is_chanting(text)
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2

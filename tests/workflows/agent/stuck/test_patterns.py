@@ -190,12 +190,12 @@ def test_unreadable_calls_and_stray_results_are_no_crash() -> None:
 def test_the_look_is_bounded() -> None:
     """The ten-thousandth turn costs no more than the hundredth."""
     turns = [turn(n, bash(f"cat {n}.py", "x" * 20_000)) for n in range(1, 101)]
-    started = time.monotonic()
+    started = time.thread_time()
     for _ in range(20):
         find_stuck(turns)
-    few = time.monotonic() - started
-    started = time.monotonic()
+    few = time.thread_time() - started
+    started = time.thread_time()
     many = turns * 100
     for _ in range(20):
         find_stuck(many)
-    assert time.monotonic() - started < 5 * few + 0.5
+    assert time.thread_time() - started < 5 * few + 0.5
