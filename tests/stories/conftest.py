@@ -13,7 +13,6 @@ from typing import Any
 import docker
 import pytest
 
-from app import dispatch
 from app.demo.scripted_model import ScriptedModel
 from app.localhub.records import Issue as HubIssue
 from app.localhub.server import read_folder
@@ -63,12 +62,6 @@ def engine(engine: docker.DockerClient) -> docker.DockerClient:
     """The engine with the sandbox image on it: building it is not part of a story, whose patience is short."""
     ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     return engine
-
-
-@pytest.fixture(autouse=True)
-def short_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who writes in these stories has said all within half a second; a story of a burst says otherwise."""
-    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
 
 
 @pytest.fixture

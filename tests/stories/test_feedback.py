@@ -125,8 +125,9 @@ def test_a_review_is_one_batch(ground: Ground) -> None:
     assert "both use `add` now." in told.answer
 
 
-def test_a_point_that_is_declined(ground: Ground) -> None:
+def test_a_point_that_is_declined(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer without a change is a result: the thread gets the reasons and stays open, and nothing is pushed."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
     hub = ground.world.hub
     repository, number = open_pull(ground.world, "declined")
     before = hub.branches(repository)
@@ -197,8 +198,9 @@ def test_reviews_that_start_nothing(ground: Ground, name: str, login: str, event
     assert ground.world.state_labels(repository, number) == []
 
 
-def test_somebody_elses_pull_request(ground: Ground) -> None:
+def test_somebody_elses_pull_request(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A review of a pull request that is not ours starts nothing; a command there works, and is answered in place."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.5)
     hub = ground.world.hub
     repository, number = open_pull(ground.world, "theirs", author="alice")
     hub.create_user("bob")
