@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         default=1.0,
         ge=0,
         le=60,
-        description="Seconds between two writes of one installation. github.com asks for at least one; 0 suits a GitHub "
+        description="Seconds between two writes of one installation. github.com asks for at least one; 0 suits an "
         "Enterprise Server without rate limits.",
     )
     installations: Ids = Field(
