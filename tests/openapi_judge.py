@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -55,6 +55,10 @@ GRAPHQL = "graphql"
 MAY_BE_OUTDATED = ("line", "position")
 # 13. A label without a description has null there, in the lists of pull requests too (Label's own schema says so).
 LABEL = {"color", "default", "description", "name"}
+
+OWN_HEADERS = re.compile(r"authorization|content-length|date|etag|host|user-agent", re.IGNORECASE)
+"""What is one exchange's own, and not described: without it most exchanges are like an earlier one."""
+Fields = tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -124,29 +128,52 @@ def judge_exchange(exchange: Exchange) -> list[str]:
     if exchange.path.endswith(GRAPHQL):
         return []
     name = f"{exchange.method} {exchange.path} -> {exchange.status}"
-    request = _request(exchange)
-    found = []
+    method, path, found = exchange.method.lower(), _like_others(one_segment(exchange.path)), []
     if exchange.status < ERROR_FROM and not _known_request_gap(exchange):
-        found += [f"{name}: request: {text}" for text in _sentences(_openapi().iter_request_errors(request))]
+        headers = _described(exchange.request_headers)
+        found += [
+            f"{name}: request: {text}"
+            for text in _judge_request(method, path, exchange.query, headers, exchange.request_body or None)
+        ]
     if exchange.status not in NO_BODY and not OTHER_MEDIA.match(exchange.response_headers.get("content-type", "")):
-        response = _Response(
-            exchange.status, Headers(exchange.response_headers), "application/json", exchange.response_body
-        )
-        errors = list(_openapi().iter_response_errors(request, response))
-        kinds = {type(error).__name__ for error in errors}
-        undescribed = exchange.status >= ERROR_FROM and "ResponseNotFound" in kinds
-        if undescribed or (exchange.status == 404 and "PathNotFound" in kinds):
-            errors = list(_basic_error(exchange.response_body))
-        found += [f"{name}: response: {text}" for text in _sentences(errors)]
+        headers = _described(exchange.response_headers)
+        found += [
+            f"{name}: response: {text}"
+            for text in _judge_response(method, path, exchange.status, headers, exchange.response_body)
+        ]
     return found
 
 
-def _request(exchange: Exchange) -> _Request:
-    query = ImmutableMultiDict(parse_qsl(exchange.query, keep_blank_values=True))
-    parameters = RequestParameters(query=query, header=Headers(exchange.request_headers))
-    body = exchange.request_body or None
-    path = one_segment(exchange.path)
-    return _Request(HOST, path, exchange.method.lower(), parameters, "application/json", body)
+def _described(headers: Mapping[str, str]) -> Fields:
+    """The headers that may be described, numbers alike."""
+    kept = ((n, "1" if v.isdigit() else v) for n, v in headers.items() if not OWN_HEADERS.fullmatch(n))
+    return tuple(sorted(kept))
+
+
+def _like_others(path: str) -> str:
+    """A path with other ids and another repository: the description says no more of them than their types."""
+    return re.sub(r"(?<=/)\d+(?=/|$)", "1", re.sub(r"^/repos/[^/]+/[^/]+", "/repos/octo/known", path))
+
+
+@lru_cache(2048)
+def _judge_request(method: str, path: str, query: str, headers: Fields, body: bytes | None) -> tuple[str, ...]:
+    parameters = RequestParameters(
+        query=ImmutableMultiDict(parse_qsl(query, keep_blank_values=True)), header=Headers(headers)
+    )
+    request = _Request(HOST, path, method, parameters, "application/json", body)
+    return tuple(_sentences(_openapi().iter_request_errors(request)))
+
+
+@lru_cache(2048)
+def _judge_response(method: str, path: str, status: int, headers: Fields, body: bytes) -> tuple[str, ...]:
+    request = _Request(HOST, path, method, RequestParameters(), "application/json", None)
+    response = _Response(status, Headers(headers), "application/json", body)
+    errors = list(_openapi().iter_response_errors(request, response))
+    kinds = {type(error).__name__ for error in errors}
+    undescribed = status >= ERROR_FROM and "ResponseNotFound" in kinds
+    if undescribed or (status == 404 and "PathNotFound" in kinds):
+        errors = list(_basic_error(body))
+    return tuple(_sentences(errors))
 
 
 def _known_request_gap(exchange: Exchange) -> bool:
