@@ -15,8 +15,16 @@ from tests.machine import one_at_a_time
 EXPECTED_SKIPS: tuple[str, ...] = ()
 """Reasons (their beginnings) that continuous integration accepts for a skip."""
 
-LONGEST = ("tests/faults/", "tests/workflows/durable/", "tests/stories/", "tests/sandbox/", "")
-"""The beginnings of the files that take longest, longest first; the last one is that of all the others."""
+ORDER = (
+    "tests/faults/test_kill.py",  # takes longest, and sets the engine up
+    "tests/workflows/agent/",  # needs no engine meanwhile
+    "tests/faults/",
+    "tests/workflows/durable/",
+    "tests/stories/",
+    "tests/sandbox/",
+    "",
+)
+"""The beginnings of files in the order in which workers take them up: small ones last, so that all end together."""
 
 
 @pytest.fixture(scope="session")
@@ -30,9 +38,9 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Workers take up the longest files first, so that none of them is alone with one in the end."""
+    """For several workers, the files in ORDER; one alone takes them as they are."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: next(rank for rank, start in enumerate(LONGEST) if item.nodeid.startswith(start)))
+        items.sort(key=lambda item: next(rank for rank, start in enumerate(ORDER) if item.nodeid.startswith(start)))
 
 
 @pytest.hookimpl(wrapper=True)
