@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -47,7 +49,9 @@ class World:
         self.hub.set_permission(REPOSITORY, "alice", "write")
         self._key = folder / "app.pem"
         self._key.write_text(self.hub.private_key_pem)
-        self.data = folder / "data"
+        # Sockets lie in it, whose paths have at most 107 bytes: the folder of a test is too deep.
+        self._short = Path(tempfile.mkdtemp(prefix="world-"))
+        self.data = self._short / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._inside: Inside | None = None
         self.log = folder / "log.jsonl"
@@ -126,6 +130,7 @@ class World:
         if isinstance(self.model, ScriptedModel):
             self.model.stop()
         self.hub.stop()
+        shutil.rmtree(self._short, ignore_errors=True)
 
     def ask(self, issue: str, *, label: str = "qwen", actor: str = "alice", repository: str = REPOSITORY) -> int:
         """Open an issue (title in the first line), label it, and return its number."""
