@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -54,15 +55,16 @@ def read(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(call.name, json.loads(call.arguments)) for call in read_calls(text, TOOLS).calls]
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """The least processor time of three runs: a busy machine makes a run slower, never faster."""
-
-    def once() -> float:
+def seconds(run: Callable[[], object], enough: float = 0.0) -> float:
+    """The processor time of the first run below ``enough``, or the least of three: a busy machine makes none faster."""
+    best = math.inf
+    for _ in range(3):
         started = time.process_time()
         run()
-        return time.process_time() - started
-
-    return min(once() for _ in range(3))
+        best = min(best, time.process_time() - started)
+        if best < enough:
+            break
+    return best
 
 
 def same(got: Any, wanted: Any) -> bool:
@@ -396,13 +398,13 @@ def test_a_megabyte_is_read_at_once(piece: str) -> None:
     """A long file in one value costs under 0.2 s, in both dialects."""
     value = piece * (1_000_000 // len(piece))
     assert read(xml("write_file", {"path": "a", "content": value}))[0][1]["content"] == value
-    assert seconds(lambda: read_calls(xml("write_file", {"path": "a", "content": value}), TOOLS)) < 0.2
+    assert seconds(lambda: read_calls(xml("write_file", {"path": "a", "content": value}), TOOLS), 0.2) < 0.2
     hermes = (
         '<tool_call>{"name": "write_file", "arguments": {"content": '
         + json.dumps(value, ensure_ascii=False)
         + "}}</tool_call>"
     )
-    assert seconds(lambda: read_calls(f"<tool_call>{hermes}</tool_call>", TOOLS)) < 0.2
+    assert seconds(lambda: read_calls(f"<tool_call>{hermes}</tool_call>", TOOLS), 0.2) < 0.2
 
 
 @pytest.mark.parametrize("atom", HOSTILE, ids=repr)
@@ -410,7 +412,7 @@ def test_a_megabyte_is_read_at_once(piece: str) -> None:
 def test_hostile_tags_cost_linear_time(atom: str, start: str) -> None:
     """Twenty thousand of any tag in under a second."""
     text = start + atom * (20_000 // max(1, atom.count("<")))
-    assert seconds(lambda: read_calls(text, TOOLS)) < 1.0
+    assert seconds(lambda: read_calls(text, TOOLS), 1.0) < 1.0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -427,4 +429,4 @@ def test_deep_nesting_costs_linear_time(piece: str) -> None:
     deep = '<tool_call>{"name": "bash", "arguments": ' + piece * (1_000_000 // len(piece))
     for text in (deep, deep + "</tool_call>", piece * (1_000_000 // len(piece))):
         assert read_calls(text, TOOLS).calls == ()
-        assert seconds(lambda text=text: read_calls(text, TOOLS)) < 1.0
+        assert seconds(lambda text=text: read_calls(text, TOOLS), 1.0) < 1.0
