@@ -333,7 +333,7 @@ def test_a_request_whose_issue_was_closed_does_not_begin(ground: Ground) -> None
     world.hub.add_comment(repository, number, "alice", "/qwen do something else")
     world.wait_until(lambda: any("1 ahead" in text for text in said(ground, repository, number)), 30, "the place")
     # Its place is said before its admission ends, in which a request is answered whatever is closed meanwhile.
-    world.wait_until(lambda: records(ground, repository, number)[1].state == "queued", 30, "the second to wait")
+    world.wait_until(lambda: not records(ground, repository, number)[1].job.admission, 30, "the second to wait")
     world.hub.close_issue(repository, number, "alice")
     found = [one for one in ended(ground, repository, number, jobs=3) if one.job.workflow != "tidy"]
     assert [one.state for one in found] == ["cancelled", "cancelled"]
