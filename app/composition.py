@@ -93,7 +93,7 @@ class Composition:
         self.settings = settings
         self.redactor = Redactor(_secrets(settings))
         self._say = say
-        self._rules = rules or RetryRules(between_writes=settings.github_write_seconds)
+        self.rules = rules or RetryRules(between_writes=settings.github_write_seconds)
         self._queue: Queue | None = None
         self.owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
 
@@ -226,7 +226,7 @@ class Composition:
         if self.settings.app_id is None or key is None:
             raise SettingsError("The App is not set up: set FORGEHAND_APP_ID and FORGEHAND_PRIVATE_KEY_PATH.")
         return GitHubApp(
-            self.settings.app_id, key.get_secret_value(), api_url=self.settings.github_api_url, rules=self._rules
+            self.settings.app_id, key.get_secret_value(), api_url=self.settings.github_api_url, rules=self.rules
         )
 
     def repository(self, ref: RepositoryRef, *, patience: float | None = None) -> GitHub:

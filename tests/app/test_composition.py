@@ -57,6 +57,12 @@ def test_a_full_disk_starts_no_job(compose: Any, monkeypatch: pytest.MonkeyPatch
         compose(docker_host="unix:///nowhere.sock").find_workshop()
 
 
+def test_writes_keep_apart_unless_the_operator_says_otherwise(compose: Any) -> None:
+    """A second, as github.com asks for; a GitHub Enterprise Server without limits needs none."""
+    assert compose().rules.between_writes == 1.0
+    assert compose(github_write_seconds=0).rules.between_writes == 0.0
+
+
 def test_work_on_a_checkout_needs_no_app(compose: Any) -> None:
     """Without an App on GitHub the services are there; under our name they are once there is one."""
     composition = compose(openai_base_url="http://localhost:1/v1", model="m")
