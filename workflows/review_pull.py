@@ -26,7 +26,7 @@ from workflows.review.render import Told, render_title
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
 from workflows.review.unasked import look_unasked
-from workflows.review.verdict import decide_event, settle_verdicts, stands_approved
+from workflows.review.verdict import decide_event, is_guarded, settle_verdicts, stands_approved
 from workflows.services import ReviewEvent, Run
 from workflows.texts.outbound import code_span
 from workflows.types import Job, Noun, PullRequest
@@ -157,6 +157,7 @@ class _Conclusion:
             new=weighed.new,
             ledger=ledger,
             approvable=passed and not ledger.partial and not scope.paths and now.head == self.pull.head_sha,
+            guarded=is_guarded(self.material.diff, self.thread.asked.policy.protected),
         )
         return replace(weighed, ledger=ledger, event=event)
 

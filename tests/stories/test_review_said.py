@@ -107,6 +107,15 @@ def test_an_approval_by_policy_holds_as_long_as_it_is_true(ground: Ground) -> No
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
+def test_what_is_protected_is_not_approved(ground: Ground) -> None:
+    """A clean change of a path that the policy protects is left to people: no approval."""
+    ground.script[:] = [stands(ground), report()]
+    policy = "review: { approve: true }\nprotected: calc.py\n"
+    repository, number = propose(ground, "guarded", policy=policy, changed={"calc.py": MENDED})
+    ended(ground, repository, number, jobs=1)
+    assert states(ground, repository, number) == []
+
+
 def test_five_pushes_say_each_thing_once(ground: Ground) -> None:
     """Found, mended, found again when it is back, not once more while it stands, and mended again."""
     ground.script[:] = [stands(ground), RUN, report(FINDING)]

@@ -87,8 +87,8 @@ class ReviewPolicy(Noun):
     approve: bool = Field(
         default=False,
         description="Approve a change when all of it was read, its tests pass and nothing but minor points is open; "
-        "never a fork's, a bot's or our own. A model can be talked into an approval: demand a person's beside it, and "
-        "have stale approvals dismissed.",
+        "never a fork's, a bot's or our own, and none that touches a protected path. A model can be talked into an "
+        "approval: demand a person's beside it, and have stale approvals dismissed.",
     )
 
 

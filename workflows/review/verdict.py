@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workflows.git.protected import protecting_pattern
 from workflows.repository.policy import ReviewPolicy
 from workflows.requests.thread_work import Thread
+from workflows.review.diff import Diff
 from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
 from workflows.review.ledger import Ledger
 from workflows.services import ReviewEvent
@@ -24,11 +26,13 @@ def decide_event(
     new: Sequence[Finding],
     ledger: Ledger,
     approvable: bool,
+    guarded: bool,
 ) -> ReviewEvent:
     """What the policy makes of a review. ``ledger`` is what is open after it, ``new`` what it says for the first time.
 
     ``ours``: we opened the pull request, and GitHub lets nobody judge their own. ``approvable``: everything was read,
-    and its tests pass. A fork's change was written where we know nobody's permission, so it is never approved.
+    and its tests pass. ``guarded``: it touches what no change of ours may touch, and so what people must look at.
+    A fork's change was written where we know nobody's permission, so it is never approved.
     """
     if ours:
         return "COMMENT"
@@ -37,7 +41,16 @@ def decide_event(
     inside = (pull.head_repository or "").casefold() == repository.casefold()
     trusted = inside and pull.author.type == "User"
     calm = not any(one.severity != "minor" for one in ledger.entries if one.state == "open")
-    return "APPROVE" if policy.approve and approvable and trusted and calm else "COMMENT"
+    return "APPROVE" if policy.approve and approvable and trusted and calm and not guarded else "COMMENT"
+
+
+def is_guarded(diff: Diff, extra: Sequence[str]) -> bool:
+    """Whether a change touches a protected path, by any name that a file of it has or had; ``extra`` is the policy's.
+
+    Of a diff that was cut nobody knows what it touches.
+    """
+    names = {name for file in diff.files for name in (file.path, file.old_path) if name is not None}
+    return diff.cut or any(protecting_pattern(name, extra) for name in names)
 
 
 def reaches(threshold: Threshold, severity: Severity) -> bool:

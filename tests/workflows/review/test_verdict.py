@@ -8,8 +8,9 @@ import pytest
 
 from tests.workflows.review.test_render import finding
 from workflows.repository.policy import ReviewPolicy
+from workflows.review.diff import Diff, FileDiff
 from workflows.review.ledger import Entry, Ledger
-from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, outdated, stands_approved
+from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated, stands_approved
 from workflows.types import Actor, PullRequest, Review
 
 US = "forgehand[bot]"
@@ -35,7 +36,7 @@ def ledger(severity: Any, state: Any = "open") -> Ledger:
 
 
 def decide(policy: dict[str, Any], *, pull: PullRequest = PULL, **changes: Any) -> str:
-    told: dict[str, Any] = {"ours": False, "new": [], "ledger": CALM, "approvable": True, **changes}
+    told: dict[str, Any] = {"ours": False, "new": [], "ledger": CALM, "approvable": True, "guarded": False, **changes}
     return decide_event(ReviewPolicy(**policy), pull, repository="Acme/App", **told)
 
 
@@ -69,6 +70,7 @@ def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str,
     [
         {"ours": True},
         {"approvable": False},
+        {"guarded": True},
         {"ledger": ledger("important")},
         {"pull": PULL.model_copy(update={"head_repository": "mallory/app"})},
         {"pull": PULL.model_copy(update={"head_repository": None})},
@@ -77,7 +79,7 @@ def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str,
     ids=str,
 )
 def test_what_is_never_approved(changes: dict[str, Any]) -> None:
-    """Ours, what was not read whole or fails its tests, what has an open point, forks and bots."""
+    """Ours, what was not read whole or fails its tests, what is protected or has an open point, forks and bots."""
     assert decide({"approve": True}) == "APPROVE"
     assert decide({"approve": True}, ledger=ledger("minor")) == "APPROVE"
     assert decide({"approve": True}, ledger=ledger("critical", "fixed")) == "APPROVE"
@@ -105,3 +107,13 @@ def test_an_approval_is_of_one_head() -> None:
     assert stands_approved([review(1, "approved", commit="c")], US, "c")
     assert not stands_approved([review(1, "approved", commit="c")], US, "d")
     assert not stands_approved([review(1, "approved", "alice", "c"), review(2, "dismissed", commit="c")], US, "c")
+
+
+def test_a_change_of_what_is_protected_is_for_people() -> None:
+    """Under its name now or before, by default or by policy; and a diff of which the end is missing."""
+    moved = FileDiff(path="old.yml", old_path=".github/workflows/ci.yml", status="renamed")
+    assert is_guarded(Diff(files=(moved,)), ())
+    assert is_guarded(Diff(cut=True), ())
+    plain = Diff(files=(FileDiff(path="src/a.py", old_path="src/a.py", status="modified"),))
+    assert not is_guarded(plain, ())
+    assert is_guarded(plain, ("src/**",))
