@@ -115,6 +115,7 @@ def _stages(report: Report) -> str:
             title,
             f"  precision {_share(found.precision)}   recall {_share(found.recall)}",
             f"  defects that a find also names in words: {_share(found.named)}",
+            f"  defects named in words, wherever they stand: {found.worded.part} of {found.worded.whole}",
             f"  {found.comments_per_pull:.2f} points a pull request",
             f"  clean changes without a word: {_share(found.silent)}",
         ]
@@ -202,7 +203,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _score_json(found: Score) -> dict[str, Any]:
-    shares = {name: _share_json(getattr(found, name)) for name in ("precision", "recall", "named", "silent")}
+    shares = {name: _share_json(getattr(found, name)) for name in ("precision", "recall", "named", "worded", "silent")}
     return {**shares, "comments_per_pull": found.comments_per_pull, "missed": list(found.missed)}
 
 

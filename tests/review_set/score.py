@@ -57,13 +57,15 @@ class Share:
 class Score:
     """What was found.
 
-    ``precision`` is of the points, ``recall`` of the defects, ``named`` are the defects that a find also names;
-    ``silent`` is of the clean changes. ``comments`` are all points, of ``changes`` pull requests. ``missed`` are ids.
+    ``precision`` is of the points, ``recall`` of the defects, ``named`` are the defects that a find also names, and
+    ``worded`` those that any point names, wherever it stands; ``silent`` is of the clean changes. ``comments`` are all
+    points, of ``changes`` pull requests. ``missed`` are ids.
     """
 
     precision: Share
     recall: Share
     named: Share
+    worded: Share
     silent: Share
     comments: int
     changes: int
@@ -77,7 +79,7 @@ class Score:
 
 def score(cases: Sequence[Case], said: Mapping[str, Sequence[Said]]) -> Score:
     """The score of what was said by case id; a case that is not there got no word."""
-    found = named = comments = silent = 0
+    found = named = worded = comments = silent = 0
     missed = []
     for case in cases:
         told = said.get(case.id, ())
@@ -88,12 +90,14 @@ def score(cases: Sequence[Case], said: Mapping[str, Sequence[Said]]) -> Score:
         finds = [one for one in told if finds_defect(one, case.defect)]
         found += bool(finds)
         named += any(names_defect(one.words, case.defect) for one in finds)
+        worded += any(names_defect(one.words, case.defect) for one in told)
         missed += [] if finds else [case.id]
     defects = sum(case.defect is not None for case in cases)
     return Score(
         precision=Share(found, comments),
         recall=Share(found, defects),
         named=Share(named, defects),
+        worded=Share(worded, defects),
         silent=Share(silent, len(cases) - defects),
         comments=comments,
         changes=len(cases),

@@ -39,6 +39,8 @@ def test_the_score_counts() -> None:
     assert result.named == Share(2, 3)
     lucky = score([first], {first.id: [replace(on(first), words="nice")]})
     assert (lucky.recall, lucky.named) == (Share(1, 1), Share(0, 1)), "what it says is told beside where it stands"
+    astray = score([first], {first.id: [on(first, 40)]})
+    assert (astray.recall, astray.named, astray.worded) == (Share(0, 1), Share(0, 1), Share(1, 1))
 
 
 def test_two_lines_away_is_near_and_three_is_not() -> None:
