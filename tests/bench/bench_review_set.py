@@ -18,7 +18,8 @@ from pathlib import Path
 
 from app.models import connect_attempt
 from app.settings import SettingsError, read_settings
-from sandbox.engine import ensure_engine
+from sandbox.engine import EngineMissing, ensure_engine
+from sandbox.images import ImageUnavailable
 from tests.review_set.cases import LANGUAGES, Case, load_cases
 from tests.review_set.image import ensure_set_image
 from tests.review_set.report import Report, Reviewed, Unscored, as_json, render_report
@@ -50,7 +51,11 @@ def main(arguments: Sequence[str]) -> int:
         print(reason)
         if not answers:
             return NOTHING_BEGUN
-    report = _run(cases, model, recorded=recorded, patience=options.patience, at_once=options.at_once)
+    try:
+        report = _run(cases, model, recorded=recorded, patience=options.patience, at_once=options.at_once)
+    except (EngineMissing, ImageUnavailable) as error:
+        print(error, file=sys.stderr)
+        return NOTHING_BEGUN
     print(f"\n{render_report(report)}")
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(report), indent=1) + "\n")
