@@ -148,15 +148,15 @@ class _Conclusion:
             ledger = withdraw(ledger, name)
         ledger = with_judgements(ledger, weighed.judged).model_copy(update=self._reach(weighed.found))
         read, scope = weighed.read, self.material.scope
-        passed = read is not None and (read.before is None or read.before.exit_code == 0)
         event = decide_event(
             self.policy,
             self.pull,
             repository=self.thread.asked.repository.ref.full_name,
             ours=opened_by_us(self.pull, self.thread.services),
-            new=weighed.new,
+            inline=pick_inline(weighed.new, most=self.policy.comments)[0],
             ledger=ledger,
-            approvable=passed and not ledger.partial and not scope.paths and now.head == self.pull.head_sha,
+            approvable=not ledger.partial and not scope.paths and now.head == self.pull.head_sha,
+            tests=read.before if read is not None else None,
             guarded=is_guarded(self.material.diff, self.thread.asked.policy.protected),
         )
         return replace(weighed, ledger=ledger, event=event)
@@ -207,7 +207,7 @@ class _Conclusion:
             silent = thread.run.step("approved", lambda: self._is_approved(head), bool)
         posted = None if silent else self._post(weighed)
         thread.run.step("settle", lambda: self._settle(weighed), int)
-        thread.run.step("verdicts", lambda: settle_verdicts(thread, self.pull.number, ledger), int)
+        thread.run.step("verdicts", lambda: self._settle_verdicts(ledger, posted), int)
         checked = Checked(new, posted is not None, self.material.partition.unread, self._notes(weighed.found))
         thread.run.step("check", lambda: show_check(thread, head, checked, ledger), int)
         said = {one.id for one in new} if posted is not None else set()
@@ -281,6 +281,9 @@ class _Conclusion:
         thread = self.thread
         settler = Settler(thread.github, self.pull.number, self.standing, thread.services.clean)
         return settler.settle(weighed.merged.fixed, weighed.judged)
+
+    def _settle_verdicts(self, ledger: Ledger, posted: Posted | None) -> int:
+        return settle_verdicts(self.thread, self.pull.number, ledger, inline=posted.inline if posted else ())
 
     def _record(self, ledger: Ledger) -> None:
         threads = read_threads(self.thread.github, self.thread.services, self.pull)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from workflows.git.protected import protecting_pattern
 from workflows.repository.policy import ReviewPolicy
@@ -11,7 +11,7 @@ from workflows.review.diff import Diff
 from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
 from workflows.review.ledger import Ledger
 from workflows.services import ReviewEvent
-from workflows.types import PullRequest, Review
+from workflows.types import PullRequest, Review, TestRun
 
 LIFTED = "Nothing for which changes were requested is open any more: it was fixed, answered or withdrawn."
 OVERTAKEN = "Something that matters was found since."
@@ -23,25 +23,29 @@ def decide_event(
     *,
     repository: str,
     ours: bool,
-    new: Sequence[Finding],
+    inline: Sequence[Finding],
     ledger: Ledger,
     approvable: bool,
+    tests: TestRun | None,
     guarded: bool,
 ) -> ReviewEvent:
-    """What the policy makes of a review. ``ledger`` is what is open after it, ``new`` what it says for the first time.
+    """What the policy makes of a review. ``ledger`` is what is open after it, ``inline`` what it says on lines.
 
-    ``ours``: we opened the pull request, and GitHub lets nobody judge their own. ``approvable``: everything was read,
-    and its tests pass. ``guarded``: it touches what no change of ours may touch, and so what people must look at.
-    A fork's change was written where we know nobody's permission, so it is never approved.
+    Only what has a thread can be answered, so nothing else requests changes. ``ours``: we opened the pull request, and
+    GitHub lets nobody judge their own. ``approvable``: everything was read. ``tests`` are the head's as they are, None
+    where none could be run: what nothing tried is not approved. ``guarded``: it touches what no change of ours may
+    touch, and so what people must look at. A fork's change was written where we know nobody's permission, so it is
+    never approved.
     """
     if ours:
         return "COMMENT"
-    if any(reaches(policy.request_changes_on, one.severity) for one in new):
+    if any(reaches(policy.request_changes_on, one.severity) for one in inline):
         return "REQUEST_CHANGES"
     inside = (pull.head_repository or "").casefold() == repository.casefold()
     trusted = inside and pull.author.type == "User"
     calm = not any(one.severity != "minor" for one in ledger.entries if one.state == "open")
-    return "APPROVE" if policy.approve and approvable and trusted and calm and not guarded else "COMMENT"
+    passed = tests is not None and tests.exit_code == 0
+    return "APPROVE" if policy.approve and approvable and passed and trusted and calm and not guarded else "COMMENT"
 
 
 def is_guarded(diff: Diff, extra: Sequence[str]) -> bool:
@@ -63,11 +67,17 @@ def stands_approved(reviews: Sequence[Review], login: str, head: str) -> bool:
     return any(one.state == "approved" and one.commit_id == head for one in _ours(reviews, login))
 
 
-def outdated(reviews: Sequence[Review], login: str, policy: ReviewPolicy, ledger: Ledger) -> list[tuple[int, str]]:
-    """Those of our verdicts that hold no longer, each with the reason that people are told."""
-    open_now = [one.severity for one in ledger.entries if one.state == "open"]
-    blocked = any(reaches(policy.request_changes_on, one) for one in open_now)
-    matters = any(one != "minor" for one in open_now)
+def outdated(
+    reviews: Sequence[Review], login: str, policy: ReviewPolicy, ledger: Ledger, *, inline: Collection[str] = ()
+) -> list[tuple[int, str]]:
+    """Those of our verdicts that hold no longer, each with the reason that people are told.
+
+    ``inline`` are the findings whose comments were made just now, and of which the ledger does not know that yet.
+    """
+    open_now = [one for one in ledger.entries if one.state == "open"]
+    threads = [one for one in open_now if one.comment is not None or one.id in inline]
+    blocked = any(reaches(policy.request_changes_on, one.severity) for one in threads)
+    matters = any(one.severity != "minor" for one in open_now)
     found = []
     for one in _ours(reviews, login):
         if one.state == "changes_requested" and not blocked:
@@ -77,10 +87,10 @@ def outdated(reviews: Sequence[Review], login: str, policy: ReviewPolicy, ledger
     return found
 
 
-def settle_verdicts(thread: Thread, number: int, ledger: Ledger) -> int:
+def settle_verdicts(thread: Thread, number: int, ledger: Ledger, *, inline: Collection[str] = ()) -> int:
     """Take back what holds no longer; how many that were. What the branch's protection forbids is logged."""
     login, policy = thread.services.spoken.login, thread.asked.policy.review
-    gone = outdated(thread.github.fetch_reviews(number), login, policy, ledger)
+    gone = outdated(thread.github.fetch_reviews(number), login, policy, ledger, inline=inline)
     return sum(thread.github.dismiss_review(number, review, message) for review, message in gone)
 
 

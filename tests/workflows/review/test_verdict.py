@@ -11,7 +11,7 @@ from workflows.repository.policy import ReviewPolicy
 from workflows.review.diff import Diff, FileDiff
 from workflows.review.ledger import Entry, Ledger
 from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated, stands_approved
-from workflows.types import Actor, PullRequest, Review
+from workflows.types import Actor, PullRequest, Review, TestRun
 
 US = "forgehand[bot]"
 PULL = PullRequest(
@@ -30,20 +30,24 @@ PULL = PullRequest(
 CALM = Ledger()
 
 
+def run(exit_code: int | None) -> TestRun:
+    return TestRun(command="pytest", exit_code=exit_code, seconds=1.0, timed_out=exit_code is None)
+
+
 def ledger(severity: Any, state: Any = "open") -> Ledger:
-    entry = Entry(id="0" * 12, severity=severity, category="bug", title="t", path="p", state=state)
+    entry = Entry(id="0" * 12, severity=severity, category="bug", title="t", path="p", state=state, comment=1)
     return Ledger(entries=(entry,))
 
 
 def decide(policy: dict[str, Any], *, pull: PullRequest = PULL, **changes: Any) -> str:
-    told: dict[str, Any] = {"ours": False, "new": [], "ledger": CALM, "approvable": True, "guarded": False, **changes}
-    return decide_event(ReviewPolicy(**policy), pull, repository="Acme/App", **told)
+    told: dict[str, Any] = {"ours": False, "inline": [], "ledger": CALM, "approvable": True, "guarded": False}
+    return decide_event(ReviewPolicy(**policy), pull, repository="Acme/App", **{**told, "tests": run(0), **changes})
 
 
 def test_without_a_policy_it_comments() -> None:
     """Whatever was found, and if nothing was."""
     assert decide({}) == "COMMENT"
-    assert decide({}, new=[finding(severity="critical")]) == "COMMENT"
+    assert decide({}, inline=[finding(severity="critical")]) == "COMMENT"
 
 
 @pytest.mark.parametrize(
@@ -58,11 +62,11 @@ def test_without_a_policy_it_comments() -> None:
     ],
 )
 def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str, event: str) -> None:
-    """What is found anew decides: people who dismissed an earlier request are not overruled by it."""
+    """What is said anew on lines decides: people who dismissed an earlier request are not overruled by it."""
     policy = {"request_changes_on": threshold, "approve": False}
-    assert decide(policy, new=[finding(severity=severity)]) == event
+    assert decide(policy, inline=[finding(severity=severity)]) == event
     assert decide(policy, ledger=ledger(severity)) == "COMMENT"
-    assert decide(policy, new=[finding(severity=severity)], ours=True) == "COMMENT"
+    assert decide(policy, inline=[finding(severity=severity)], ours=True) == "COMMENT"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,9 @@ def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str,
     [
         {"ours": True},
         {"approvable": False},
+        {"tests": None},
+        {"tests": run(1)},
+        {"tests": run(None)},
         {"guarded": True},
         {"ledger": ledger("important")},
         {"pull": PULL.model_copy(update={"head_repository": "mallory/app"})},
@@ -79,7 +86,7 @@ def test_changes_are_requested_from_a_severity_on(threshold: str, severity: str,
     ids=str,
 )
 def test_what_is_never_approved(changes: dict[str, Any]) -> None:
-    """Ours, what was not read whole or fails its tests, what is protected or has an open point, forks and bots."""
+    """Ours, what was not read whole, or no test passes, what is protected or has an open point, forks and bots."""
     assert decide({"approve": True}) == "APPROVE"
     assert decide({"approve": True}, ledger=ledger("minor")) == "APPROVE"
     assert decide({"approve": True}, ledger=ledger("critical", "fixed")) == "APPROVE"
@@ -100,6 +107,15 @@ def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
     assert outdated(said, US, policy, ledger("critical")) == [(2, OVERTAKEN)]
     assert outdated(said, US, policy, ledger("critical", "rebutted")) == [(1, LIFTED)]
     assert outdated(said, "", policy, CALM) == []
+
+
+def test_what_nobody_can_answer_holds_up_no_merge() -> None:
+    """A point that is open without a thread requests no changes for good; one whose comment is new does."""
+    policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
+    [entry] = ledger("critical").entries
+    folded = Ledger(entries=(entry.model_copy(update={"comment": None}),))
+    assert outdated(said, US, policy, folded) == [(1, LIFTED)]
+    assert outdated(said, US, policy, folded, inline=[entry.id]) == []
 
 
 def test_an_approval_is_of_one_head() -> None:
