@@ -257,7 +257,8 @@ class _Conclusion:
         # Nobody can push to a fork for its author, so no fix is offered there.
         inside = (self.pull.head_repository or "").casefold() == thread.asked.repository.ref.full_name.casefold()
         prefix = thread.services.spoken.prefix if inside else ""
-        poster = Poster(thread.github, thread.services, self.pull.number, marker, self._follow, prefix)
+        threshold = self.policy.request_changes_on
+        poster = Poster(thread.github, thread.services, self.pull.number, marker, self._follow, prefix, threshold)
         return self.stages.step("publish", lambda: poster.post(told, weighed.event), Posted, _say_posted)
 
     def _follow(self, told: Told) -> Told:

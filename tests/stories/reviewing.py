@@ -73,10 +73,10 @@ def propose(
 
 
 class Meanwhile(Fault):
-    """Once a model has begun to read, the next look at a pull request is answered late: something happens before."""
+    """Once a model has begun to read, the next GET of ``path`` is answered late: something happens before."""
 
-    def __init__(self, ground: Ground, does: Callable[[], None]) -> None:
-        super().__init__("status", method="GET", path=r"/pulls/\d+$", status=502)
+    def __init__(self, ground: Ground, does: Callable[[], None], path: str) -> None:
+        super().__init__("status", method="GET", path=path, status=502)
         self._ground, self._does = ground, does
         self._told = len(told_to_model(ground))
 
@@ -90,9 +90,9 @@ class Meanwhile(Fault):
 
 
 @contextmanager
-def meanwhile(ground: Ground, does: Callable[[], None]) -> Iterator[None]:
-    """Have this happen while a review reads."""
-    fault = ground.world.hub.faults.add(Meanwhile(ground, does))
+def meanwhile(ground: Ground, does: Callable[[], None], *, path: str = r"/pulls/\d+$") -> Iterator[None]:
+    """Have this happen while a review reads, before it gets ``path`` next: by default the pull request."""
+    fault = ground.world.hub.faults.add(Meanwhile(ground, does, path))
     try:
         yield
     finally:

@@ -107,6 +107,26 @@ def test_an_approval_by_policy_holds_as_long_as_it_is_true(ground: Ground) -> No
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
+def test_a_head_that_nobody_read_is_not_approved(ground: Ground) -> None:
+    """The reviewed commit is pushed away after the last look, before the approval: the new one gets a comment."""
+    ground.script[:] = [stands(ground), report()]
+    repository = ground.world.create_repository(
+        "not-read", {**FILES, ".github/qwen.yml": "review: { approve: true }\n"}
+    )
+    hub = ground.world.hub
+    hub.commit(repository, {"calc.py": MENDED}, branch="mean", start="main")
+
+    def rewrite() -> None:
+        hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main", force=True)
+
+    with meanwhile(ground, rewrite, path=r"/pulls/\d+/reviews$"):
+        number = hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+        ended(ground, repository, number, jobs=2)
+    assert states(ground, repository, number) == ["COMMENTED"]
+    [review] = reviews(ground, repository, number)
+    assert "The branch moved to" in review.body
+
+
 def test_what_is_protected_is_not_approved(ground: Ground) -> None:
     """A clean change of a path that the policy protects is left to people: no approval."""
     ground.script[:] = [stands(ground), report()]
