@@ -64,7 +64,10 @@ class CrashingLog(MemoryLog):
 
 
 class OneThread:
-    """A GitHub of one repository with one thread, #7: its state, labels, comments and reactions."""
+    """A GitHub of one repository with one thread, #7: its state, labels, comments and reactions.
+
+    It holds one edit of a comment back when it is told to.
+    """
 
     def __init__(self, *, policy: str = "", permission: Permission = "write", closed: bool = False) -> None:
         self.policy = policy
@@ -74,7 +77,11 @@ class OneThread:
         self.label_acts: list[LabelAct] = []
         self.comments: dict[int, str] = {}
         self.reactions: list[object] = []
+        self.edits: list[str] = []
+        self.asked, self.let = Event(), Event()
         self._made = 0
+        self._holds = False
+        self._broken: Exception | None = None
 
     def fetch_repository(self) -> Repository:
         ref = RepositoryRef(installation_id=1, id=11, full_name="octo/hello")
@@ -123,7 +130,18 @@ class OneThread:
             self.comments[found] = body
         return found
 
+    def hold(self, broken: Exception | None = None) -> None:
+        """Hold the next edit back until ``let`` is set, then raise ``broken``; ``asked`` is set when it comes."""
+        self._holds, self._broken = True, broken
+
     def update_comment(self, comment_id: int, body: str) -> None:
+        self.edits.append(body)
+        if self._holds:
+            self._holds = False
+            self.asked.set()
+            assert self.let.wait(20)
+            if self._broken is not None:
+                raise self._broken
         if comment_id not in self.comments:
             raise BrokenWorld("github", "The comment was deleted.")
         self.comments[comment_id] = body

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import RLock
+from threading import Lock
 from typing import Literal, Protocol
 
 import structlog
 
 from workflows.agent.eight_stages import STAGE_TITLES
+from workflows.beside import begin_beside
 from workflows.services import BrokenWorld, GitHub
 from workflows.texts.outbound import clean_line, code_span
 from workflows.texts.untrusted import show_hidden
@@ -38,6 +40,8 @@ TITLES: dict[StageName, str] = {
 RARE: frozenset[StageName] = frozenset({"repair", "salvage"})
 """Shown only when they happen."""
 SECONDS_BETWEEN_EDITS = 10.0
+LIVE_EDIT = "live-edit"
+"""The name of the thread that edits while the work goes on."""
 LONGEST_SHOWN = 120
 """Characters of a command, and of a line that it said."""
 _LOOKED_AT = 4000
@@ -56,7 +60,10 @@ class Progress(Protocol):
         """The agent finished a turn now."""
 
     def output(self, command: str, text: str) -> None:
-        """A command that runs has said this much more; called from any thread, so often as it says something."""
+        """A command that runs has said this much more; called from any thread, so often as it says something.
+
+        It must not wait: whoever calls it reads the command's stream, against a deadline.
+        """
 
     def note(self, notes: Sequence[str]) -> None:
         """What people should know of the work, a sentence each; called on replay too, and perhaps with the same."""
@@ -161,7 +168,8 @@ def _render_plan(state: TrackingState) -> list[str]:
 class Tracking:
     """Progress shown in one GitHub comment. A comment that cannot be edited never fails the job: it is logged.
 
-    Without a ``comment_id`` it is noted and not shown.
+    A stage and the last word are written by who tells them; turns and output by a thread beside the work, for an edit
+    may wait for GitHub's rate limit longer than a command has time. Without a ``comment_id`` it is noted and not shown.
     """
 
     def __init__(self, github: GitHub, job: Job, *, comment_id: int | None, scrub: Callable[[str], str]) -> None:
@@ -169,57 +177,67 @@ class Tracking:
         self._scrub = scrub
         self._job = job
         self._comment_id = comment_id
+        self._noting = Lock()
+        """Held for the fields up to the next lock, never while GitHub is spoken to."""
         self._state = TrackingState(started=job.created_at)
         self._edited = 0.0
-        self._editing = RLock()
+        self._live: Future[None] | None = None
+        self._settled = False
+        self._editing = Lock()
+        """Held while the comment is edited: what is read later is written later."""
 
     def follow(self, titles: Mapping[StageName, str], *, anew: bool = False) -> None:
         """Show these stages, in this order, from the next edit on: not all work is a change with tests.
 
         ``anew``: what was done was other work, and these stages are still to come.
         """
-        self._state.titles = titles
-        if anew:
-            self._state.details = {stage: told for stage, told in self._state.details.items() if stage == "accept"}
+        with self._noting:
+            self._state.titles = titles
+            if anew:
+                self._state.details = {stage: told for stage, told in self._state.details.items() if stage == "accept"}
 
     def begin(self, stage: StageName) -> None:
         """Show that a stage runs, perhaps once more."""
-        self._state.current, self._state.running = stage, None
-        self._state.details.pop(stage, None)
+        with self._noting:
+            self._state.current, self._state.running = stage, None
+            self._state.details.pop(stage, None)
         self._edit()
 
     def done(self, stage: StageName, detail: str) -> None:
         """Note a finished stage; shown with the next edit."""
-        self._state.details[stage] = detail
+        with self._noting:
+            self._state.details[stage] = detail
 
     def turn(self, turn: Turn) -> None:
-        """Show plan and last activity, at most once in SECONDS_BETWEEN_EDITS."""
-        if turn.plan is not None:
-            self._state.plan = turn.plan
-        self._state.turns = turn.number
-        # What is met again, such as "verify", moves to the end: it is where the agent is now.
-        self._state.agent_stages.pop(turn.stage, None)
-        self._state.agent_stages[turn.stage] = None
-        self._state.running = None
-        self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
-        if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
-            self._edit()
+        """Show plan and last activity, beside the work and at most once in SECONDS_BETWEEN_EDITS."""
+        with self._noting:
+            if turn.plan is not None:
+                self._state.plan = turn.plan
+            self._state.turns = turn.number
+            # What is met again, such as "verify", moves to the end: it is where the agent is now.
+            self._state.agent_stages.pop(turn.stage, None)
+            self._state.agent_stages[turn.stage] = None
+            self._state.running = None
+            self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
+            self._edit_beside()
 
     def output(self, command: str, text: str) -> None:
-        """Show the command and its last line, at most once in SECONDS_BETWEEN_EDITS; a short one is not shown."""
-        with self._editing:
+        """Show the command and its last line, as a turn is shown; a short one is not shown."""
+        with self._noting:
             self._state.running = (self._state.running or RunningCommand("")).listen(command, text)
-            if time.monotonic() - self._edited >= SECONDS_BETWEEN_EDITS:
-                self._edit()
+            self._edit_beside()
 
     def note(self, notes: Sequence[str]) -> None:
         """Show sentences below the checklist, from the next edit on."""
-        self._state.notes.update(dict.fromkeys(notes))
+        with self._noting:
+            self._state.notes.update(dict.fromkeys(notes))
 
     def close(self, closing: str) -> None:
         """Show the end of the job (``closing`` is Markdown); in a new comment when somebody deleted ours."""
-        self._state.current = None
-        self._state.closing = closing
+        self.settle()
+        with self._noting:
+            self._state.current = None
+            self._state.closing = closing
         if self._edit():
             return
         body = self._render()
@@ -229,10 +247,36 @@ class Tracking:
         except BrokenWorld as error:
             log.error("last word not said", reason=error.message, words=closing)
 
+    def settle(self) -> None:
+        """Begin no edit beside the work any more, and wait for the one under way: what is written next stays."""
+        with self._noting:
+            self._settled = True
+            live = self._live
+        if live is not None:
+            wait([live])
+
+    def _edit_beside(self) -> None:
+        """Begin an edit unless one is under way or was a moment ago; needs ``_noting``. Not begun, it is not missed:
+        the next one shows what there is by then.
+        """
+        busy = self._live is not None and not self._live.done()
+        recent = time.monotonic() - self._edited < SECONDS_BETWEEN_EDITS
+        if busy or recent or self._settled or self._comment_id is None:
+            return
+        self._edited = time.monotonic()
+        self._live = begin_beside(self._edit_live, name=LIVE_EDIT)
+
+    def _edit_live(self) -> None:
+        try:
+            self._edit()
+        except Exception:
+            log.exception("tracking comment not updated")  # nobody waits for what is raised here
+
     def _edit(self) -> bool:
         """Whether the comment now shows the present state."""
         with self._editing:
-            self._edited = time.monotonic()
+            with self._noting:
+                self._edited = time.monotonic()
             if self._comment_id is None:
                 return True
             try:
@@ -244,6 +288,7 @@ class Tracking:
 
     def _render(self) -> str:
         now = datetime.now(self._state.started.tzinfo)
-        text = render_tracking(self._state, now=now, job_id=self._job.id)
+        with self._noting:
+            text = render_tracking(self._state, now=now, job_id=self._job.id)
         # The marker with it: it survives a cut of what is too long.
         return self._scrub(f"{text}\n{marker(self._job.id)}")

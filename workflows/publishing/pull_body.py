@@ -12,7 +12,7 @@ from workflows.texts.outbound import MAX_CHARACTERS
 NAME = "change"
 MARKS = 300
 """Characters, at most, that the markers and the seal take."""
-_SEAL = re.compile(r"\n*^<!-- forgehand:text=([0-9a-f]{16}) -->\s*\Z", re.MULTILINE)
+_SEAL = re.compile(r"^<!-- forgehand:text=([0-9a-f]{16}) -->\s*\Z", re.MULTILINE)
 _EDITED = "The work went on. The text above was edited by people, so it stays as it is, and this stands beside it."
 
 

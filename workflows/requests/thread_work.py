@@ -266,6 +266,9 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
     except JobCancelled:
         _show_cancelled(thread, outcome)
         raise
+    except Exception:
+        thread.tracking.settle()  # a bug is answered in the same comment
+        raise
     return outcome
 
 

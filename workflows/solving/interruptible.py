@@ -31,7 +31,8 @@ SEARCHES = frozenset({"grep", "glob"})
 def interruptible(assignment: Assignment, run: Run, on_output: OnOutput | None = None) -> Assignment:
     """The same assignment, whose commands and replies end by what ``run.check`` raises once the run is over.
 
-    ``on_output`` is told what a command says while it runs, in the command's thread.
+    ``on_output`` is told what a command says while it runs, in the thread that reads it against the command's deadline:
+    it must not wait.
     """
     model_for = assignment.model_for
     return replace(

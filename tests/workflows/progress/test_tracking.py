@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.fakes import OneThread
 from workflows.progress import tracking
-from workflows.progress.tracking import LONGEST_SHOWN, Tracking, marker
+from workflows.progress.tracking import LIVE_EDIT, LONGEST_SHOWN, Tracking, marker
+from workflows.services import BrokenWorld
 from workflows.texts.outbound import clean_outbound
 from workflows.types import Actor, Job, RepositoryRef, Turn
 
@@ -24,6 +27,9 @@ JOB = Job(
 )
 
 
+TURN = Turn.model_validate({"number": 1, "reply": {}, "stage": "read"})
+
+
 @pytest.fixture
 def github() -> OneThread:
     return OneThread()
@@ -36,7 +42,15 @@ def follow(github: OneThread) -> Tracking:
     return Tracking(github, JOB, comment_id=made, scrub=scrub)  # type: ignore[arg-type]
 
 
+def live_edits() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == LIVE_EDIT]
+
+
 def shown(github: OneThread) -> list[str]:
+    """The lines on what runs, once what is being written stands there."""
+    for thread in live_edits():
+        thread.join(20)
+        assert not thread.is_alive(), "a live edit ends with what GitHub answers"
     return [line for line in github.comments[1].splitlines() if "running" in line]
 
 
@@ -59,7 +73,8 @@ def test_the_running_command_and_its_last_line_are_shown(
     follow.begin("agent")
     assert shown(github) == []
     follow.output("ls", "a\n")
-    follow.turn(Turn.model_validate({"number": 1, "reply": {}, "stage": "read"}))
+    assert shown(github) == ["  - running `ls`: `a`"]
+    follow.turn(TURN)
     assert shown(github) == []
 
 
@@ -69,6 +84,7 @@ def test_it_is_shown_seldom(github: OneThread, follow: Tracking) -> None:
     before = dict(github.comments)
     for number in range(50):
         follow.output("make test", f"line {number}\n")
+    assert shown(github) == []
     assert github.comments == before
 
 
@@ -90,3 +106,63 @@ def test_what_it_says_is_a_strangers_word(
     assert "\u202e" not in line
     assert "\x1b" not in line
     assert clean_outbound(github.comments[1]) == github.comments[1]
+
+
+def test_neither_a_command_nor_a_turn_waits_for_github(
+    github: OneThread, follow: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While GitHub holds an edit back, whoever tells goes on, no second edit is sent, and the next one shows all."""
+    at_once(monkeypatch)
+    follow.begin("agent")
+    github.hold()
+    follow.output("make", "one\n")
+    assert github.asked.wait(20)
+    for number in range(50):
+        follow.output("make test", f"line {number}\n")
+    follow.turn(TURN)
+    follow.output("make test", "at the end\n")
+    assert len(live_edits()) == 1
+    github.let.set()
+    assert shown(github) == ["  - running `make`: `one`"]
+    follow.output("make test", "\n")
+    assert shown(github) == ["  - running `make test`: `at the end`"]
+    assert "turn 1" in github.comments[1]
+    assert len(github.edits) == 3
+
+
+def close(github: OneThread, follow: Tracking) -> None:
+    follow.close("**Done.**")
+
+
+def answer_a_bug(github: OneThread, follow: Tracking) -> None:
+    follow.settle()
+    github.update_comment(1, "**Done.**")
+
+
+@pytest.mark.parametrize("end", [close, answer_a_bug])
+@pytest.mark.parametrize("broken", [None, BrokenWorld("github", "down"), ValueError("a bug of ours")])
+def test_the_last_word_stays(
+    github: OneThread,
+    follow: Tracking,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: Exception | None,
+    end: Callable[[OneThread, Tracking], None],
+) -> None:
+    """It is written after the live edit under way, broken or not; none begins any more, and no thread is left."""
+    at_once(monkeypatch)
+    follow.begin("agent")
+    github.hold(broken)
+    follow.output("make", "one\n")
+    assert github.asked.wait(20)
+    ending = threading.Thread(target=end, args=(github, follow))
+    ending.start()
+    ending.join(0.2)
+    assert ending.is_alive(), "the live edit that is under way could land after it"
+    github.let.set()
+    ending.join(20)
+    follow.output("make", "two\n")
+    follow.turn(TURN)
+    assert shown(github) == []
+    assert github.comments[1].startswith("**Done.**")
+    assert len(github.edits) == 3, "the stage, the live edit, the last word"
+    assert live_edits() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from workflows.publishing.pull_body import MARKS, first_body, renewed_body
@@ -68,3 +70,19 @@ def test_a_template_with_our_markers_is_no_end() -> None:
     """A line like a marker of ours in a repository's template ends no section."""
     text = "One.\n<!-- forgehand:end=change -->\n<!-- forgehand:section=change -->\nTwo."
     assert "Two." not in renewed(first_body(text), SECOND)
+
+
+@pytest.mark.parametrize("piece", ["\n", "\n \n", "<!-- forgehand:text=0123456789abcdef -->\n"])
+def test_what_people_left_in_it_costs_linear_time(piece: str) -> None:
+    """Lines that the seal could be looked for at, over and over: twice as many take about twice as long."""
+
+    def seconds(size: int) -> float:
+        body = first_body(f"One.{piece * (size // len(piece))}x")
+        body = body.replace("text=", "text =") if piece[0] == "\n" else body
+        start = time.thread_time()
+        assert renewed_body(body, "Two.") is not None
+        return time.thread_time() - start
+
+    half, whole = seconds(16_000), seconds(32_000)
+    assert whole < 3 * half + 0.1
+    assert whole < 1

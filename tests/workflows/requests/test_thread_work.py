@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from workflows.durable.deliveries import DeliveryRecord
 from workflows.durable.job_records import JobRecord, JobState
 from workflows.durable.run import InlineRun
 from workflows.outcome import Outcome
+from workflows.progress import tracking
 from workflows.progress.tracking import marker
 from workflows.requests.admission import admit, say
 from workflows.requests.job_services import Jobs, JobServices, NoJobs, Spoken
@@ -174,6 +176,32 @@ def test_a_job_that_is_cancelled_after_its_last_word_keeps_it() -> None:
     [comment] = github.comments.values()
     assert comment.startswith("Done.")
     assert github.labels == {"qwen:in-review"}
+
+
+def test_a_bug_is_told_after_the_live_edit_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of it stands in the same comment, and the live edit that GitHub holds back would take it away."""
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_EDITS", 0.0)
+    github = OneThread()
+    job = queued(github)
+    raised: list[str] = []
+
+    def broken(thread: Thread) -> Outcome:
+        github.hold()
+        thread.tracking.output("make", "one\n")
+        assert github.asked.wait(20)
+        raise ZeroDivisionError
+
+    def work() -> None:
+        with pytest.raises(ZeroDivisionError):
+            work_on_thread(InlineRun("gh-1"), job, serve(github), broken)
+        raised.append(next(iter(github.comments.values())))
+
+    working = threading.Thread(target=work)
+    working.start()
+    working.join(0.2)
+    github.let.set()
+    working.join(20)
+    assert "Working on it" in raised[0], "it had landed by then"
 
 
 def test_a_word_is_said_in_a_new_comment_when_ours_was_deleted() -> None:
