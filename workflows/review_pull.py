@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from workflows.outcome import Outcome
+from workflows.outcome import Outcome, Status
 from workflows.progress.stages import Stages
 from workflows.progress.tracking import StageName
 from workflows.pulls.pull_change import PullChange, read_change, read_pull
@@ -155,7 +155,7 @@ class _Conclusion:
             ours=opened_by_us(self.pull, self.thread.services),
             inline=pick_inline(weighed.new, most=self.policy.comments)[0],
             ledger=ledger,
-            approvable=not ledger.partial and not scope.paths and now.head == self.pull.head_sha,
+            approvable=not ledger.partial and not ledger.lost and not scope.paths and now.head == self.pull.head_sha,
             tests=read.before if read is not None else None,
             guarded=is_guarded(self.material.diff, self.thread.asked.policy.protected),
         )
@@ -165,9 +165,10 @@ class _Conclusion:
         """How far the ledger reaches after this: what was not asked for stays new, what had no room stays unread."""
         scope, before = self.material.scope, self.standing.ledger
         if scope.paths or scope.nothing:
-            return {"head": before.head, "partial": before.partial}
+            return {"head": before.head}
         missed = bool(self.material.partition.unread or found.stopped)
-        return {"partial": missed or (bool(scope.since) and before.partial)}
+        partial = missed or (bool(scope.since) and before.partial)
+        return {"base": self.material.change.base, "partial": partial, "lost": found.lost}
 
     def _merge(self, found: Found) -> Merged:
         material = self.material
@@ -208,7 +209,8 @@ class _Conclusion:
         posted = None if silent else self._post(weighed)
         thread.run.step("settle", lambda: self._settle(weighed), int)
         thread.run.step("verdicts", lambda: self._settle_verdicts(ledger, posted), int)
-        checked = Checked(new, posted is not None, self.material.partition.unread, self._notes(weighed.found))
+        unread, stopped = self.material.partition.unread, weighed.found.stopped
+        checked = Checked(new, posted is not None, unread, self._notes(weighed.found), whole=not stopped)
         thread.run.step("check", lambda: show_check(thread, head, checked, ledger), int)
         said = {one.id for one in new} if posted is not None else set()
         known = {one.id for one in self.standing.ledger.entries}
@@ -216,16 +218,15 @@ class _Conclusion:
         kept = tuple(one for one in ledger.entries if one.id in said | known | fallen)
         thread.run.step("record", lambda: self._record(ledger.model_copy(update={"entries": kept})), type(None))
         if posted is None:
-            reason = _say_silence(self.material.scope, weighed.merged)
+            reason = _say_silence(self.material.scope, weighed.merged, stopped)
             thread.close(reason)
-            return Outcome(status="clean", reason=reason, seconds=self.stages.seconds)
+            return Outcome(status="reviewed" if stopped else "clean", reason=reason, seconds=self.stages.seconds)
         title = render_title(new)
         where = f"{self.pull.html_url}#pullrequestreview-{posted.review}"
         thread.close(f"Reviewed `{head[:10]}`: {title}. [The review]({where}).")
-        reason = f"Reviewed: {title}." if disturbs else "Nothing that matters was found."
-        return Outcome(
-            status="reviewed" if disturbs else "clean", reason=reason, url=where, seconds=self.stages.seconds
-        )
+        reason = f"Reviewed: {title}." if disturbs else _say_nothing(stopped)
+        status: Status = "reviewed" if disturbs or stopped else "clean"
+        return Outcome(status=status, reason=reason, url=where, seconds=self.stages.seconds)
 
     def _is_approved(self, head: str) -> bool:
         reviews = self.thread.github.fetch_reviews(self.pull.number)
@@ -237,7 +238,7 @@ class _Conclusion:
         notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since and not scope.nothing else []
         if scope.paths:
             notes.append(f"Only these paths were asked for: {', '.join(code_span(path) for path in scope.paths)}.")
-        return (*notes, *([f"The review is perhaps not complete: {found.stopped}."] if found.stopped else []))
+        return (*notes, *([_say_stopped(found.stopped)] if found.stopped else []))
 
     def _post(self, weighed: _Weighed) -> Posted:
         thread, head = self.thread, self.material.change.head
@@ -291,11 +292,21 @@ class _Conclusion:
         keep_ledger(self.thread, note_comments(ledger, {one.finding: one.comment for one in threads}))
 
 
-def _say_silence(scope: Scope, merged: Merged) -> str:
+def _say_stopped(why: str) -> str:
+    return f"The review is perhaps not complete: {why}."
+
+
+def _say_nothing(stopped: str) -> str:
+    nothing = "Nothing that matters was found."
+    return f"{nothing} {_say_stopped(stopped)}" if stopped else nothing
+
+
+def _say_silence(scope: Scope, merged: Merged, stopped: str) -> str:
     if scope.nothing:
         return "Nothing was pushed since the last review; `review full` reads everything again."
     fixed = f"; {len(merged.fixed)} earlier points are fixed" if merged.fixed else ""
-    return f"Reviewed: nothing that matters was found{fixed}."
+    said = f"Reviewed: nothing that matters was found{fixed}."
+    return f"{said} {_say_stopped(stopped)}" if stopped else said
 
 
 def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from app import dispatch
 from app.localhub.records import CheckRun
+from tests.localhub.conftest import Rest
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.reviewing import (
     CHANGED,
@@ -31,6 +32,7 @@ from tests.stories.reviewing import (
     stands,
     told_to_model,
 )
+from tests.stories.scripts import finish, turn
 
 MENDED = CHANGED.replace("len(numbers)\n", "len(numbers) if numbers else 0\n")
 STRICT = "review: { request_changes_on: important, fail_on: important }\n"
@@ -125,6 +127,45 @@ def test_a_head_that_nobody_read_is_not_approved(ground: Ground) -> None:
     assert states(ground, repository, number) == ["COMMENTED"]
     [review] = reviews(ground, repository, number)
     assert "The branch moved to" in review.body
+
+
+def test_findings_that_cannot_be_read_are_no_clean_review(ground: Ground) -> None:
+    """A reviewer hands over prose: no approval and no green check, and the next review reads the change again."""
+    prose = turn(finish("I looked at it all: the mean of no numbers divides by zero."))
+    ground.script[:] = [stands(ground), prose, prose, prose]
+    repository, number = propose(ground, "prose", policy="review: { approve: true }\n")
+    [record] = ended(ground, repository, number, jobs=1)
+    assert record.outcome is not None
+    assert record.outcome.status == "reviewed"
+    assert states(ground, repository, number) == []
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
+    assert "its findings could not be read" in check(ground, repository).summary
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=2)
+    assert len(line_comments(ground, repository, number)) == 1
+
+
+def test_a_change_onto_another_base_is_read_whole(ground: Ground) -> None:
+    """Retargeted, the pull request has commits that nobody read: they are, and the approval is taken back."""
+    hub = ground.world.hub
+    policy = "review: { approve: true }\n"
+    repository = ground.world.create_repository("retargeted", {**FILES, ".github/qwen.yml": policy})
+    hub.commit(repository, {"calc.py": CHANGED}, branch="below", start="main")
+    hub.commit(repository, {"notes.txt": "A note.\n"}, branch="mean", start="below")
+    ground.script[:] = [stands(ground), report()]
+    number = hub.open_pull_request(repository, "alice", head="mean", base="below", title="A note").number
+    ended(ground, repository, number, jobs=1)
+    assert states(ground, repository, number) == ["APPROVED"]
+    answer = Rest(hub.api_url, hub.create_token("alice"))(
+        "PATCH", f"/repos/{hub.repository(repository).full_name}/pulls/{number}", {"base": "main"}
+    )
+    assert answer.status_code == 200, answer.text
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=2)
+    assert len(line_comments(ground, repository, number)) == 1
+    assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
 def test_what_is_protected_is_not_approved(ground: Ground) -> None:

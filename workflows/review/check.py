@@ -21,20 +21,25 @@ MOST_UNREAD = 50
 @dataclass(frozen=True)
 class Checked:
     """What a check tells. ``new`` are found now; ``said``: a review of them was posted. ``unread`` are paths with the
-    reason why they were not read, ``notes`` sentences of ours on what was left out.
+    reason why they were not read, ``notes`` sentences of ours on what was left out. ``whole``: no session was stopped,
+    or handed over what could not be read.
     """
 
     new: Sequence[Finding]
     said: bool
     unread: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
+    whole: bool = True
 
 
-def conclude(fail_on: Threshold, severities: Sequence[Severity]) -> Conclusion:
-    """How the check ends with these findings open: neutral, unless the policy says that such a one fails it."""
+def conclude(fail_on: Threshold, severities: Sequence[Severity], *, whole: bool = True) -> Conclusion:
+    """How the check ends with these findings open: neutral, unless the policy says that such a one fails it.
+
+    Of what was not read to its end (``whole``) nobody knows that it is a success.
+    """
     if any(reaches(fail_on, one) for one in severities):
         return "failure"
-    return "neutral" if any(one != "minor" for one in severities) else "success"
+    return "neutral" if not whole or any(one != "minor" for one in severities) else "success"
 
 
 def annotate(points: Sequence[Point], *, secrets: Collection[str] = ()) -> tuple[Annotation, ...]:
@@ -62,9 +67,9 @@ def show_check(thread: Thread, head: str, checked: Checked, ledger: Ledger) -> i
         head_sha=head,
         name=NAME,
         external_id=f"{thread.job.id}:review",
-        title=render_open([*checked.new, *stood]),
+        title=render_open([*checked.new, *stood], whole=checked.whole),
         summary=render_summary(checked, len(stood)),
-        conclusion=conclude(thread.asked.policy.review.fail_on, severities),
+        conclusion=conclude(thread.asked.policy.review.fail_on, severities, whole=checked.whole),
     )
     thread.github.add_annotations(check, annotate([*checked.new, *stood], secrets=thread.services.secrets))
     return check
@@ -85,16 +90,17 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
         head_sha=head,
         name=NAME,
         external_id=runs[-1].external_id,
-        title=render_open(still),
+        title=render_open(still, whole=not ledger.lost),
         summary=runs[-1].summary,
-        conclusion=conclude(thread.asked.policy.review.fail_on, [one.severity for one in still]),
+        conclusion=conclude(thread.asked.policy.review.fail_on, [one.severity for one in still], whole=not ledger.lost),
     )
 
 
-def render_open(points: Sequence[Point]) -> str:
+def render_open(points: Sequence[Point], *, whole: bool = True) -> str:
     """What is open in one plain line, the check's title."""
     counts = [f"{count} {severity}" for severity, count in count_severities(points).items()]
-    return f"{', '.join(counts)} open" if counts else "Nothing to say"
+    nothing = "Nothing to say" if whole else "Not read to its end"
+    return f"{', '.join(counts)} open" if counts else nothing
 
 
 def render_summary(checked: Checked, stood: int) -> str:

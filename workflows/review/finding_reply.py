@@ -125,7 +125,9 @@ def _items(text: str) -> list[dict[str, Any]] | None:
     for value in reversed(objects):
         listed = value.get("findings", value.get("issues"))
         if isinstance(listed, list):
-            return [item for item in listed if isinstance(item, dict)]
+            items = [item for item in listed if isinstance(item, dict)]
+            # Sentences where objects belong are findings that cannot be read, not none.
+            return items if items or not listed else None
     bare = [value for value in objects if "path" in value and ("title" in value or "body" in value)]
     return bare or None
 

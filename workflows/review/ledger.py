@@ -48,12 +48,15 @@ class Entry(Noun):
 class Ledger(Noun):
     """The entries of one pull request, oldest first, at most 200. ``head`` is the commit that was reviewed last.
 
-    ``partial``: something of the change up to there was not read.
+    ``base`` is the merge base of that review, empty where it is not known. ``partial``: something of the change up to
+    the head was not read. ``lost``: nothing came of a part of the last reading, so the next one reads everything.
     """
 
     version: Literal[1] = 1
     head: str = ""
+    base: str = ""
     partial: bool = False
+    lost: bool = False
     entries: tuple[Entry, ...] = ()
 
     def entry(self, finding_id: str) -> Entry | None:
@@ -123,7 +126,7 @@ def merge_review(
     entries = _bounded([*kept, *(_entry(one, head) for one in new)])
     turned = [entry for entry in kept if before[entry.id] == "open" and entry.state != "open"]
     return Merged(
-        ledger=Ledger(head=head, entries=tuple(entries)),
+        ledger=ledger.model_copy(update={"head": head, "entries": tuple(entries)}),
         new=new,
         fixed=tuple(entry for entry in turned if entry.state == "fixed"),
         closed=tuple(entry for entry in turned if entry.state != "fixed"),

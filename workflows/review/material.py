@@ -27,17 +27,22 @@ from workflows.types import Noun, PullRequest
 PART = 60_000
 """Characters of diff that one reviewer reads."""
 MOST_PARTS = 3
+UNREADABLE = "its findings could not be read"
 LONGEST_SHOWN = 80_000
 """Characters of diff that a second reader gets."""
 
 
 class Found(Noun):
-    """What sessions handed over, read; ``refused`` says what was not taken. ``stopped``: why it is perhaps not all."""
+    """What sessions handed over, read; ``refused`` says what was not taken. ``stopped``: why it is perhaps not all.
+
+    ``lost``: of some session nothing could be read, so what it was to read counts as not read.
+    """
 
     findings: tuple[Finding, ...] = ()
     runs: tuple[RecordedRun, ...] = ()
     refused: tuple[str, ...] = ()
     stopped: str = ""
+    lost: bool = False
 
 
 class Scope(Noun):
@@ -101,9 +106,19 @@ class Material:
     def choose_scope(self, ledger: Ledger) -> Scope:
         """What a review reads after those that the ledger knows of; what is new, unless all of it is asked for."""
         options = options_of(self.thread.job)
-        if wants_all(self.thread.job) or not ledger.head or not self._mirror.holds(ledger.head):
+        if wants_all(self.thread.job) or ledger.lost or not self._goes_on(ledger):
             return Scope(paths=options.paths)
         return Scope(since=ledger.head, paths=options.paths, nothing=ledger.head == self.change.head)
+
+    def _goes_on(self, ledger: Ledger) -> bool:
+        """Whether the change begins where it began at the last review, or later: onto another base it may have grown.
+
+        Where it began then, older ledgers do not say.
+        """
+        if not ledger.head or not self._mirror.holds(ledger.head):
+            return False
+        before, now = ledger.base, self.change.base
+        return not before or (self._mirror.holds(before) and self._mirror.is_ancestor(before, now))
 
     def request(self, files: Sequence[FileDiff], ledger: Ledger, demands: Sequence[Demand]) -> str:
         """What one reviewer is asked for: files of the change, what was said before, and what the issues demand."""
@@ -133,13 +148,17 @@ class Material:
         """The findings of all replies, each point once. A reply: its text, the runs, why the session was stopped."""
         findings: list[Finding] = []
         refused: list[str] = []
+        lost = False
         for text, runs, _ in replies:
             parsed = parse_findings(text, self.maps, runs=runs, paths=self._names)
+            lost = lost or bool(parsed.mistake)
             findings += [one for one in parsed.findings if not any(is_same_point(one, other) for other in findings)]
             refused += [f"{one.what}: {one.reason}" for one in parsed.refused]
         every = {run.command: run for _, runs, _ in replies for run in runs}
-        stopped = next((why for _, _, why in replies if why), "")
-        return Found(findings=tuple(findings), runs=tuple(every.values()), refused=tuple(refused), stopped=stopped)
+        stopped = next((why for _, _, why in replies if why), UNREADABLE if lost else "")
+        return Found(
+            findings=tuple(findings), runs=tuple(every.values()), refused=tuple(refused), stopped=stopped, lost=lost
+        )
 
     def file_at_head(self, path: str) -> tuple[str, bytes] | None:
         """Mode and content of a file of the head."""

@@ -201,6 +201,8 @@ def test_replies_in_many_forms() -> None:
     assert len(parse_findings(json.dumps([item(), item(title="Other thing entirely", line=4)]), MAPS).findings) == 2
     assert parse_findings('{"findings": []}', MAPS) == ParsedFindings()
     assert "`findings`" in parse_findings("All fine.", MAPS).mistake
+    assert parse_findings('{"findings": ["line 4 divides by zero"]}', MAPS).mistake
+    assert not parse_findings('{"findings": []}', MAPS).mistake
     assert '"severity"' in FINDINGS_FORMAT
     assert (
         len(parse_findings(json.dumps({"findings": [item(title=f"t{n} {n}x{n}y") for n in range(300)]}), MAPS).refused)
