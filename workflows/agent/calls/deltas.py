@@ -83,9 +83,10 @@ class Assembly:
     def nameless(self) -> int:
         """How many calls came without a function name; they cannot be run, and the model is told.
 
-        A fragment that says nothing at all is none.
+        A fragment without arguments is none, whatever its id: some servers make one up for every fragment, and send
+        an empty one after the last.
         """
-        return sum(not slot.name and bool(slot.id or slot.text.strip()) for slot in self._slots)
+        return sum(not slot.name and bool(slot.text.strip()) for slot in self._slots)
 
     def _find(self, place: int | None, call_id: str, name: str, text: str) -> _Slot | None:
         """The slot that a fragment belongs to, or None: it begins a call."""

@@ -14,6 +14,7 @@ from workflows.types import Reply, ToolCall
 __all__ = ["NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
 
 Tools = Sequence[Mapping[str, Any]]
+NAMELESS = "A call came without the name of a tool, so it was not run. Send it again, with its name."
 
 
 class NotACompletion(Exception):
@@ -24,7 +25,8 @@ class NotACompletion(Exception):
 class Said:
     """What the endpoint sent, put together, before it is read.
 
-    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them.
+    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them. ``nameless`` counts the
+    calls that came without the name of a tool; they are not among ``calls``.
     """
 
     content: str = ""
@@ -32,6 +34,7 @@ class Said:
     calls: tuple[ToolCall, ...] = ()
     finish_reason: str = ""
     usage: Any = None
+    nameless: int = 0
 
 
 def parse_completion(answer: Any) -> Said:
@@ -39,14 +42,16 @@ def parse_completion(answer: Any) -> Said:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        calls = tuple(_parse_call(call, index) for index, call in enumerate(message.get("tool_calls") or []))
-        reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
+        sent = tuple(_parse_call(call, index) for index, call in enumerate(message.get("tool_calls") or []))
+        calls = tuple(call for call in sent if call.name)
+        reason = choice.get("finish_reason") or ("tool_calls" if sent else "stop")
         said = Said(
             content=text_of(message.get("content")) or str(message.get("refusal") or ""),
             reasoning=text_of(message.get("reasoning_content")) or text_of(message.get("reasoning")),
             calls=calls,
             finish_reason=str(reason),
             usage=usage_of(answer),
+            nameless=sum(not call.name and bool(call.arguments.strip()) for call in sent),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise NotACompletion(f"the answer is not a chat completion ({type(error).__name__}: {error})") from None
@@ -60,7 +65,8 @@ def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Rep
 
     ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
     content and calls are both empty. A block that was meant as a call and cannot be read becomes a call without a name,
-    whose arguments are the sentence that says what is wrong with it.
+    whose arguments are the sentence that says what is wrong with it. So does what came without a name, beside calls
+    that had one or where the text holds none: a server that loses the name often leaves the call in the text.
     """
     everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
     reply = Reply(
@@ -71,11 +77,11 @@ def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Rep
         reasoning=_encodable(said.reasoning),
     )
     tools: Tools = payload.get("tools") or ()
-    if reply.tool_calls or not tools:
-        return reply
-    if reply.content.strip():
-        return _with_calls_of_content(reply, tools)
-    return _with_calls_of_reasoning(reply, tools)
+    if tools and not reply.tool_calls:
+        reply = _with_calls_of_text(reply, tools)
+        if reply.tool_calls or reply.incomplete:
+            return reply
+    return _with_nameless(reply, said.nameless)
 
 
 def text_of(content: Any) -> str:
@@ -94,6 +100,15 @@ def usage_of(answer: Mapping[str, Any]) -> Any:
     if not isinstance(figures, dict):
         return None
     return {**figures, "timings": timings} if isinstance(timings, dict) else figures
+
+
+def _with_nameless(reply: Reply, count: int) -> Reply:
+    calls = tuple(ToolCall(id=f"nameless_{number}", name="", arguments=NAMELESS) for number in range(1, count + 1))
+    return reply.model_copy(update={"tool_calls": reply.tool_calls + calls})
+
+
+def _with_calls_of_text(reply: Reply, tools: Tools) -> Reply:
+    return _with_calls_of_content(reply, tools) if reply.content.strip() else _with_calls_of_reasoning(reply, tools)
 
 
 def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:

@@ -11,13 +11,11 @@ from workflows.agent.calls.deltas import Assembly
 from workflows.agent.client.completions import NotACompletion, Said, text_of, usage_of
 from workflows.agent.client.usage import CHARACTERS_A_TOKEN
 from workflows.agent.stuck.chanting import is_chanting
-from workflows.types import ToolCall
 
 CHANT_EVERY = 4_000
 CHANT_WITHIN = 20_000
 KEPT_OF_A_CHANT = 4_000
 DONE = "[DONE]"
-NAMELESS = "A call came without the name of a tool, so it was not run. Send it again, with its name."
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -146,12 +144,11 @@ class StreamedCompletion:
             figures = {"completion_tokens": self.length // CHARACTERS_A_TOKEN}
             kept = (content[:KEPT_OF_A_CHANT], reasoning[:KEPT_OF_A_CHANT])
             return Said(*kept, finish_reason="chanting", usage=figures)
-        nameless = tuple(ToolCall(id="", name="", arguments=NAMELESS) for _ in range(self._calls.nameless))
         calls = tuple(
             call if call.id else call.model_copy(update={"id": f"call_{index}"})
-            for index, call in enumerate(self._calls.calls() + nameless)
+            for index, call in enumerate(self._calls.calls())
         )
-        return Said(content, reasoning, calls, self._finish_reason, self._usage)
+        return Said(content, reasoning, calls, self._finish_reason, self._usage, self._calls.nameless)
 
     @property
     def length(self) -> int:

@@ -103,12 +103,23 @@ def test_what_servers_do_with_indices_ids_and_names(
 
 
 def test_a_call_without_a_name_is_counted_and_left_out() -> None:
-    """It cannot be run; the model can be told. What says nothing is no call."""
+    """It cannot be run; the model can be told. What says nothing is no call, and an id says nothing."""
     assembly = Assembly()
     assembly.add(fragment("{}", id="x", index=0))
     assert (assembly.calls(), assembly.nameless) == ((), 1)
     assembly.add(fragment("", index=1))
+    assembly.add(fragment(" ", id="z", index=2))
     assert assembly.nameless == 1
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_an_empty_fragment_under_an_id_of_its_own_ends_a_call(index: int | None) -> None:
+    """Servers that make up an id for every fragment send one after the arguments, too."""
+    assembly = Assembly()
+    for number, piece in enumerate(['{"command": ', '"ls"}', "", ""]):
+        assembly.add(fragment(piece, name=None if number else "bash", id=f"id{number}", index=index))
+    (call,) = assembly.calls()
+    assert (call.name, call.arguments, assembly.nameless) == ("bash", '{"command": "ls"}', 0)
 
 
 JSON = st.dictionaries(

@@ -12,9 +12,11 @@ import structlog
 
 from tests.workflows.agent.conftest import Naps, Serve
 from workflows.agent.calls.toolcalls import MalformedCall, ParsedCall, parse_call
+from workflows.agent.client.completions import Prices, parse_completion, read_reply
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.client.streaming import EventSplitter, StreamedCompletion
 from workflows.services import BrokenWorld, ContextTooLong
+from workflows.types import Reply
 
 Connect = Callable[..., OpenAIModel]
 
@@ -314,17 +316,38 @@ def test_a_connection_is_used_again(serve: Serve, connect: Connect) -> None:
     assert time.monotonic() - started < 5.0
 
 
-def test_a_call_without_a_name_is_answered() -> None:
+NAMELESS_CALL = {"index": 0, "id": "x", "function": {"arguments": '{"command": "ls"}'}}
+NAMED_CALL = {"index": 1, "id": "y", "function": {"name": "bash", "arguments": '{"command": "ls"}'}}
+CALL_IN_TEXT = "<tool_call>\n<function=bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>"
+
+
+def read(items: list[dict[str, Any]], *, streamed: bool, content: str = "") -> Reply:
+    message = {"content": content, "tool_calls": items}
+    choice = {"index": 0, "delta" if streamed else "message": message, "finish_reason": "tool_calls"}
+    if streamed:
+        stream = StreamedCompletion()
+        stream.feed(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+        said = stream.said()
+    else:
+        said = parse_completion({"choices": [choice]})
+    return read_reply(said, {"tools": TOOLS, "messages": HELLO}, prices=Prices())
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_call_without_a_name_is_answered(streamed: bool) -> None:
     """It is no silence: the model hears what was missing, beside the calls that had a name."""
-    stream = StreamedCompletion()
-    items = [
-        {"index": 0, "id": "x", "function": {"arguments": "{}"}},
-        {"index": 1, "id": "y", "function": {"name": "bash", "arguments": '{"command": "ls"}'}},
-        {"index": 2},
-    ]
-    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": items}, "finish_reason": "tool_calls"}]}
-    stream.feed(f"data: {json.dumps(chunk)}\n\n".encode())
-    named, nameless = (parse_call(call, TOOLS) for call in stream.said().calls)
+    items = [NAMELESS_CALL, NAMED_CALL, {"index": 2, "id": "z", "function": {"arguments": ""}}]
+    named, nameless = (parse_call(call, TOOLS) for call in read(items, streamed=streamed).tool_calls)
     assert isinstance(named, ParsedCall)
     assert isinstance(nameless, MalformedCall)
     assert "without the name" in nameless.message
+    (alone,) = read([NAMELESS_CALL], streamed=streamed, content="I look.").tool_calls
+    assert (alone.name, "without the name" in alone.arguments) == ("", True)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_call_in_the_text_is_read_beside_one_without_a_name(streamed: bool) -> None:
+    """A server that loses the name leaves the call in the text."""
+    reply = read([NAMELESS_CALL], streamed=streamed, content=CALL_IN_TEXT)
+    assert reply.calls_from == "content"
+    assert [(call.name, call.arguments) for call in reply.tool_calls] == [("bash", '{"command": "ls"}')]
