@@ -111,19 +111,29 @@ class ReviewCalls(RepositoryCalls):
                 return None
 
     def find_refused(self, number: int, *, commit: str, comments: Sequence[DraftComment]) -> tuple[int, ...]:
-        """Try each comment in a pending review of its own, which is deleted again."""
+        """Try each comment in a pending review of its own, which is deleted again.
+
+        Raises BrokenWorld, also when it stays unclear what became of a try.
+        """
         refused = []
         with self._locks.hold((self._ref.id, "review", number)):
             for index, comment in enumerate(comments):
-                self._drop_pending(number)
-                new = {"commit_id": commit, "comments": [_place(comment)]}
-                answer = self._send("POST", f"/pulls/{number}/reviews", body=new)
-                if answer.status == 422:
+                if self._is_refused(number, {"commit_id": commit, "comments": [_place(comment)]}):
                     refused.append(index)
-                else:
-                    self._accept(f"trying a comment on #{number}", answer)
             self._drop_pending(number)
         return tuple(refused)
+
+    def _is_refused(self, number: int, new: dict[str, Any]) -> bool:
+        what = f"trying a comment on #{number}"
+
+        def create() -> bool:
+            answer = self._send("POST", f"/pulls/{number}/reviews", body=new)
+            if answer.status != 422:
+                self._accept(what, answer)
+            return answer.status == 422
+
+        # Not just sent again after an unclear outcome: GitHub would refuse the comment for what the first try left.
+        return self._session.find_or_create(what, lambda: self._drop_pending(number), create)
 
     def _drop_pending(self, number: int) -> None:
         """Delete what a try left: there can be one pending review of ours, and nobody else sees it."""

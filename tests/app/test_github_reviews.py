@@ -228,6 +228,28 @@ def test_a_comment_outside_of_the_diff_is_found(place: Place, number: int) -> No
     assert review(place, number, GOOD) is not None
 
 
+@pytest.mark.parametrize(("fault", "happened"), [*((fault, True) for fault in FAULTS), ("502", False)])
+def test_a_try_with_an_unclear_answer(place: Place, number: int, fault: str, happened: bool) -> None:
+    """It is made again once what it left is deleted, so that no comment is refused for that; nothing stays."""
+    sha = place.hub.branches(place.name)["qwen/issue-1"]
+    if fault == "timeout":
+        place.hurry()
+    rule = place.hub.faults.add(Fault(**FAULTS[fault], method="POST", path="/reviews$", after_write=happened))
+    assert place.github.find_refused(number, commit=sha, comments=[GOOD, OUTSIDE]) == (1,)
+    assert (rule.struck, rule.seen) == (1, 3)
+    assert place.github.fetch_reviews(number) == []
+    assert review(place, number, GOOD) is not None
+
+
+def test_tries_that_stay_unclear(place: Place, number: int) -> None:
+    """When GitHub never says what became of a try it ends, after eight, in a message that says what was tried."""
+    sha = place.hub.branches(place.name)["qwen/issue-1"]
+    rule = place.hub.faults.add(Fault("status", method="POST", path="/reviews$", after_write=True, times=99))
+    with pytest.raises(BrokenWorld, match=rf"trying a comment on #{number}.*githubstatus"):
+        place.github.find_refused(number, commit=sha, comments=[GOOD])
+    assert rule.struck == 8
+
+
 def test_what_a_try_left_does_not_stand_in_the_way(place: Place, number: int) -> None:
     """A process that died while it tried left a pending review, of which there can be one: it is deleted first."""
     left = [Wanted("calc.py", "?", line=1)]
