@@ -30,6 +30,7 @@ from workflows.types import (
     LabelAct,
     Patch,
     PatchFile,
+    PullRequest,
     Repository,
     RepositoryRef,
     TestRun,
@@ -100,6 +101,21 @@ class OneThread:
             number=7, title="", body="", author=author, state=state, labels=tuple(sorted(self.labels)), html_url=""
         )
 
+    def fetch_pull_request(self, number: int) -> PullRequest | None:
+        return PullRequest(
+            number=7,
+            title="",
+            body="",
+            head="topic",
+            base="main",
+            head_sha="a" * 40,
+            draft=False,
+            state="closed" if self.closed else "open",
+            html_url="",
+            author=Actor(id=5, login="mona"),
+            head_repository="octo/hello",
+        )
+
     def fetch_comments(self, number: int) -> list[Comment]:
         us, now = Actor(id=9, login="forgehand[bot]", type="Bot"), datetime.now(UTC)
         return [
@@ -166,10 +182,18 @@ class CancelledAt(InlineRun):
 
 
 class KnownJobs(NoJobs):
-    """The jobs on record, as a test says they are."""
+    """The jobs on record, as a test says they are, and the ids of those that were cancelled."""
 
     def __init__(self, *records: JobRecord) -> None:
         self.records = list(records)
+        self.cancelled: list[str] = []
+
+    def job(self, job_id: str) -> JobRecord | None:
+        return next((record for record in self.records if record.job.id == job_id), None)
+
+    def cancel(self, job_id: str) -> bool:
+        self.cancelled.append(job_id)
+        return True
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
         return self.records

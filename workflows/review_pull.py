@@ -11,6 +11,7 @@ from workflows.progress.tracking import StageName
 from workflows.pulls.pull_change import PullChange, read_change, read_pull
 from workflows.repository.policy import ReviewPolicy
 from workflows.requests.job_services import JobServices, opened_by_us
+from workflows.requests.one_waiting import does_it_all
 from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.review.check import Checked, show_check
 from workflows.review.demands import Demand, fetch_demands
@@ -189,7 +190,7 @@ class _Conclusion:
         )
 
     def _look_again(self) -> _Now:
-        """Where the head is now, and whether another review of this pull request waits to read it."""
+        """Where the head is now, and whether another review waits that reads there all that this one was to read."""
         thread = self.thread
         now = thread.github.fetch_pull_request(self.pull.number)
         if now is None or now.head_sha == self.pull.head_sha:
@@ -197,7 +198,9 @@ class _Conclusion:
         records = thread.services.jobs.thread(thread.job.repository.id, self.pull.number)
         # Of what is not admitted yet nobody knows whether it will be a review.
         waiting = [one.job for one in records if one.state == "queued" and one.job.workflow == NAME]
-        return _Now(head=now.head_sha, superseded=any(not job.admission for job in waiting))
+        return _Now(
+            head=now.head_sha, superseded=any(not one.admission and does_it_all(one, thread.job) for one in waiting)
+        )
 
     def _say(self, weighed: _Weighed) -> Outcome:
         """Post what is new, settle what is not, and put the ledger down: each once, whenever it is begun again."""

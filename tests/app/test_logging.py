@@ -244,6 +244,6 @@ def test_long_texts_are_redacted_in_linear_time() -> None:
 def test_a_long_text_is_redacted_quickly(piece: str) -> None:
     """No repetition in a message of 40,000 characters makes the redaction slow."""
     hostile = (piece * 40_000)[:40_000]
-    started = time.process_time()
+    started = time.thread_time()
     Redactor().redact(hostile)
-    assert time.process_time() - started < 0.5
+    assert time.thread_time() - started < 0.5

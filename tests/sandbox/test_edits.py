@@ -157,6 +157,6 @@ def test_anything_is_answered(content: str, old: str, new: str, replace_all: boo
 )
 def test_equal_lines_cost_linear_time(content: str, old: str) -> None:
     """A generated file of a hundred thousand equal lines is searched for two thousand of them at once."""
-    started = time.process_time()
+    started = time.thread_time()
     assert replace_text(content, old, "y\n").content is None
-    assert time.process_time() - started < 2.0
+    assert time.thread_time() - started < 2.0

@@ -40,6 +40,6 @@ def test_a_pattern_that_is_none_is_an_error_of_its_own(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["**/" * 500 + "b", "*" * 5_000 + "b", "**" * 500 + "/b"])
 def test_stars_beside_stars_cost_no_more_than_one(pattern: str) -> None:
     """They could be matched in countless ways otherwise."""
-    started = time.process_time()
+    started = time.thread_time()
     assert not compile_glob(pattern)("a/" * 100 + "a" * 200)
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0

@@ -246,7 +246,9 @@ def test_an_issue_closed_while_the_job_runs(ground: Ground) -> None:
     assert len(world.containers(ground.engine)) == 1
     assert world.comments(number, repository)[0].startswith("Working on it: work on the change.")
     world.hub.close_issue(repository, number, "alice")
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    world.wait_until(
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+    )
     told = ground.told(repository, number)
 
     assert told.answer.startswith("Cancelled: nothing was published.")
@@ -272,7 +274,9 @@ def test_an_issue_closed_while_the_job_is_accepted(ground: Ground) -> None:
 
     world.hub.observe(close)
     world.hub.add_label(repository, number, "qwen", "alice")
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    world.wait_until(
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+    )
     told = ground.told(repository, number)
 
     assert told.answer.startswith("Cancelled: nothing was published.")
@@ -293,7 +297,9 @@ def test_an_issue_closed_while_the_job_publishes(ground: Ground) -> None:
 
     world.hub.observe(close)
     number = world.ask(ISSUE, repository=repository)
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    world.wait_until(
+        lambda: "Cancelled, when" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+    )
     told = ground.told(repository, number)
 
     assert told.answer.startswith("Cancelled, when draft pull request #2 was open already.")

@@ -39,7 +39,9 @@ def close_while(
     world.wait_until(lambda: waits(repository, number), 30, "the job to wait")
     started = time.monotonic()
     world.hub.close_issue(repository, number, "alice")
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    world.wait_until(
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+    )
     world.wait_until(lambda: world.containers(ground.engine) == [], 30, "the container to be gone")
     took = time.monotonic() - started
     told = ground.told(repository, number)

@@ -275,7 +275,9 @@ def test_a_pull_request_closed_meanwhile(ground: Ground) -> None:
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     world.wait_until(lambda: len(told_to_model(ground)) >= asked + 2, 60, "the second turn")
     hub.close_issue(repository, number, "alice")
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
+    world.wait_until(
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+    )
     told = ground.told(repository, number)
 
     assert told.answer.startswith("Cancelled: nothing was published.")

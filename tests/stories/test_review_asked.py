@@ -167,6 +167,36 @@ def test_a_push_is_reviewed_by_policy_and_only_what_is_new(ground: Ground, monke
     assert "1 earlier point still open" in reviews(ground, repository, number)[-1].body
 
 
+def test_two_reviews_in_one_comment_are_one(ground: Ground) -> None:
+    """The second has the reach of both: it is the one that reads, and the first one's comment says so."""
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "two-at-once", policy=NEVER)
+    command(ground, repository, number, "/qwen review paths=docs/**\n/qwen review full")
+    assert statuses(ground, repository, number, jobs=3)[-1] == "reviewed"
+    assert len(reviews(ground, repository, number)) == 1
+
+
+def test_a_review_of_everything_is_not_given_up_for_what_is_new(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push while it reads has its own review waiting, which nobody asked for and which reads less."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "everything", policy="review: { auto: all, push: true }\n")
+    ended(ground, repository, number, jobs=1)
+
+    def push() -> None:
+        ground.world.hub.commit(repository, {"calc.py": LONGER}, branch="mean")
+        until_waiting(ground, repository, number, queued=1)
+
+    with meanwhile(ground, push):
+        command(ground, repository, number, "/qwen review full")
+        ended(ground, repository, number, jobs=3)
+    comment = ground.world.comments(number, repository)[-1]
+    assert "The branch moved on meanwhile" not in comment
+    assert comment.startswith("Reviewed")
+
+
 def test_one_reads_and_one_waits(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a review reads: a push, a command for all of it, another push. One waits in the end, and it reads all.
 

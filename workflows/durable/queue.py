@@ -144,8 +144,10 @@ class Queue:
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job that has not ended; a running one ends in seconds. Whether there was one to cancel."""
-        self._rows.take_in()
-        return bool(self._rows.cancel(admissions=[job_id], jobs=[job_id]))
+        found = self.job(job_id)
+        # The admission of what is admitted has others to look at yet: those that its delivery asked for beside it.
+        admissions = [job_id] if found is None or found.job.admission else []
+        return bool(self._rows.cancel(admissions=admissions, jobs=[job_id]))
 
     def cancel_issue(
         self, repository_id: int, number: int, *, label: str | None = None, before: datetime | None = None

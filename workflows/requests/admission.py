@@ -78,19 +78,16 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
         if isinstance(found, Outcome):
             return found
         job = found
-    settled = _settle_or_end(run, github, job, asked, services)
-    if isinstance(settled, Outcome):
-        return settled
-    job = settled
-    if job.workflow in SILENT and is_unasked(job) and not commanded:
-        return job
-    try:
-        comment = run.step("acknowledge", lambda: _acknowledge(github, job, services), int)
-    except JobCancelled:
-        # Perhaps within the step, so that the comment is there already.
-        say(github, job, services.scrub(render_cancelled(None)))
-        raise
-    return job.model_copy(update={"tracking": comment})
+    place = _settle_or_end(run, github, job, asked, services)
+    if isinstance(place, Outcome):
+        return place
+    job = place.job
+    if job.workflow not in SILENT or not is_unasked(job) or commanded:
+        job = _acknowledge(run, github, job, services)
+    if place.replaces:
+        # Not before it is acknowledged: what cannot be said must not end what waits.
+        run.step("take place", lambda: _take_place(github, place, services), type(None))
+    return job
 
 
 def _see_whose_thread(run: Run, github: GitHub, job: Job, services: JobServices) -> Job:
@@ -124,8 +121,8 @@ def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome 
     return Outcome(status="joined", reason=f"Job {same} does the same already.")
 
 
-def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
-    """The review to queue, after which no other one waits; or its end, when nobody asked for it or another does it."""
+def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Place:
+    """The review to queue, in place of all that wait; or its end, when nobody asked for it or another does it."""
     if is_unasked(job):
         looked = run.step("look", lambda: Looked(ending=look_unasked(github, job, asked, services)), Looked)
         if looked.ending is not None:
@@ -143,8 +140,7 @@ def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services
         if job.trigger:
             run.step("take off", lambda: github.remove_label(job.number, job.trigger), type(None))
         return Outcome(status="joined", reason=f"Job {place.joins} does the same already.")
-    run.step("take place", lambda: _take_place(github, place, services), type(None))
-    return place.job
+    return place
 
 
 def _take_place(github: GitHub, place: Place, services: JobServices) -> None:
@@ -157,8 +153,8 @@ def _take_place(github: GitHub, place: Place, services: JobServices) -> None:
             say(github, record.job, services.scrub(text))
 
 
-def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Job:
-    """The request as it is to be carried out, or its end when it cannot be and that was said."""
+def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Place:
+    """The request as it is carried out, and whose place it takes; or its end when it cannot be, and that was said."""
     problem = object_to_options(job, services)
     if problem:
         run.step("say", lambda: answer_to_request(github, job, services, problem), type(None))
@@ -167,7 +163,7 @@ def _settle_or_end(run: Run, github: GitHub, job: Job, asked: Asked, services: J
     job = settle(job.model_copy(update={"label": label}), asked, default_label=services.default_label)
     if is_answer(job) and job.continues is None:
         return run.step("unanswered", lambda: _say_unread(github, job, services), Outcome)
-    return _keep_one_waiting(run, github, job, asked, services) if job.workflow == REVIEW else job
+    return _keep_one_waiting(run, github, job, asked, services) if job.workflow == REVIEW else Place(job=job)
 
 
 def settle(job: Job, asked: Asked, *, default_label: str) -> Job:
@@ -198,17 +194,19 @@ def accept(run: Run, github: GitHub, job: Job, services: JobServices) -> Asked |
         return Outcome(status="failed", reason=broken.message)
 
 
-def say(github: GitHub, job: Job, text: str) -> None:
-    """Make ``text`` the job's tracking comment, whether it is there already or not, or somebody deleted it."""
+def say(github: GitHub, job: Job, text: str) -> int:
+    """Make ``text`` the job's tracking comment, whether it is there already or not, or somebody deleted it; its id."""
     name = marker(job.id)
     body = f"{text}\n\n{name}"
     if job.tracking is not None:
         try:
             github.update_comment(job.tracking, body)
-            return
+            return job.tracking
         except BrokenWorld as broken:
             log.warning("tracking comment not updated", job=job.id, reason=broken.message)
-    github.update_comment(github.find_or_create_comment(job.number, name, body), body)
+    comment = github.find_or_create_comment(job.number, name, body)
+    github.update_comment(comment, body)
+    return comment
 
 
 def may_be_trigger(job: Job, services: JobServices) -> bool:
@@ -260,10 +258,25 @@ def _say_unread(github: GitHub, job: Job, services: JobServices) -> Outcome:
     return Outcome(status="answered", reason=text)
 
 
-def _acknowledge(github: GitHub, job: Job, services: JobServices) -> int:
+def _acknowledge(run: Run, github: GitHub, job: Job, services: JobServices) -> Job:
+    """The job with its tracking comment, in which it says that it is queued."""
+    try:
+        comment = run.step("acknowledge", lambda: _say_queued(github, job, services), int)
+    except JobCancelled:
+        # Perhaps within the step, so that the comment is there already.
+        say(github, job, services.scrub(render_cancelled(None)))
+        raise
+    return job.model_copy(update={"tracking": comment})
+
+
+def _say_queued(github: GitHub, job: Job, services: JobServices) -> int:
     react(github, job, "eyes")
     text = services.scrub(render_queued(len(_unended(job, services))))
-    comment = github.find_or_create_comment(job.number, marker(job.id), f"{text}\n\n{marker(job.id)}")
+    if job.tracking is not None:
+        # It goes on in the comment of the request whose place it takes.
+        comment = say(github, job, text)
+    else:
+        comment = github.find_or_create_comment(job.number, marker(job.id), f"{text}\n\n{marker(job.id)}")
     if job.trigger:
         github.remove_label(job.number, job.trigger)
     return comment

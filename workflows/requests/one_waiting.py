@@ -23,7 +23,7 @@ def find_place(job: Job, waiting: Sequence[Job]) -> Place:
     """The place of a review among those that wait, oldest first; what people said is answered to them all the same."""
     replaced: list[str] = []
     for other in waiting:
-        if not replaced and _does_it_all(other, job):
+        if not replaced and does_it_all(other, job):
             return Place(job=job, joins=other.id)
         job = _for_both(other, job)
         replaced.append(other.id)
@@ -40,7 +40,7 @@ def is_unasked(job: Job) -> bool:
     return job.command is None and not job.trigger
 
 
-def _does_it_all(waiting: Job, job: Job) -> bool:
+def does_it_all(waiting: Job, job: Job) -> bool:
     """Whether the waiting job reads all that is asked for, for somebody who is answered, in the way that was said."""
     there, wanted = options_of(waiting), options_of(job)
     reads_paths = not there.paths or bool(wanted.paths and {*wanted.paths} <= {*there.paths})

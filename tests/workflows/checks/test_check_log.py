@@ -125,9 +125,9 @@ def test_five_megabytes(line: str) -> None:
 
     def seconds(size: int) -> float:
         log = f"{line}\n" * (size // (len(line) + 1))
-        start = time.process_time()
+        start = time.thread_time()
         excerpt_log(log, 20_000)
-        return time.process_time() - start
+        return time.thread_time() - start
 
     half, whole = seconds(2_500_000), seconds(5_000_000)
     assert whole < 5

@@ -213,6 +213,6 @@ def test_other_services() -> None:
 def test_a_megabyte(line: str) -> None:
     """The largest log that is looked at, of any shape, costs under three seconds."""
     log = step("x", f"{line}\n" * (1_000_000 // (len(line) + 1)), 1)
-    start = time.process_time()
+    start = time.thread_time()
     classify_check(check(), log=log)
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3

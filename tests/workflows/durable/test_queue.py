@@ -894,6 +894,24 @@ def test_a_request_cancelled_in_its_admission_is_not_queued(url: str) -> None:
         assert (record.state, record.outcome) == ("cancelled", None)
 
 
+def test_an_admission_may_cancel_what_it_admitted_before(url: str) -> None:
+    """Two requests of one comment, of which the second takes the first one's place: that one runs."""
+    seen: list[str] = []
+
+    def admit(run: Run, job: Job) -> Outcome | Job:
+        if seen:
+            run.step("take place", lambda: queue.cancel(seen[0]), bool)
+        seen.append(job.id)
+        return job
+
+    with admitting(url, admit) as queue:
+        _, second = ask(queue, jobs=2)
+        until(lambda: all(one.state in ("ended", "cancelled") for one in queue.thread(11, 7)))
+        found = queue.job(second.id)
+        assert found is not None
+        assert found.state == "ended"
+
+
 def test_a_cancellation_while_the_job_is_being_queued_ends_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever cancels before the job's row is there does not find it; the admission does it then."""
     with admitting(url, lambda run, job: job) as queue:

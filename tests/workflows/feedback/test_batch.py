@@ -257,6 +257,6 @@ def test_any_words(text: str, changed: set[str]) -> None:
 @pytest.mark.parametrize("piece", ["[F1] ", "F1, ", "F1 and ", "[F1] done: x\n", "-" * 50, "F1 not ", " \n"])
 def test_hostile_size(piece: str) -> None:
     """100,000 characters cost under half a second."""
-    start = time.process_time()
+    start = time.thread_time()
     parse_outcomes(piece * (100_000 // len(piece)), ITEMS, changed=())
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5

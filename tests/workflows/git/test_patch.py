@@ -288,9 +288,9 @@ def test_secrets_in_names_and_in_pieces() -> None:
 )
 def test_a_megabyte_of_anything_is_searched_quickly(hostile: str) -> None:
     """No text makes the search slow."""
-    started = time.process_time()
+    started = time.thread_time()
     secrets_in(patch(text("x", hostile)), lambda path: None, known=[KNOWN])
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_paths_are_not_deeper_than_forty_folders() -> None:
@@ -304,13 +304,13 @@ def test_deep_paths_take_little_memory() -> None:
     deep = [f"{number}/" + "a/" * 2000 + "x" for number in range(60)]
     many = [f"{number % 300}/" + "a/" * 39 + f"{number}" for number in range(20_000)]
     tracemalloc.start()
-    started = time.process_time()
+    started = time.thread_time()
     assert check_patch(patch(*(text(path) for path in deep)), PatchRules())
     assert check_patch(patch(text("A/x")), PatchRules(), existing=[*deep, *many]) == ()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
-    assert time.process_time() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_thousands_of_secrets_are_found_quickly() -> None:
@@ -318,8 +318,8 @@ def test_thousands_of_secrets_are_found_quickly() -> None:
     tokens = [f"ghp_{number:036d}" for number in range(20_000)]
     content = "\n".join(tokens)
     base = {"x": content[:-1].replace("_0", "_1")}
-    started = time.process_time()
+    started = time.thread_time()
     found = secrets_in(patch(text("x", content)), lambda path: base[path].encode())
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
     assert len(found) == 50
     assert found[49].startswith("`x` line 50:")

@@ -61,6 +61,6 @@ def test_each_is_named_once() -> None:
 @pytest.mark.parametrize("piece", ["a/", "a.", "`a/", "a:1", "a-", "`", "a.b/c.", "a/b.py:1-"])
 def test_hostile_answers_take_linear_time(piece: str) -> None:
     """65,536 characters of anything that the pattern could stumble over are checked in well under a second."""
-    started = time.process_time()
+    started = time.thread_time()
     check(piece * (65_536 // len(piece)))
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.git.test_mirrors import git
-from workflows.git import mirrors as module
+from workflows.git import mirror_reads as module
 from workflows.git.mirrors import Mirror, Mirrors
 
 CONTENTS = [b"", b"\n", b"one\ntwo", b"\0binary blob 3\n", b"x" * 5_000]

@@ -19,9 +19,10 @@ from workflows.progress.tracking import marker
 from workflows.requests.admission import admit, say
 from workflows.requests.job_services import Jobs, JobServices, NoJobs, Spoken
 from workflows.requests.thread_work import Thread, work_on_thread
-from workflows.services import JobCancelled
+from workflows.review.unasked import PUSHED
+from workflows.services import BrokenWorld, JobCancelled
 from workflows.trajectory.log import MemoryLog
-from workflows.types import Actor, Budget, Command, CommentRef, Job, RepositoryRef
+from workflows.types import Actor, Budget, Command, CommandOptions, CommentRef, Job, RepositoryRef
 
 NOW = datetime.now(UTC)
 BROKEN_POLICY = "budgett: 3"
@@ -280,3 +281,44 @@ def test_why_tells_of_every_job_of_a_comment() -> None:
     told = render_why([comment, push], records, serve(OneThread()))
     assert "refused: No.; answered: Said." in told
     assert "Ignored: nothing." in told
+
+
+def waiting_review(github: OneThread) -> Job:
+    """A person's review of some paths, which waits in its comment."""
+    options = CommandOptions(paths=("src/**",))
+    command = Command(word="review", options=options)
+    asked = make(workflow="review_pull", command=command, on_pull_request=True)
+    job = admit(InlineRun("gh-1"), asked, serve(github))
+    assert isinstance(job, Job)
+    return job.model_copy(update={"admission": False})
+
+
+def pushed(github: OneThread, jobs: KnownJobs) -> Job | Outcome:
+    later = make("", id="gh-2", workflow="review_pull", comment=None, request=PUSHED, on_pull_request=True)
+    return admit(InlineRun("gh-2"), later, serve(github, jobs))
+
+
+def test_a_push_takes_over_a_waiting_review_with_its_comment() -> None:
+    """What a person asked for goes on in the comment that they were answered in, and there is no second one."""
+    github = OneThread(policy="review: { push: true }")
+    jobs = KnownJobs(record(waiting_review(github), "queued"))
+    job = pushed(github, jobs)
+    assert isinstance(job, Job)
+    [(number, body)] = github.comments.items()
+    assert job.tracking == number
+    assert marker("gh-2") in body
+    assert jobs.cancelled == ["gh-1"]
+
+
+def test_what_waits_is_not_ended_for_what_cannot_be_said() -> None:
+    """GitHub breaks while the later request is acknowledged: the one that waits still does."""
+    github = OneThread(policy="review: { push: true }")
+    jobs = KnownJobs(record(waiting_review(github), "queued"))
+
+    def broken(comment_id: int, body: str) -> None:
+        raise BrokenWorld("github", "No.")
+
+    github.update_comment = broken  # type: ignore[method-assign]
+    with pytest.raises(BrokenWorld):
+        pushed(github, jobs)
+    assert jobs.cancelled == []

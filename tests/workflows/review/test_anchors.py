@@ -222,6 +222,6 @@ def test_twins_by_the_thousand_take_little_time() -> None:
     shown = LineMap(parse_diff(raw).files[0])
     anchor = shown.anchor(9_500, start_line=100)
     assert anchor is not None
-    began = time.process_time()
+    began = time.thread_time()
     assert shown.place(anchor).outcome == "exact"
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2

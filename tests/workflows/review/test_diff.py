@@ -220,9 +220,9 @@ def million_hunks() -> bytes:
 def test_a_million_hunks_take_linear_time() -> None:
     """A million hunks in two hundred files are split and read, each file by itself."""
     raw = million_hunks()
-    began = time.process_time()
+    began = time.thread_time()
     diff = parse_diff(raw)
-    seconds = time.process_time() - began
+    seconds = time.thread_time() - began
     assert sum(1 for file in diff.files for _ in parse_hunks(file)) == 1_000_000
     assert seconds < 3
     assert len(parse_lines(diff.files[7])) == 10_000
@@ -235,9 +235,9 @@ def test_hostile_attributes_take_little_time() -> None:
     rules = parse_attributes(
         {".gitattributes": b"*a*a*a*a*a*a*a*a*b linguist-generated\n**/**/**/**/x/** -diff\n" * 900}
     )
-    began = time.process_time()
+    began = time.thread_time()
     assert rules.of("/".join(["a" * 250] * 15)) == {}
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_diff_is_read_from_the_mirror(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

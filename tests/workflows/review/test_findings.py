@@ -232,9 +232,9 @@ def test_whatever_a_model_writes_raises_nothing(items: list[dict[str, Any]]) -> 
 
 def test_hostile_replies_take_little_time() -> None:
     """A reply as long as a model can write is read in little time."""
-    began = time.process_time()
+    began = time.thread_time()
     parse(*[item(title="ensure " * 5_000, body="the date " * 5_000, line="1" * 5_000) for _ in range(100)])
     twins = changed_file("src/price.py", *["+x = 1"] * 15_000)
     near = [item(title=f"{name} fails", code="x = 1", line=20_000, start_line=1) for name in "abcdefgh" * 12]
     parse(*near, maps={"src/price.py": twins})
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5

@@ -141,6 +141,6 @@ def test_hostile_size(piece: str) -> None:
     """A message of 65,536 characters is read in under 100 ms."""
     for head in ("", "feat: x\n\n"):
         message = head + piece * (65_536 // len(piece))
-        start = time.process_time()
+        start = time.thread_time()
         parse_conventional(message)
-        assert time.process_time() - start < 0.1
+        assert time.thread_time() - start < 0.1

@@ -113,6 +113,6 @@ def test_other_words_are_left_alone(body: str, section: str) -> None:
 def test_hostile_size(piece: str) -> None:
     """A body of 65,536 characters costs under 100 ms."""
     body = piece * (65_536 // len(piece))
-    start = time.process_time()
+    start = time.thread_time()
     put_section(body, "new", name="describe")
-    assert time.process_time() - start < 0.1
+    assert time.thread_time() - start < 0.1

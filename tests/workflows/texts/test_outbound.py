@@ -343,9 +343,9 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_time_is_linear(text: str) -> None:
     """The longest text of anything takes well under a second."""
-    started = time.process_time()
+    started = time.thread_time()
     clean_words(text)
-    assert time.process_time() - started < 0.8
+    assert time.thread_time() - started < 0.8
 
 
 @pytest.mark.parametrize(

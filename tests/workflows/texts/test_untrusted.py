@@ -152,9 +152,9 @@ def test_the_longest_hostile_body_is_cleaned_quickly(text: str) -> None:
 
 
 def _seconds(text: str) -> float:
-    started = time.process_time()
+    started = time.thread_time()
     clean_inbound(text[:65536])
-    return time.process_time() - started
+    return time.thread_time() - started
 
 
 def test_time_grows_with_length_alone() -> None:
@@ -165,9 +165,9 @@ def test_time_grows_with_length_alone() -> None:
 
 
 def _long(text: str) -> float:
-    started = time.process_time()
+    started = time.thread_time()
     clean_inbound(text)
-    return time.process_time() - started
+    return time.thread_time() - started
 
 
 def test_the_fence_cannot_be_closed_from_inside() -> None:

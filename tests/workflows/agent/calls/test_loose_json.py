@@ -33,6 +33,6 @@ def test_find_objects(text: str, objects: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("piece", ["{", '{"a":', "}", '{"a": 1,}', '"', "[{", "{}"])
 def test_hostile_size(piece: str) -> None:
     """200,000 characters cost under a second."""
-    start = time.process_time()
+    start = time.thread_time()
     find_objects(piece * (200_000 // len(piece)))
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
