@@ -168,6 +168,26 @@ def test_a_change_onto_another_base_is_read_whole(ground: Ground) -> None:
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
+def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head counts as unread, and shows its check all the same: it fails no more either."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "paths-lifted", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    [finding] = line_comments(ground, repository, number)
+    ground.world.hub.commit(repository, {"other.py": "ONE = 1\n"}, branch="mean")
+    ground.script[:] = [stands(ground), report()]
+    command(ground, repository, number, "/qwen review paths=other.py")
+    ended(ground, repository, number, jobs=3)
+    assert check(ground, repository).conclusion == "failure"
+    ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
+    ended(ground, repository, number, jobs=4)
+    assert check(ground, repository).conclusion == "success"
+
+
 def test_what_is_protected_is_not_approved(ground: Ground) -> None:
     """A clean change of a path that the policy protects is left to people: no approval."""
     ground.script[:] = [stands(ground), report()]
