@@ -261,15 +261,17 @@ class Composition:
             ledgers=self.ledgers,
         )
 
-    def named_services(self) -> JobServices:
-        """The same under our name on GitHub. Raises BrokenWorld while GitHub cannot be asked for it."""
-        spoken = replace(self.job_services.spoken, login=f"{self.github.app_slug}[bot]")
+    def named_services(self, *, patience: float | None = None) -> JobServices:
+        """The same under our name on GitHub. Raises BrokenWorld while GitHub cannot be asked for it, or JobPostponed
+        when that takes longer than ``patience`` seconds.
+        """
+        spoken = replace(self.job_services.spoken, login=self.github.identity(patience=patience).login)
         return replace(self.job_services, spoken=spoken)
 
     def admission_services(self) -> JobServices:
         """The same, with the patience of an admission."""
         hasty = partial(self.repository, patience=ADMISSION_PATIENCE)
-        return replace(self.named_services(), github=hasty)
+        return replace(self.named_services(patience=ADMISSION_PATIENCE), github=hasty)
 
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""

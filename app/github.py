@@ -18,7 +18,7 @@ from app.github_repository import RepositoryClient
 from app.github_retry import Attempts, Gate, RetryRules
 from app.github_session import Session, read_pages, refusal
 from app.github_wire import Answer, Limited, Unclear, Wire, parse_api_url, read_sent_at
-from app.keyed_locks import KeyedLocks
+from app.keyed_locks import KeyedLocks, Taken
 from workflows.services import BrokenWorld
 from workflows.types import RepositoryRef
 
@@ -65,24 +65,27 @@ class GitHubApp:
         self._identity: AppIdentity | None = None
 
     @property
-    def app_slug(self) -> str:
-        """The App's name in URLs; its account is ``<slug>[bot]``. Asked of GitHub once."""
-        return self.identity().slug
-
-    @property
     def known_slug(self) -> str | None:
-        """The same without asking: None before GitHub has said it."""
+        """The App's name in URLs, without asking: None before GitHub has said it."""
         return self._identity.slug if self._identity is not None else None
 
-    def identity(self) -> AppIdentity:
-        """Who we are, asked of GitHub once. Raises BrokenWorld."""
-        with self._locks.hold("identity"):
-            if self._identity is None:
-                answer = self._session.send("GET", "/app")
-                if not answer.ok:
-                    raise refusal("asking who the App is", answer)
-                self._identity = AppIdentity(id=answer.data["id"], slug=answer.data["slug"])
-            return self._identity
+    def identity(self, *, patience: float | None = None) -> AppIdentity:
+        """Who we are, asked of GitHub once. Raises BrokenWorld; ``patience``: see :meth:`for_repository`."""
+        rules = self._rules_within(patience)
+        if self._identity is None:
+            try:
+                # Who asks just now may wait for GitHub with more patience.
+                with self._locks.hold("identity", patience=patience):
+                    self._identity = self._identity or self._ask_identity(self._session_by(rules))
+            except Taken:
+                raise rules.give_up(rules.patience) from None
+        return self._identity
+
+    def _ask_identity(self, session: Session) -> AppIdentity:
+        answer = session.send("GET", "/app")
+        if not answer.ok:
+            raise refusal("asking who the App is", answer)
+        return AppIdentity(id=answer.data["id"], slug=answer.data["slug"])
 
     def for_repository(
         self,
@@ -98,7 +101,7 @@ class GitHubApp:
         GitHub would hold back for more seconds than that leaves its thread (JobPostponed). Raises BrokenWorld when
         GitHub cannot say who we are, ValueError for no permissions.
         """
-        rules = self._rules if patience is None else self._rules.within(patience)
+        rules = self._rules_within(patience)
         scope = Scope.of(ref.installation_id, ref.id, permissions, optional=optional)
         credential = InstallationCredential(self._tokens, scope, rules)
         attempts = Attempts(rules, self._gate(ref.installation_id))
@@ -106,7 +109,7 @@ class GitHubApp:
             ref,
             session=Session(self._wire, attempts, credential),
             credential=credential,
-            identity=self.identity(),
+            identity=self.identity(patience=patience),
             locks=self._locks,
             clock=self._rules.clock,
         )
@@ -177,6 +180,9 @@ class GitHubApp:
         if not answer.ok:
             raise refusal("reading the log of deliveries", answer)
         return answer
+
+    def _rules_within(self, patience: float | None) -> RetryRules:
+        return self._rules if patience is None else self._rules.within(patience)
 
     def _session_by(self, rules: RetryRules) -> Session:
         """Requests in the App's own name."""

@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.composition import Composition
+from app.github_retry import RetryRules
 from app.settings import Settings, SettingsError, variable_names
 from sandbox.images import ImageUnavailable
+from tests.app.fake_clock import FakeClock
+from tests.app.rude_server import answer, rude_server
+from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld
 
 
@@ -69,3 +75,24 @@ def test_work_on_a_checkout_needs_no_app(compose: Any) -> None:
     assert composition.job_services.spoken.login == ""
     with pytest.raises(SettingsError, match="App is not set up"):
         composition.named_services()
+
+
+def test_an_admission_does_not_wait_to_learn_our_name(compose: Any) -> None:
+    """While GitHub limits the App as it starts, an admission is put off and keeps no thread."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    time_ = FakeClock()
+    with rude_server(answer(403, {"message": "API rate limit exceeded"}, Retry_After="3000")) as server:
+        composition = compose(
+            openai_base_url="http://localhost:1/v1",
+            model="m",
+            app_id=1,
+            private_key=key.decode(),
+            github_api_url=server.url,
+        )
+        composition.rules = RetryRules(clock=time_.clock)
+        with pytest.raises(JobPostponed) as postponed:
+            composition.admission_services()
+        composition.close()
+    assert (postponed.value.seconds, time_.sleeps) == (3000.0, [])

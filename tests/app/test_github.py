@@ -6,6 +6,7 @@ import logging
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from app.localhub.edge import Exchange
 from app.localhub.server import Fault
 from tests.app.conftest import FAULTS, MARKER, WORKING, Place, make_app
 from tests.app.rude_server import RESET, answer, rude_server
+from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld, GitHub
 from workflows.types import RepositoryRef
 
@@ -37,7 +39,7 @@ def test_app_knows_itself(place: Place) -> None:
     assert app.known_slug is None
     ok, detail = app.check()
     assert ok, detail
-    assert app.app_slug == app.known_slug == "forgehand"
+    assert app.identity().slug == app.known_slug == "forgehand"
     assert app.installation_for("octo/nowhere") is None
     app.close()
     assert f"forgehand (id {place.hub.app_id})" in detail
@@ -546,6 +548,33 @@ def test_primary_limit_beyond_patience(place: Place) -> None:
     with pytest.raises(BrokenWorld, match=r"rate limit until .* UTC"):
         github.fetch_issue(place.issue)
     assert place.time.sleeps == []
+
+
+def test_who_is_in_a_hurry_does_not_wait_to_learn_who_we_are(place: Place) -> None:
+    """The App is limited as it starts: a job that may be put off is, also while another waits with more patience."""
+    waits, go = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        waits.set()
+        assert go.wait(30)
+        place.time.sleep(seconds)
+
+    rules = RetryRules(between_writes=0.0, clock=replace(place.time.clock, sleep=sleep))
+    app = GitHubApp(place.hub.app_id, place.hub.private_key_pem, api_url=place.hub.api_url, rules=rules)
+    rule = place.hub.faults.add(Fault("secondary_limit", path="/app$", retry_after=3000))
+    with pytest.raises(JobPostponed) as postponed:
+        app.identity(patience=5.0)
+    assert 2990 <= postponed.value.seconds <= 3000
+    patient = threading.Thread(target=app.identity)
+    patient.start()
+    assert waits.wait(10)
+    for ask in (lambda: app.identity(patience=0.01), lambda: app.for_repository(place.ref, WORKING, patience=0.01)):
+        with pytest.raises(JobPostponed):
+            ask()
+    go.set()
+    patient.join(30)
+    assert app.identity(patience=0.01).slug == "forgehand"
+    assert (rule.seen, rule.struck) == (2, 1)
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------
