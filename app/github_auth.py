@@ -39,11 +39,11 @@ class AppCredential:
             key = jwt.get_algorithm_by_name(ALGORITHM).prepare_key(private_key_pem.replace("\\n", "\n").strip())
             self._auth = AppAuth(app_id, sign_func=lambda claims: jwt.encode(claims, key, ALGORITHM))
             self._auth.create_jwt()
-        except (ValueError, TypeError, jwt.PyJWTError):
+        except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # a public key cannot sign: it has no sign()
             raise BrokenWorld(
                 "github",
-                "The App's private key is not an RSA key in PEM form (it begins with -----BEGIN RSA PRIVATE KEY-----). "
-                "Make a new one on the App's settings page and give that file.",
+                "The App's private key is not an RSA private key in PEM form (it begins with "
+                "-----BEGIN RSA PRIVATE KEY-----). Make a new one on the App's settings page and give that file.",
             ) from None
 
     def auth(self) -> Auth:

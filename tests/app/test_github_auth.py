@@ -75,6 +75,13 @@ def test_key_of_another_kind() -> None:
         AppCredential(1, pem(ec.generate_private_key(ec.SECP256R1())))
 
 
+def test_public_half_of_the_key(key: rsa.RSAPrivateKey) -> None:
+    """The public key, with which nothing can be signed, is refused the same way."""
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(BrokenWorld, match="not an RSA private key"):
+        AppCredential(1, public.decode())
+
+
 def test_empty_app_id(key: rsa.RSAPrivateKey) -> None:
     """An empty App id is named."""
     with pytest.raises(BrokenWorld, match="id is empty"):
