@@ -97,6 +97,8 @@ def resolve_first(thread: Thread, pull: PullRequest) -> PullRequest:
     merge = BaseMerge(thread, pull, stages, situation)
     ended = _settle(merge, session="conflicts")
     thread.tracking.follow(tracking.TITLES, anew=True)
+    if thread.solution is not None:
+        thread.spent += thread.solution.usage
     thread.solution = None
     if ended.published is None:
         thread.tracking.note((f"{merge.base} conflicts with the branch, and that was not resolved. {ended.reason}",))

@@ -377,6 +377,24 @@ def test_conflicts_that_cannot_be_resolved_do_not_end_the_round(ground: Ground) 
     assert "conflicts with the branch, and that was not resolved." in told.comments[0]
 
 
+def test_conflicts_and_round_share_one_budget(ground: Ground) -> None:
+    """What resolving the conflicts has cost is not there for the round."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "resolve: auto\n"}
+    repository, number = open_pull(ground.world, "shared", files={**UNTESTED, **policy})
+    hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
+    dear = {"prompt_tokens": 5_900_000, "completion_tokens": 10, "total_tokens": 5_900_010}
+    both = write("notes.txt", "One note, of theirs.\nA second note.\n")
+    merging = [{"match": MERGING, **one} for one in (turn(both), turn(finish("Both notes."), usage=dear))]
+    cheap = {"prompt_tokens": 200_000, "completion_tokens": 10, "total_tokens": 200_010}
+    ground.play(*merging, turn(BETTER, usage=cheap), turn(finish("[F1] done: better.")))
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    told = ground.told(repository, number)
+
+    assert "with 1 conflicting file resolved" in told.comments[0]
+    assert "the budget of tokens was used up" in told.comments[0]
+
+
 def test_a_bug_of_ours(ground: Ground) -> None:
     """A bug of our own ends the round with a word on the pull request, and its check run does not stay in progress."""
 

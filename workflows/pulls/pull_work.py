@@ -17,7 +17,7 @@ from workflows.pulls.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.repository.survey import Survey, survey_apart
 from workflows.requests.asked import Asked
 from workflows.requests.job_services import opened_by_us
-from workflows.requests.options import granted_budget
+from workflows.requests.options import granted_budget, left_of
 from workflows.requests.thread_assignment import assign
 from workflows.requests.thread_work import Thread
 from workflows.services import BrokenWorld, Conclusion, GitHub
@@ -176,7 +176,7 @@ class PullWork:
         given = assign(
             thread,
             survey,
-            budget=granted_budget(job, asked.policy, thread.services),
+            budget=left_of(granted_budget(job, asked.policy, thread.services), thread.spent),
             session=job.id if going_on is None else going_on.continues,
             request=self.request,
             scope=f":pull-{self.pull.number}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from workflows.repository.policy import Policy, effective_budget
 from workflows.requests.job_services import JobServices
 from workflows.texts.outbound import code_span
-from workflows.types import Budget, CommandOptions, Job
+from workflows.types import Budget, CommandOptions, Job, Usage
 
 
 def options_of(job: Job) -> CommandOptions:
@@ -36,6 +36,12 @@ def granted_budget(job: Job, policy: Policy, services: JobServices) -> Budget:
     """What one job that changes something may use."""
     budget = effective_budget(services.budget, policy, long_turns=services.long_turns)
     return lower_budget(budget, options_of(job))
+
+
+def left_of(budget: Budget, spent: Usage) -> Budget:
+    """The budget of a job's next session, of which tokens and money are the job's and not the session's."""
+    tokens = budget.tokens - spent.input_tokens - spent.output_tokens
+    return budget.model_copy(update={"tokens": max(0, tokens), "usd": max(0.0, budget.usd - spent.usd)})
 
 
 def granted_attempts(job: Job, policy: Policy, services: JobServices) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -25,7 +25,7 @@ from workflows.requests.options import render_applied, with_chosen_model
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.solving.interruptible import leave_when_over
 from workflows.solving.solve import Solution
-from workflows.types import Issue, Job
+from workflows.types import Issue, Job, Usage
 
 log = structlog.get_logger()
 
@@ -42,8 +42,8 @@ _STATES: dict[Status, State] = {
 
 @dataclass
 class Thread:
-    """One accepted request on an issue or pull request. ``solution``, ``published`` and ``receipt`` (what it
-    has cost) are set as they come about.
+    """One accepted request on an issue or pull request. ``solution``, ``published``, ``receipt`` (what it has cost, in
+    words) and ``spent`` (what sessions before the one at hand have cost) are set as they come about.
 
     ``check`` shows it on a pull request's head too, once :meth:`show_check` was called. ``quiet``: there alone.
     """
@@ -58,6 +58,7 @@ class Thread:
     solution: Solution | None = None
     published: Published | None = None
     receipt: str = ""
+    spent: Usage = field(default_factory=Usage)
     check: LiveCheck | None = None
     quiet: bool = False
 
