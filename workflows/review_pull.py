@@ -17,7 +17,7 @@ from workflows.review.check import Checked, show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
-from workflows.review.ledger import Ledger, Merged, merge_review, note_comments, withdraw
+from workflows.review.ledger import Ledger, Merged, keep_unsaid, merge_review, note_comments, withdraw
 from workflows.review.material import Found, Material, Scope
 from workflows.review.posting import Posted, Poster
 from workflows.review.readers import Read, Readers
@@ -215,11 +215,9 @@ class _Conclusion:
         unread, stopped = self.material.partition.unread, weighed.found.stopped
         checked = Checked(new, posted is not None, unread, self._notes(weighed.found), whole=not stopped)
         thread.run.step("check", lambda: show_check(thread, head, checked, ledger), int)
-        said = {one.id for one in new} if posted is not None else set()
         known = {one.id for one in self.standing.ledger.entries}
-        fallen = {one.id for one in ledger.entries if one.state == "withdrawn"}
-        kept = tuple(one for one in ledger.entries if one.id in said | known | fallen)
-        thread.run.step("record", lambda: self._record(ledger.model_copy(update={"entries": kept})), type(None))
+        kept = ledger if posted is not None else keep_unsaid(ledger, {one.id for one in new}, known=known)
+        thread.run.step("record", lambda: self._record(kept), type(None))
         if posted is None:
             reason = _say_silence(self.material.scope, weighed.merged, stopped)
             thread.close(reason)
@@ -251,8 +249,8 @@ class _Conclusion:
             blob=f"{self.pull.html_url.rpartition('/pull/')[0]}/blob/{head}",
             inline=inline,
             folded=folded,
-            fixed=tuple(one.title for one in weighed.merged.fixed),
-            open_before=len(weighed.merged.open),
+            fixed=tuple(one.title for one in weighed.merged.fixed if one.said),
+            open_before=sum(one.said for one in weighed.merged.open),
             unread=self.material.partition.unread,
             runs=weighed.found.runs,
             notes=self._notes(weighed.found),
@@ -307,7 +305,8 @@ def _say_nothing(stopped: str) -> str:
 def _say_silence(scope: Scope, merged: Merged, stopped: str) -> str:
     if scope.nothing:
         return "Nothing was pushed since the last review; `review full` reads everything again."
-    fixed = f"; {len(merged.fixed)} earlier points are fixed" if merged.fixed else ""
+    count = sum(one.said for one in merged.fixed)
+    fixed = f"; {count} earlier points are fixed" if count else ""
     said = f"Reviewed: nothing that matters was found{fixed}."
     return f"{said} {_say_stopped(stopped)}" if stopped else said
 

@@ -188,6 +188,21 @@ def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
     assert check(ground, repository).conclusion == "success"
 
 
+def test_a_doubt_that_was_not_said_is_not_approved_later(ground: Ground) -> None:
+    """Too doubtful for a word, yet not minor: the next review, which does not read it again, approves nothing."""
+    doubt = {**FINDING, "confidence": 0.2, "command": "", "suggestion": None}
+    ground.script[:] = [stands(ground), report(doubt)]
+    policy = "review: { approve: true, push: true }\n"
+    repository, number = propose(ground, "doubtful", policy=policy)
+    ended(ground, repository, number, jobs=1)
+    assert reviews(ground, repository, number) == []
+    ground.script[:] = [stands(ground), report()]
+    ground.world.hub.commit(repository, {"notes.txt": "A note.\n"}, branch="mean")
+    ended(ground, repository, number, jobs=2)
+    assert states(ground, repository, number) == []
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "1 important open")
+
+
 def test_what_is_protected_is_not_approved(ground: Ground) -> None:
     """A clean change of a path that the policy protects is left to people: no approval."""
     ground.script[:] = [stands(ground), report()]

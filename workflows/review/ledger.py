@@ -6,7 +6,7 @@ could close a finding, or have one answered that never was (docs/decisions/0016)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,8 +27,9 @@ State = Literal["open", "fixed", "rebutted", "withdrawn"]
 class Entry(Noun):
     """A finding as it was last seen. ``sha`` is the head at which it was found fixed, ``found_at`` where it was found.
 
-    ``shown``: a run showed it. ``comment`` is our comment on its lines. ``answered`` is the last reply that was
-    considered, 0 before the first: people have the last word after our one answer.
+    ``shown``: a run showed it. ``said``: some review told people of it. ``comment`` is our comment on its lines.
+    ``answered`` is the last reply that was considered, 0 before the first: people have the last word after our one
+    answer.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Entry(Noun):
     sha: str = ""
     found_at: str = ""
     shown: bool = False
+    said: bool = True
     comment: int | None = None
     answered: int = 0
 
@@ -115,7 +117,8 @@ def merge_review(
 
     ``diff`` is the whole pull request's, and ``maps`` are its lines. An open finding whose code is gone is fixed; one
     whose thread people resolved is rebutted, as long as its code is there. A finding that was closed is said again
-    when a run shows it now and none did before, or when what was fixed is back.
+    when a run shows it now and none did before, or when what was fixed is back; what nobody was told of is new when it
+    is found again.
     """
     work = _Merging(head, diff, maps, list(found), {thread.finding: thread for thread in threads})
     for entry in ledger.entries:
@@ -144,6 +147,16 @@ def answer_rebuttal(ledger: Ledger, finding_id: str, *, reply: int, accepted: bo
 def withdraw(ledger: Ledger, finding_id: str) -> Ledger:
     """The ledger without the claim of a finding, such as when it was disproved."""
     return _with(ledger, {finding_id: {"state": "withdrawn"}})
+
+
+def keep_unsaid(ledger: Ledger, new: Collection[str], *, known: Collection[str]) -> Ledger:
+    """The ledger when people were not told of the ``new`` findings: minor ones of which it did not know are dropped.
+
+    The others stay open, as nothing reads their lines again before they change.
+    """
+    entries = (one.model_copy(update={"said": False}) if one.id in new else one for one in ledger.entries)
+    kept = tuple(one for one in entries if one.said or one.severity != "minor" or one.id in known)
+    return ledger.model_copy(update={"entries": kept})
 
 
 def note_comments(ledger: Ledger, comments: Mapping[str, int]) -> Ledger:
@@ -200,6 +213,9 @@ def _carry_on(entry: Entry, work: _Merging) -> Entry:
         return entry if gone else placed
     if gone and twin is None:
         return entry.model_copy(update={"state": "fixed", "sha": work.head})
+    if twin is not None and not entry.said:
+        work.again.append(twin.model_copy(update={"id": entry.id}))
+        return placed
     if twin is not None:
         shown = entry.shown or twin.evidence.run is not None
         placed = placed.model_copy(update={"anchor": twin.anchor or anchor, "path": twin.path, "shown": shown})

@@ -135,7 +135,7 @@ class Material:
             parts.append(f"Other reviewers read: {', '.join(others[:50])}. Report nothing of these files alone.")
         if self.scope.paths:
             parts.append(f"Only these paths are asked for: {', '.join(self.scope.paths)}.")
-        earlier = "\n".join(f"{one.path}: {one.title} ({one.state})" for one in ledger.entries)
+        earlier = "\n".join(f"{one.path}: {one.title} ({one.state})" for one in ledger.entries if one.said)
         if earlier:
             parts.append(f"Said in an earlier review, do not say it again:\n{fence_untrusted('earlier', earlier)}")
         return "\n\n".join([*parts, *([render_demands(demands)] if demands else [])])

@@ -19,6 +19,7 @@ from workflows.review.ledger import (
     Merged,
     answer_rebuttal,
     dump_ledger,
+    keep_unsaid,
     merge_review,
     note_comments,
     parse_ledger,
@@ -88,6 +89,22 @@ def test_nothing_is_said_again() -> None:
     assert [(entry.comment, entry.anchor.line if entry.anchor else 0) for entry in merged.open] == [(77, 5)]
     unread = push(merged.ledger, FIRST, head="3")
     assert (unread.new, len(unread.open), unread.ledger.head) == ((), 1, "3")
+
+
+def test_what_nobody_was_told_of_stays_open() -> None:
+    """A silent review keeps what is not minor: open over pushes that do not touch it, new when it is found again."""
+    maps = maps_of(FIRST)
+    doubt, taste = finding(maps, 3, confidence=0.2), finding(maps, 2, "A longer name says more", severity="minor")
+    merged = push(Ledger(), FIRST, doubt, taste)
+    silent = keep_unsaid(merged.ledger, {doubt.id, taste.id}, known=())
+    assert [(entry.id, entry.state, entry.said) for entry in silent.entries] == [(doubt.id, "open", False)]
+    unread = push(silent, MOVED, head="3")
+    assert (unread.new, [entry.said for entry in unread.open]) == ((), [False])
+    sure = push(unread.ledger, FIRST, doubt.model_copy(update={"confidence": 0.9}), head="4")
+    assert [one.id for one in sure.new] == [doubt.id]
+    assert [(entry.said, entry.found_at) for entry in sure.ledger.entries] == [(True, "4")]
+    again = keep_unsaid(sure.ledger, {doubt.id}, known={doubt.id})
+    assert push(again, FIXED, head="5").fixed
 
 
 def test_code_that_is_gone_is_fixed() -> None:
