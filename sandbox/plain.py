@@ -321,7 +321,7 @@ class PlainSandbox:
             return False, f"The glob {glob!r} is not valid ({error}).", {"error": "bad_pattern"}
         lines = [line.removeprefix("./") for line in done.output.decode("utf-8", "replace").split("\n") if ":" in line]
         if matches is not None:
-            lines = [line for line in lines if bool(matches(line.partition(":")[0])) != glob.startswith("!")]
+            lines = [line for line in lines if matches(line.partition(":")[0]) != glob.startswith("!")]
         if not lines:
             return True, "No matches.", {"matches": 0, "truncated": False}
         lines.sort(key=lambda line: line.partition(":")[0].split("/"))

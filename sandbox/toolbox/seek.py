@@ -49,7 +49,7 @@ def _chooser(glob: str) -> Callable[[str], bool]:
     if not glob:
         return lambda name: True
     matches = compile_glob(glob[1:] if glob.startswith("!") else glob)
-    return lambda name: (matches(name) is None) == glob.startswith("!")
+    return lambda name: matches(name) != glob.startswith("!")
 
 
 def _matches(name: str, search: Callable[[str], object]) -> Iterator[tuple[int, str]]:

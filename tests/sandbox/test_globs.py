@@ -6,6 +6,8 @@ import re
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sandbox.toolbox.globs import compile_glob
 
@@ -21,6 +23,9 @@ from sandbox.toolbox.globs import compile_glob
         ("x.{c,h}", ["x.c", "d/x.h"], ["x.cc"]),
         ("[!a]?", ["bc", "d/bc"], ["ab"]),
         ("a[b", ["a[b"], ["ab"]),
+        ("[[&&~~\\]", ["[", "&", "~", "\\"], ["a", "^"]),
+        ("[!]a]", ["b"], ["]", "a"]),
+        ("{a,b{c,}}/{*,**}.{x,y}", ["a/b.x", "bc/d/e.y", "b/.x"], ["c/b.x", "a/b.z"]),
     ],
 )
 def test_what_a_pattern_matches(pattern: str, names: list[str], others: list[str]) -> None:
@@ -30,16 +35,78 @@ def test_what_a_pattern_matches(pattern: str, names: list[str], others: list[str
     assert [name for name in others if matches(name)] == []
 
 
-@pytest.mark.parametrize("pattern", ["{" * 2_000, "{a," * 21, "[z-a]", "{a"])
+@pytest.mark.parametrize("pattern", ["{" * 2_000, "{a," * 21, "[z-a]", "[!z-a]", "{a"])
 def test_a_pattern_that_is_none_is_an_error_of_its_own(pattern: str) -> None:
     """Not one of the interpreter's, which would end the toolbox."""
     with pytest.raises(re.error):
         compile_glob(pattern)
 
 
-@pytest.mark.parametrize("pattern", ["**/" * 500 + "b", "*" * 5_000 + "b", "**" * 500 + "/b"])
-def test_stars_beside_stars_cost_no_more_than_one(pattern: str) -> None:
-    """They could be matched in countless ways otherwise."""
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "**/" * 500 + "b",
+        "*" * 5_000 + "b",
+        "**" * 500 + "/b",
+        "*a*a*a*a*b",
+        "*a" * 100 + "b",
+        "**/*a/" * 20 + "b",
+        "**a" * 20 + "b",
+        "{a,aa,*}" * 20 + "b",
+        "?*" * 20 + "[!a]",
+    ],
+)
+@pytest.mark.parametrize("path", ["a" * 200, "a/" * 100 + "a" * 200])
+def test_many_stars_cost_little(pattern: str, path: str) -> None:
+    """They could be matched in countless ways otherwise, and nothing else would run meanwhile."""
     started = time.thread_time()
-    assert not compile_glob(pattern)("a/" * 100 + "a" * 200)
+    assert not compile_glob(pattern)(path)
     assert time.thread_time() - started < 1.0
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    """More steps than are kept: the matcher begins anew, between two paths and within one."""
+    matches = compile_glob("**/{x,y}*z")
+    names = [f"{chr(0x4E00 + number)}/x{chr(0x6E00 + number)}z" for number in range(8_000)]
+    assert all(map(matches, names))
+    assert not any(matches(name + "a") for name in names)
+    assert matches("x" + "".join(chr(0x4E00 + number) for number in range(20_000)) + "z")
+    kept = sum(map(len, matches.__self__._places.values()))  # type: ignore[attr-defined]
+    assert kept <= 10_001
+
+
+def translated(pattern: str) -> re.Pattern[str]:
+    """The pattern as a regular expression, which says the same, but may take its time."""
+    pattern = pattern.removeprefix("./")
+    words = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|"}
+    expression, depth = "", 0
+    for part in re.findall(r"\*\*/|\*\*|\[.*?\]|.", pattern if "/" in pattern else "**/" + pattern):
+        if part.startswith("[") and len(part) > 1:
+            expression += "[" + part[1:].replace("!", "^", part[1] == "!").replace("[", r"\[")
+        elif part in ",}" and not depth:
+            expression += re.escape(part)
+        else:
+            depth += {"{": 1, "}": -1}.get(part, 0)
+            expression += words.get(part) or re.escape(part)
+    return re.compile(f"(?s:{expression})")
+
+
+PARTS = ["a", "b", "/", ".", "*", "**", "**/", "?", "{", "}", ",", "[ab]", "[!a]", "[^/]", "[b-]", "[", "./"]
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(
+    parts=st.lists(st.sampled_from(PARTS), max_size=8),
+    paths=st.lists(st.text("ab/.[", max_size=8), min_size=1, max_size=8),
+)
+def test_a_pattern_matches_what_its_regular_expression_does(parts: list[str], paths: list[str]) -> None:
+    """Whatever is beside or within each other."""
+    pattern = "".join(parts)
+    try:
+        expected = translated(pattern)
+    except re.error:
+        with pytest.raises(re.error):
+            compile_glob(pattern)
+        return
+    matches = compile_glob(pattern)
+    assert [path for path in paths if matches(path)] == [path for path in paths if expected.fullmatch(path)]

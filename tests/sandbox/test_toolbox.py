@@ -90,6 +90,8 @@ def test_the_toolbox_is_python_3_8_and_standard_library(path: Path) -> None:
         "ctypes",
         "contextlib",
         "bisect",
+        "functools",
+        "operator",
     }
     assert found <= allowed | {"difflib", "sys", "_blake2", "_sha1", "_operator", "hashlib", "errno", "tomllib"}
 
@@ -416,7 +418,7 @@ def test_paths_stay_inside(box: DockerSandbox, path: str, reason: str) -> None:
         ("view", {"path": "a"}, "no tool 'view' here. The tools are: edit, glob"),
         ("grep", {"pattern": "a\0b"}, "'pattern' holds a NUL character"),
         ("grep", {"pattern": "a", "glob": "\0"}, "'glob' holds a NUL character"),
-        ("glob", {"pattern": "{" * 2_000}, "is not a glob (more than 20 braces within each other)"),
+        ("glob", {"pattern": "{" * 2_000}, "is not a glob (a brace is not closed)"),
     ],
 )
 def test_wrong_arguments_teach(box: DockerSandbox, name: str, arguments: dict[str, Any], reason: str) -> None:
