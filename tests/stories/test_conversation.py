@@ -215,6 +215,23 @@ def test_the_last_act_on_a_label_counts(ground: Ground) -> None:
     assert len(world.pull_requests(repository)) == 1
 
 
+def test_a_late_event_does_not_begin_again_what_was_stopped(ground: Ground) -> None:
+    """On, off and on, then stop; "off" is heard of after that: what stop ended stays ended."""
+    repository, number = issue(ground, "stopped")
+    hub, world = ground.world.hub, ground.world
+    ground.play(WAIT)
+    hub.add_label(repository, number, "qwen", "alice")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
+    hub.add_comment(repository, number, "alice", "/qwen stop")
+    stopped, _ = ended(ground, repository, number, jobs=2)
+    world.wait_until(lambda: time.time() >= stopped.changed_at.timestamp() + 1, 5, "the second of its end to be over")
+    hear_late(ground, repository, number, "unlabeled")
+    found = ended(ground, repository, number, jobs=3)
+    assert [one.state for one in found] == ["cancelled", "ended", "ended"]
+    assert found[2].outcome is not None
+    assert found[2].outcome.status == "answered"
+
+
 def test_a_label_that_was_taken_off_starts_nothing_late(ground: Ground) -> None:
     """ "On" that is heard of after "off" is over: nothing is begun and nothing said."""
     repository, number = issue(ground, "over")

@@ -91,9 +91,7 @@ def _stop(question: Question) -> str:
 
 
 def _was_stopped_by(record: JobRecord, job: Job) -> bool:
-    # The engine keeps the moment of a cancellation in whole seconds.
-    asked = job.created_at.replace(microsecond=0)
-    return record.state == "cancelled" and record.job.created_at <= job.created_at and asked <= record.changed_at
+    return record.job.created_at <= job.created_at and record.was_cancelled_since(job.created_at)
 
 
 _ANSWERS: dict[str, Answer] = {

@@ -36,6 +36,12 @@ class JobRecord(Noun):
     queued_at: datetime
     changed_at: datetime
 
+    def was_cancelled_since(self, moment: datetime) -> bool:
+        """Whether it was cancelled then or later. SQLite's engine keeps whole seconds: an earlier part of that second
+        counts too.
+        """
+        return self.state == "cancelled" and moment.replace(microsecond=0) <= self.changed_at
+
 
 def read_records(found: Sequence[WorkflowStatus]) -> list[JobRecord]:
     """The jobs of these rows, in their order. A job that its admission passed on is in its own row alone."""

@@ -23,12 +23,13 @@ def is_taken_off(github: GitHub, job: Job) -> bool:
 def find_wanted(github: GitHub, tidying: Job, services: JobServices) -> Wanted:
     """The work that ended because a label was taken off, although a person has put it on again since.
 
-    ``tidying`` is the job of the event that ended it; what is to be done has its id, so that it is made once.
+    ``tidying`` is the job of the event that ended it; what is to be done has its id, so that it is made once. What
+    something else had ended before that event, such as `/qwen stop`, stays ended.
     """
     label = tidying.label
     records = services.jobs.thread(tidying.repository.id, tidying.number)
     asked = [one for one in records if _asked_by(label, one)]
-    if not label or not asked or asked[-1].state != "cancelled":
+    if not label or not asked or not asked[-1].was_cancelled_since(tidying.created_at):
         return Wanted()
     issue = github.fetch_issue(tidying.number)
     last = _last_act(github, tidying.number, label)

@@ -59,7 +59,8 @@ def tidying() -> Job:
     return make("", id="gh-9", workflow="tidy", words="It was taken off.", label="qwen", request="", created_at=LATER)
 
 
-CANCELLED = record(labelled(1), "cancelled")
+# As SQLite's engine keeps it: in whole seconds, of the moment when the label's event came.
+CANCELLED = record(labelled(1), "cancelled").model_copy(update={"changed_at": LATER.replace(microsecond=0)})
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ CANCELLED = record(labelled(1), "cancelled")
         ((ON, OFF), [CANCELLED], False),
         ((ON, OFF, ON), [CANCELLED, record(labelled(2), "queued", created_at=LATER)], False),
         ((ON, OFF, ON), [CANCELLED, record(labelled(2), "running", created_at=LATER)], False),
-        ((ON, OFF, ON), [record(labelled(1, trigger="other"), "cancelled")], False),
+        ((ON, OFF, ON), [CANCELLED.model_copy(update={"job": labelled(1, trigger="other")})], False),
         ((ON, OFF, ON), [], False),
     ],
 )
@@ -82,6 +83,13 @@ def test_what_was_ended_by_a_label_that_is_on_again(
     assert (found is not None) is wanted
     if found is not None:
         assert (found.id, found.workflow, found.trigger, found.actor) == ("gh-9", "fix_issue", "qwen", MONA)
+
+
+def test_what_was_stopped_before_stays_ended() -> None:
+    """On, off and on, then `/qwen stop`; the "off" that nobody received is delivered again: nothing begins."""
+    stopped = CANCELLED.model_copy(update={"changed_at": CANCELLED.changed_at - timedelta(seconds=1)})
+    services = serve(OneThread(), KnownJobs(stopped))
+    assert find_wanted(cast(GitHub, acts(ON, OFF, ON)), tidying(), services).job is None
 
 
 def test_on_a_pull_request_it_asks_for_a_review() -> None:
