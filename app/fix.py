@@ -24,8 +24,9 @@ from workflows.durable.queue import QueueUnavailable
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror, Mirrors
 from workflows.progress import closing
+from workflows.progress.live_edits import SECONDS_BETWEEN_EDITS
 from workflows.progress.stages import Stages
-from workflows.progress.tracking import SECONDS_BETWEEN_EDITS, TITLES, RunningCommand, StageName
+from workflows.progress.tracking import TITLES, RunningCommand, StageName
 from workflows.publishing.change_texts import Texts, compose_texts
 from workflows.publishing.publish import MOST_BRANCHES, commit_solution
 from workflows.publishing.pull_request import branch_name

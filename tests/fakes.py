@@ -19,7 +19,7 @@ from sandbox.container import ChangeTooLarge, ExecResult, FileChange, Sandbox, S
 from workflows.durable.job_records import JobRecord
 from workflows.durable.run import InlineRun
 from workflows.requests.job_services import NoJobs
-from workflows.services import BrokenWorld, JobCancelled, Permission, Reaction
+from workflows.services import BrokenWorld, Conclusion, JobCancelled, Permission, Reaction
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import MemoryLog
 from workflows.types import (
@@ -67,7 +67,7 @@ class CrashingLog(MemoryLog):
 class OneThread:
     """A GitHub of one repository with one thread, #7: its state, labels, comments and reactions.
 
-    It holds one edit of a comment back when it is told to.
+    It holds one edit of a comment or a check run back when it is told to.
     """
 
     def __init__(self, *, policy: str = "", permission: Permission = "write", closed: bool = False) -> None:
@@ -78,6 +78,7 @@ class OneThread:
         self.label_acts: list[LabelAct] = []
         self.comments: dict[int, str] = {}
         self.reactions: list[object] = []
+        self.checks: dict[str, tuple[str, Conclusion | None]] = {}
         self.edits: list[str] = []
         self.asked, self.let = Event(), Event()
         self._made = 0
@@ -151,16 +152,25 @@ class OneThread:
         self._holds, self._broken = True, broken
 
     def update_comment(self, comment_id: int, body: str) -> None:
-        self.edits.append(body)
+        self._hear(body)
+        if comment_id not in self.comments:
+            raise BrokenWorld("github", "The comment was deleted.")
+        self.comments[comment_id] = body
+
+    def find_or_create_check_run(
+        self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None
+    ) -> None:
+        self._hear(title)
+        self.checks[external_id] = (title, conclusion)
+
+    def _hear(self, edit: str) -> None:
+        self.edits.append(edit)
         if self._holds:
             self._holds = False
             self.asked.set()
             assert self.let.wait(20)
             if self._broken is not None:
                 raise self._broken
-        if comment_id not in self.comments:
-            raise BrokenWorld("github", "The comment was deleted.")
-        self.comments[comment_id] = body
 
 
 class CancelledAt(InlineRun):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from workflows.outcome import Outcome, Status
-from workflows.progress.tracking import SECONDS_BETWEEN_EDITS, TITLES, Progress, StageName
+from workflows.progress.live_edits import LiveEdits
+from workflows.progress.tracking import TITLES, Progress, StageName
 from workflows.services import BrokenWorld, Conclusion, GitHub
 from workflows.types import Job, Turn
 
@@ -21,7 +21,10 @@ _FAILED: frozenset[Status] = frozenset({"failed", "rejected", "worse"})
 
 
 class LiveCheck:
-    """Progress shown as a check run in progress. One that cannot be written never fails the job: it is logged."""
+    """Progress shown as a check run in progress. One that cannot be written never fails the job: it is logged.
+
+    A turn is written beside the work, as in the tracking comment.
+    """
 
     def __init__(self, github: GitHub, job: Job, *, head_sha: str, scrub: Callable[[str], str]) -> None:
         self._github = github
@@ -29,20 +32,23 @@ class LiveCheck:
         self._head_sha = head_sha
         self._scrub = scrub
         self._stage: StageName | None = None
-        self._written = 0.0
+        self._shown: tuple[str, Conclusion | None] = ("", None)
+        """What the check run says and how it is concluded; put whole, so that no two are mixed."""
+        self._edits = LiveEdits(self._write)
 
     def begin(self, stage: StageName) -> None:
         """Show the stage that runs."""
         self._stage = stage
-        self._write(TITLES[stage], None)
+        self._shown = (TITLES[stage], None)
+        self._edits.make()
 
     def done(self, stage: StageName, detail: str) -> None:
         """The next stage says more."""
 
     def turn(self, turn: Turn) -> None:
-        """Show the turn, at most once in SECONDS_BETWEEN_EDITS."""
-        if time.monotonic() - self._written >= SECONDS_BETWEEN_EDITS:
-            self._write(f"{TITLES[self._stage or 'agent']}: turn {turn.number}", None)
+        """Show the turn, beside the work and at most once in SECONDS_BETWEEN_EDITS."""
+        self._shown = (f"{TITLES[self._stage or 'agent']}: turn {turn.number}", None)
+        self._edits.make_beside()
 
     def output(self, command: str, text: str) -> None:
         """What a command says stands in the tracking comment."""
@@ -55,14 +61,23 @@ class LiveCheck:
         conclusion: Conclusion = "success" if outcome.status in ("pushed", "clean") else "neutral"
         if outcome.status in _FAILED:
             conclusion = "failure"
-        self._write(outcome.reason, conclusion)
+        self._end(outcome.reason, conclusion)
 
     def cancel(self) -> None:
         """Show that the job was cancelled."""
-        self._write("Cancelled", "cancelled")
+        self._end("Cancelled", "cancelled")
 
-    def _write(self, words: str, conclusion: Conclusion | None) -> None:
-        self._written = time.monotonic()
+    def settle(self) -> None:
+        """Begin no write beside the work any more, and wait for the one under way: what is written next stays."""
+        self._edits.settle()
+
+    def _end(self, words: str, conclusion: Conclusion) -> None:
+        self.settle()
+        self._shown = (words, conclusion)
+        self._edits.make()
+
+    def _write(self) -> bool:
+        words, conclusion = self._shown
         title = self._scrub(" ".join(words.split()))[:LONGEST_TITLE]
         try:
             self._github.find_or_create_check_run(
@@ -75,6 +90,8 @@ class LiveCheck:
             )
         except BrokenWorld as broken:
             log.warning("live check not written", reason=broken.message)
+            return False
+        return True
 
 
 def conclude_broken(github: GitHub, job: Job, *, scrub: Callable[[str], str]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -14,7 +12,7 @@ from typing import Literal, Protocol
 import structlog
 
 from workflows.agent.eight_stages import STAGE_TITLES
-from workflows.beside import begin_beside
+from workflows.progress.live_edits import LiveEdits
 from workflows.services import BrokenWorld, GitHub
 from workflows.texts.outbound import clean_line, code_span
 from workflows.texts.untrusted import show_hidden
@@ -39,9 +37,6 @@ TITLES: dict[StageName, str] = {
 }
 RARE: frozenset[StageName] = frozenset({"repair", "salvage"})
 """Shown only when they happen."""
-SECONDS_BETWEEN_EDITS = 10.0
-LIVE_EDIT = "live-edit"
-"""The name of the thread that edits while the work goes on."""
 LONGEST_SHOWN = 120
 """Characters of a command, and of a line that it said."""
 _LOOKED_AT = 4000
@@ -178,13 +173,9 @@ class Tracking:
         self._job = job
         self._comment_id = comment_id
         self._noting = Lock()
-        """Held for the fields up to the next lock, never while GitHub is spoken to."""
+        """Held for the state, never while GitHub is spoken to."""
         self._state = TrackingState(started=job.created_at)
-        self._edited = 0.0
-        self._live: Future[None] | None = None
-        self._settled = False
-        self._editing = Lock()
-        """Held while the comment is edited: what is read later is written later."""
+        self._edits = LiveEdits(self._edit)
 
     def follow(self, titles: Mapping[StageName, str], *, anew: bool = False) -> None:
         """Show these stages, in this order, from the next edit on: not all work is a change with tests.
@@ -201,7 +192,7 @@ class Tracking:
         with self._noting:
             self._state.current, self._state.running = stage, None
             self._state.details.pop(stage, None)
-        self._edit()
+        self._edits.make()
 
     def done(self, stage: StageName, detail: str) -> None:
         """Note a finished stage; shown with the next edit."""
@@ -219,13 +210,13 @@ class Tracking:
             self._state.agent_stages[turn.stage] = None
             self._state.running = None
             self._state.activity = ", ".join(code_span(call.name[:100]) for call in turn.reply.tool_calls[:3])
-            self._edit_beside()
+        self._edits.make_beside()
 
     def output(self, command: str, text: str) -> None:
         """Show the command and its last line, as a turn is shown; a short one is not shown."""
         with self._noting:
             self._state.running = (self._state.running or RunningCommand("")).listen(command, text)
-            self._edit_beside()
+        self._edits.make_beside()
 
     def note(self, notes: Sequence[str]) -> None:
         """Show sentences below the checklist, from the next edit on."""
@@ -238,7 +229,7 @@ class Tracking:
         with self._noting:
             self._state.current = None
             self._state.closing = closing
-        if self._edit():
+        if self._edits.make():
             return
         body = self._render()
         try:
@@ -249,42 +240,18 @@ class Tracking:
 
     def settle(self) -> None:
         """Begin no edit beside the work any more, and wait for the one under way: what is written next stays."""
-        with self._noting:
-            self._settled = True
-            live = self._live
-        if live is not None:
-            wait([live])
-
-    def _edit_beside(self) -> None:
-        """Begin an edit unless one is under way or was a moment ago; needs ``_noting``. Not begun, it is not missed:
-        the next one shows what there is by then.
-        """
-        busy = self._live is not None and not self._live.done()
-        recent = time.monotonic() - self._edited < SECONDS_BETWEEN_EDITS
-        if busy or recent or self._settled or self._comment_id is None:
-            return
-        self._edited = time.monotonic()
-        self._live = begin_beside(self._edit_live, name=LIVE_EDIT)
-
-    def _edit_live(self) -> None:
-        try:
-            self._edit()
-        except Exception:
-            log.exception("tracking comment not updated")  # nobody waits for what is raised here
+        self._edits.settle()
 
     def _edit(self) -> bool:
         """Whether the comment now shows the present state."""
-        with self._editing:
-            with self._noting:
-                self._edited = time.monotonic()
-            if self._comment_id is None:
-                return True
-            try:
-                self._github.update_comment(self._comment_id, self._render())
-            except BrokenWorld as error:
-                log.warning("tracking comment not updated", reason=error.message)
-                return False
+        if self._comment_id is None:
             return True
+        try:
+            self._github.update_comment(self._comment_id, self._render())
+        except BrokenWorld as error:
+            log.warning("tracking comment not updated", reason=error.message)
+            return False
+        return True
 
     def _render(self) -> str:
         now = datetime.now(self._state.started.tzinfo)

@@ -75,6 +75,12 @@ class Thread:
         """From now on show the running stage as a check run on this commit too; it is concluded with the job."""
         self.check = LiveCheck(self.github, self.job, head_sha=head_sha, scrub=self.services.scrub)
 
+    def settle(self) -> None:
+        """Show nothing beside the work any more: what is written next stays."""
+        self.tracking.settle()
+        if self.check is not None:
+            self.check.settle()
+
     def close(self, text: str) -> None:
         """Say the last word in the tracking comment, and what it has cost where that is known, as a step."""
         whole = f"{text}\n\n{self.receipt}" if self.receipt else text
@@ -268,7 +274,7 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
         _show_cancelled(thread, outcome)
         raise
     except Exception:
-        thread.tracking.settle()  # a bug is answered in the same comment
+        thread.settle()  # a bug is answered in the same places
         raise
     return outcome
 

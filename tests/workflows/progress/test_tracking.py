@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.fakes import OneThread
-from workflows.progress import tracking
-from workflows.progress.tracking import LIVE_EDIT, LONGEST_SHOWN, Tracking, marker
+from workflows.progress import live_edits
+from workflows.progress.live_edits import LIVE_EDIT
+from workflows.progress.tracking import LONGEST_SHOWN, Tracking, marker
 from workflows.services import BrokenWorld
 from workflows.texts.outbound import clean_outbound
 from workflows.types import Actor, Job, RepositoryRef, Turn
@@ -42,20 +43,20 @@ def follow(github: OneThread) -> Tracking:
     return Tracking(github, JOB, comment_id=made, scrub=scrub)  # type: ignore[arg-type]
 
 
-def live_edits() -> list[threading.Thread]:
+def live_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == LIVE_EDIT]
 
 
 def shown(github: OneThread) -> list[str]:
     """The lines on what runs, once what is being written stands there."""
-    for thread in live_edits():
+    for thread in live_threads():
         thread.join(20)
         assert not thread.is_alive(), "a live edit ends with what GitHub answers"
     return [line for line in github.comments[1].splitlines() if "running" in line]
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_EDITS", 0.0)
+    monkeypatch.setattr(live_edits, "SECONDS_BETWEEN_EDITS", 0.0)
 
 
 def test_the_running_command_and_its_last_line_are_shown(
@@ -121,7 +122,7 @@ def test_neither_a_command_nor_a_turn_waits_for_github(
         follow.output("make test", f"line {number}\n")
     follow.turn(TURN)
     follow.output("make test", "at the end\n")
-    assert len(live_edits()) == 1
+    assert len(live_threads()) == 1
     github.let.set()
     assert shown(github) == ["  - running `make`: `one`"]
     follow.output("make test", "\n")
@@ -165,4 +166,4 @@ def test_the_last_word_stays(
     assert shown(github) == []
     assert github.comments[1].startswith("**Done.**")
     assert len(github.edits) == 3, "the stage, the live edit, the last word"
-    assert live_edits() == []
+    assert live_threads() == []

@@ -14,7 +14,7 @@ from workflows.durable.deliveries import DeliveryRecord
 from workflows.durable.job_records import JobRecord, JobState
 from workflows.durable.run import InlineRun
 from workflows.outcome import Outcome
-from workflows.progress import tracking
+from workflows.progress import live_edits
 from workflows.progress.tracking import marker
 from workflows.requests.admission import admit, say
 from workflows.requests.job_services import Jobs, JobServices, NoJobs, Spoken
@@ -181,7 +181,7 @@ def test_a_job_that_is_cancelled_after_its_last_word_keeps_it() -> None:
 
 def test_a_bug_is_told_after_the_live_edit_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said of it stands in the same comment, and the live edit that GitHub holds back would take it away."""
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_EDITS", 0.0)
+    monkeypatch.setattr(live_edits, "SECONDS_BETWEEN_EDITS", 0.0)
     github = OneThread()
     job = queued(github)
     raised: list[str] = []
