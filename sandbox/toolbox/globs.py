@@ -21,8 +21,8 @@ else:
     Row = dict
 
 _WILD = ("**/", "**", "*")
-# Steps that are remembered: enough for any sensible pattern, a few megabytes at most.
-_REMEMBERED = 10_000
+# Steps that are remembered, each counted with the states that it leads to: enough for any sensible pattern.
+_REMEMBERED = 200_000
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:
@@ -43,6 +43,7 @@ class _Automaton:
         self._steps: list[list[tuple[Fits, int]]] = []  # of each state: what a character must fit, and where it leads
         self._jumps: list[list[int]] = []  # of each state: where one is as well
         self._end = self._build(pattern)
+        self._places: dict[frozenset[int], _Place] = {}
         self._folder = ""  # the last path's, with its slash, and where it leads
         self._begin_anew()
 
@@ -56,14 +57,17 @@ class _Automaton:
     def follow(self, states: Iterable[int], char: str) -> _Place:
         """Where a character leads from all of the states."""
         reached = (to for state in states for fits, to in self._steps[state] if fits(char))
-        if self._left == 0:
+        if self._left <= 0:
             self._begin_anew()
-        self._left -= 1
-        return self._place(reached)
+        place = self._place(reached)
+        self._left -= 1 + len(place.states)
+        return place
 
     def _begin_anew(self) -> None:
+        for place in self._places.values():
+            place.clear()  # they lead to each other, and would wait for the collector
+        self._places.clear()
         self._left = _REMEMBERED
-        self._places: dict[frozenset[int], _Place] = {}
         self._first = self._place([0])
         self._folder, self._inside = "", self._first
 
