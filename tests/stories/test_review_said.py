@@ -77,6 +77,28 @@ def test_changes_are_requested_by_policy_and_taken_back(ground: Ground) -> None:
     assert dismissals(ground, repository) == 1
 
 
+def test_no_changes_are_requested_where_nobody_can_answer(ground: Ground) -> None:
+    """A point that has no line, or lost it while it was read, is told in the summary of a mere comment."""
+    elsewhere = {**FINDING, "path": "test_calc.py", "line": 1, "code": "", "command": "", "suggestion": None}
+    ground.script[:] = [stands(ground), report(elsewhere)]
+    repository, number = propose(ground, "without-a-line", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    assert states(ground, repository, number) == ["COMMENTED"]
+    hub = ground.world.hub
+    repository = ground.world.create_repository("lost-its-line", {**FILES, ".github/qwen.yml": STRICT})
+    hub.commit(repository, {"calc.py": CHANGED}, branch="mean", start="main")
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+
+    def rewrite() -> None:
+        hub.commit(repository, {"calc.py": MENDED}, branch="mean", start="main", force=True)
+
+    with meanwhile(ground, rewrite):
+        number = hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+        ended(ground, repository, number, jobs=2)
+    assert states(ground, repository, number) == ["COMMENTED"]
+    assert line_comments(ground, repository, number) == []
+
+
 def test_an_answer_that_is_accepted_lifts_what_was_requested(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """The finding is withdrawn: its thread is resolved, the changes are requested no more, the check fails no more."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
