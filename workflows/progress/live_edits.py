@@ -27,7 +27,7 @@ class LiveEdits:
     def __init__(self, edit: Callable[[], bool]) -> None:
         self._edit = edit
         self._edited = 0.0
-        self._live: Future[None] | None = None
+        self._live: Future[bool] | None = None
         self._settled = False
         self._beginning = Lock()
         """Never held while GitHub is spoken to."""
@@ -51,7 +51,8 @@ class LiveEdits:
             if busy or self._settled or time.monotonic() - self._edited < SECONDS_BETWEEN_EDITS:
                 return
             self._edited = time.monotonic()
-            self._live = begin_beside(self._make_heard, name=LIVE_EDIT)
+            self._live = begin_beside(self.make, name=LIVE_EDIT)
+            self._live.add_done_callback(_tell_failure)
 
     def settle(self) -> None:
         """Begin no edit beside the work any more, and wait for the one under way: what is written next stays."""
@@ -61,8 +62,8 @@ class LiveEdits:
         if live is not None:
             wait([live])
 
-    def _make_heard(self) -> None:
-        try:
-            self.make()
-        except Exception:
-            log.exception("live edit not made")  # nobody waits for what is raised here
+
+def _tell_failure(edit: Future[bool]) -> None:
+    error = edit.exception()
+    if error is not None:
+        log.error("live edit not made", exc_info=error)  # nobody waits for what was raised

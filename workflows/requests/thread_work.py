@@ -263,20 +263,32 @@ def answer_bug(job: Job, message: str, services: JobServices) -> None:
 def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outcome:
     """The work with its state shown: by a label, and by the check run if there is one."""
     outcome = None
-    try:
-        thread.show_state("working")
-        outcome = _carry_out(thread, carry_out)
-        ended, check = outcome, thread.check
-        if check is not None:
-            thread.run.step("conclude", lambda: check.conclude(ended), type(None))
-        thread.show_state(_state_of(outcome))
-    except JobCancelled:
-        _show_cancelled(thread, outcome)
-        raise
-    except Exception:
-        thread.settle()  # a bug is answered in the same places
-        raise
+    with _SettledOnBugs(thread):
+        try:
+            thread.show_state("working")
+            outcome = _carry_out(thread, carry_out)
+            ended, check = outcome, thread.check
+            if check is not None:
+                thread.run.step("conclude", lambda: check.conclude(ended), type(None))
+            thread.show_state(_state_of(outcome))
+        except JobCancelled:
+            _show_cancelled(thread, outcome)
+            raise
     return outcome
+
+
+@dataclass(frozen=True)
+class _SettledOnBugs:
+    """What breaks inside is answered by others, in the places that live edits write to."""
+
+    thread: Thread
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            self.thread.settle()
 
 
 def _show_cancelled(thread: Thread, outcome: Outcome | None) -> None:
