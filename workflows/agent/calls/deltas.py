@@ -109,13 +109,13 @@ class Assembly:
             return None
         if here.id:  # some servers make up an id for every fragment, and some say a name again beside it
             same = not name or (bool(text.strip()) and text.lstrip()[0] not in "{[")
-            return here if here.mid_json and same else None
+            return here if same and (here.mid_json or not (name or here.whole)) else None
         return None if here.is_other(name, text) else here
 
     def _waiting(self, name: str) -> _Slot | None:
         """The last call, when it waits for its id: an id without an index and without a name of its own."""
         last = self._slots[-1] if self._slots else None
-        return last if last and not name and (last.mid_json or not last.id) else None
+        return last if last and not name and (not last.whole or not last.id) else None
 
     def _continued(self, name: str, text: str) -> _Slot | None:
         """Where a fragment with neither index nor id goes."""

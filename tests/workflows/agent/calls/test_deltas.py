@@ -113,13 +113,14 @@ def test_a_call_without_a_name_is_counted_and_left_out() -> None:
 
 
 @pytest.mark.parametrize("index", [0, None])
-def test_an_empty_fragment_under_an_id_of_its_own_ends_a_call(index: int | None) -> None:
-    """Servers that make up an id for every fragment send one after the arguments, too."""
+@pytest.mark.parametrize("opening", [[], [""], ["", " "]])
+def test_fragments_under_ids_of_their_own_are_one_call(index: int | None, opening: list[str]) -> None:
+    """Servers that make up an id for every fragment often send an empty one before the arguments, and one after."""
     assembly = Assembly()
-    for number, piece in enumerate(['{"command": ', '"ls"}', "", ""]):
+    for number, piece in enumerate([*opening, '{"command": ', '"ls"}', "", ""]):
         assembly.add(fragment(piece, name=None if number else "bash", id=f"id{number}", index=index))
     (call,) = assembly.calls()
-    assert (call.name, call.arguments, assembly.nameless) == ("bash", '{"command": "ls"}', 0)
+    assert (call.name, call.arguments.strip(), assembly.nameless) == ("bash", '{"command": "ls"}', 0)
 
 
 JSON = st.dictionaries(
