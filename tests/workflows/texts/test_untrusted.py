@@ -146,9 +146,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_longest_hostile_body_is_cleaned_quickly(text: str) -> None:
-    """65,536 characters of anything take less than 100 ms."""
+    """65,536 characters of anything take less than half a second, on a busy machine too: squared, they take many."""
     best = min(_seconds(text) for _ in range(3))
-    assert best < 0.1
+    assert best < 0.5
 
 
 def _seconds(text: str) -> float:
