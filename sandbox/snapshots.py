@@ -32,6 +32,7 @@ from sandbox.container import (
     SandboxUnavailable,
 )
 from sandbox.egress import DEFAULT_ALLOWED_HOSTS, EgressProxy
+from sandbox.file_lock import try_lock
 from sandbox.images import created_at
 
 SNAPSHOT_LABEL = "forgehand.snapshot"
@@ -271,7 +272,7 @@ class Snapshots:
         self._folder.mkdir(parents=True, exist_ok=True)
         waits = cancelled or Event()
         with (self._folder / f"{key[:32]}.lock").open("a") as lock:
-            while not _try_lock(lock.fileno()):
+            while not try_lock(lock.fileno()):
                 if waits.wait(_LOOK_SECONDS):
                     raise SandboxUnavailable("The job was cancelled while another one made its snapshot.")
             yield
@@ -296,8 +297,7 @@ def _remove_dead_folders(parent: Path) -> None:
     with _folders_locked(parent):
         for folder in parent.glob("e*/"):
             descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if try_lock(descriptor):
                 shutil.rmtree(folder, ignore_errors=True)
             os.close(descriptor)
 
@@ -308,14 +308,6 @@ def _folders_locked(parent: Path) -> Iterator[None]:
     with (parent / "folders.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _run(

@@ -5,7 +5,6 @@ Only one process at a time may run jobs on a SQLite file; :class:`WorkerLock` ho
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -15,6 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from sandbox.file_lock import try_lock
 
 
 class QueueUnavailable(Exception):
@@ -121,14 +122,12 @@ class WorkerLock:
     def acquire(self) -> None:
         """Take the lock. Raises QueueUnavailable when another process holds it."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             os.close(descriptor)
             raise QueueUnavailable(
                 f"Another process already runs jobs on this database ({self._path} is locked). "
                 "Stop it first, or set DATABASE_URL to PostgreSQL to run several workers."
-            ) from None
+            )
         self._descriptor = descriptor
 
     def release(self) -> None:

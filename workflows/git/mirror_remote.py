@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sandbox.file_lock import try_lock
 from workflows.git.bare import BareRepository, checked
 from workflows.git.process import (
     LOCAL_RECEIVE_PACK,
@@ -184,21 +184,13 @@ class MirrorRemote(BareRepository):
         descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + timeout
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor):
                 if time.monotonic() > deadline:
                     raise GitFailure("timeout", "Another job is still fetching this repository. Try again later.")
                 time.sleep(0.05)
             yield descriptor
         finally:
             os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _upload_pack(remote: Remote) -> list[str]:
