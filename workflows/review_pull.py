@@ -82,7 +82,7 @@ class _Review:
         demands = run.step(
             "demands", lambda: _Demands(demands=fetch_demands(thread.github, pull.body, full_name)), _Demands
         )
-        ours = (pull.head_repository or "").casefold() == full_name.casefold()
+        ours = pull.comes_from(full_name)
         stages = Stages(run, thread.progress)
         readers = Readers(stages, material, standing.ledger, demands.demands, tests=ours)
         return _Conclusion(thread, pull, stages, material, standing).carry_out(readers)
@@ -158,7 +158,7 @@ class _Conclusion:
             ledger=ledger,
             approvable=not ledger.partial and not ledger.lost and not scope.paths and now.head == self.pull.head_sha,
             tests=read.before if read is not None else None,
-            guarded=is_guarded(self.material.diff, self.thread.asked.policy.protected),
+            guarded=self.policy.approve and is_guarded(self.material.diff, self.thread.asked.policy.protected),
         )
         return replace(weighed, ledger=ledger, event=event)
 
@@ -257,7 +257,7 @@ class _Conclusion:
         )
         marker = f"<!-- forgehand:review job={thread.job.id} -->"
         # Nobody can push to a fork for its author, so no fix is offered there.
-        inside = (self.pull.head_repository or "").casefold() == thread.asked.repository.ref.full_name.casefold()
+        inside = self.pull.comes_from(thread.asked.repository.ref.full_name)
         prefix = thread.services.spoken.prefix if inside else ""
         threshold = self.policy.request_changes_on
         poster = Poster(thread.github, thread.services, self.pull.number, marker, self._follow, prefix, threshold)

@@ -131,6 +131,11 @@ class Job(Noun):
     approval: str = ""
     label: str = ""
 
+    @property
+    def unasked(self) -> bool:
+        """Whether it was an event alone that asked: no command, and no label."""
+        return self.command is None and not self.trigger
+
 
 class Repository(Noun):
     """What GitHub says of a repository. ``clone_url`` carries no credentials."""
@@ -197,6 +202,10 @@ class PullRequest(Noun):
     mergeable: bool | None = None
     labels: tuple[str, ...] = ()
     requested_reviewers: tuple[str, ...] = ()
+
+    def comes_from(self, full_name: str) -> bool:
+        """Whether its branch is in the repository of that name, and not in a fork or gone."""
+        return (self.head_repository or "").casefold() == full_name.casefold()
 
 
 class Review(Noun):

@@ -8,9 +8,9 @@ from workflows.evidence.markdown import render_evidence, render_verdict_line
 from workflows.git.mirror_commits import Conflict
 from workflows.git.mirrors import Mirror
 from workflows.progress.stages import Stages
-from workflows.publishing.publish import AUTHOR, Published, conclude
+from workflows.publishing.publish import AUTHOR, Published, Shown, conclude, show_check
 from workflows.publishing.pull_request import render_commit_message
-from workflows.pulls.pull_work import Shown, fetch_head, push_made, show_check
+from workflows.pulls.pull_work import fetch_head, push_made
 from workflows.pulls.salvage import SHOWN
 from workflows.requests.thread_work import Thread
 from workflows.texts.outbound import code_span
@@ -102,7 +102,7 @@ class BaseMerge:
         def push() -> Published:
             made = push_made(thread, self.pull, self.mirror, lambda mirror: self.commit(mirror, patch))
             if not made.reason:
-                made = made.model_copy(update={"note": show_check(thread, made.commit, shown)})
+                made = made.model_copy(update={"note": show_check(thread.github, thread.job, made.commit, shown)})
             thread.published = made
             return made
 

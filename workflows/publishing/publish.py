@@ -41,6 +41,15 @@ class Published(Noun):
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What the check run on a pushed commit shows."""
+
+    title: str
+    evidence: str
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True)
 class Publisher:
     """Everything a pull request is made of. Each write is found again when it is repeated.
 
@@ -140,19 +149,24 @@ class Publisher:
         return persist(push, renew=self.github.fetch_repository)
 
     def _check(self, solution: Solution, texts: Texts, commit: str) -> str:
-        """Write the check run; why it could not be written: the pull request is open all the same."""
-        try:
-            self.github.find_or_create_check_run(
-                head_sha=commit,
-                name=CHECK_NAME,
-                external_id=self.job.id,
-                title=texts.verdict_line,
-                summary=texts.evidence,
-                conclusion=conclude(solution.verdict),
-            )
-        except BrokenWorld as broken:
-            return f"The check run is missing: {broken.message}"
-        return ""
+        shown = Shown(texts.verdict_line, texts.evidence, conclude(solution.verdict))
+        return show_check(self.github, self.job, commit, shown)
+
+
+def show_check(github: GitHub, job: Job, commit: str, shown: Shown) -> str:
+    """Write the check run on a pushed commit; why it is missing, when it could not be written: the rest stands."""
+    try:
+        github.find_or_create_check_run(
+            head_sha=commit,
+            name=CHECK_NAME,
+            external_id=job.id,
+            title=shown.title,
+            summary=shown.evidence,
+            conclusion=shown.conclusion,
+        )
+    except BrokenWorld as broken:
+        return f"The check run is missing: {broken.message}"
+    return ""
 
 
 def conclude(verdict: Verdict) -> Conclusion:

@@ -12,7 +12,7 @@ from workflows.outcome import Outcome
 from workflows.progress import closing
 from workflows.progress.stages import Stages
 from workflows.publishing.change_texts import Texts, compose_texts
-from workflows.publishing.publish import AUTHOR, CHECK_NAME, Published, conclude
+from workflows.publishing.publish import AUTHOR, Published, Shown, conclude, show_check
 from workflows.pulls.salvage import MOST_TRIES, Salvaged, salvage
 from workflows.repository.survey import Survey, survey_apart
 from workflows.requests.asked import Asked
@@ -20,7 +20,7 @@ from workflows.requests.job_services import opened_by_us
 from workflows.requests.options import granted_budget, left_of
 from workflows.requests.thread_assignment import assign
 from workflows.requests.thread_work import Thread
-from workflows.services import BrokenWorld, Conclusion, GitHub
+from workflows.services import BrokenWorld, GitHub
 from workflows.solving.bench import Bench, say_tests
 from workflows.solving.interruptible import interruptible
 from workflows.solving.solve import Assignment, Solution, solve
@@ -208,16 +208,9 @@ class PullWork:
         if published.reason:
             return published
         shown = Shown(texts.verdict_line, texts.evidence, conclude(solution.verdict))
-        return published.model_copy(update={"note": show_check(self.thread, published.commit, shown)})
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the check run on a pushed commit shows."""
-
-    title: str
-    evidence: str
-    conclusion: Conclusion
+        return published.model_copy(
+            update={"note": show_check(self.thread.github, self.thread.job, published.commit, shown)}
+        )
 
 
 def fetch_head(thread: Thread, pull: PullRequest) -> Mirror:
@@ -269,22 +262,6 @@ def push_made(
     return Published(branch=pull.head, commit=made, pull_request=pull.number, url=pull.html_url)
 
 
-def show_check(thread: Thread, commit: str, shown: Shown) -> str:
-    """Write the check run on a pushed commit; why it is missing, when it could not be written."""
-    try:
-        thread.github.find_or_create_check_run(
-            head_sha=commit,
-            name=CHECK_NAME,
-            external_id=thread.job.id,
-            title=shown.title,
-            summary=shown.evidence,
-            conclusion=shown.conclusion,
-        )
-    except BrokenWorld as broken:
-        return f"The check run is missing: {broken.message}"
-    return ""
-
-
 def changed_since(thread: Thread, pull: PullRequest) -> str:
     """Why nothing may be published on the pull request any more; empty when all is as it was."""
     lost = thread.lost_permission()
@@ -305,7 +282,7 @@ def head_now(github: GitHub, job: Job, asked: Asked) -> Head:
         return Head(pull=pull, problem="The pull request is closed.")
     if pull.head_repository is None:
         return Head(pull=pull, problem="The fork that this pull request came from is gone.")
-    if pull.head_repository.casefold() != asked.repository.ref.full_name.casefold():
+    if not pull.comes_from(asked.repository.ref.full_name):
         told = "This pull request comes from a fork, to which nothing can be pushed from here."
         return Head(pull=pull, problem=f"{told} Push its branch to this repository to have it worked on.")
     return Head(pull=pull)

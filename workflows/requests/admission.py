@@ -21,7 +21,7 @@ from workflows.requests.fix_this import fix_or_hear
 from workflows.requests.going_on import is_answer
 from workflows.requests.job_services import JobServices
 from workflows.requests.labelled import Wanted, find_wanted, is_taken_off
-from workflows.requests.one_waiting import Place, find_place, is_unasked
+from workflows.requests.one_waiting import Place, find_place
 from workflows.requests.options import object_to_options
 from workflows.review.unasked import PUSHED, look_unasked
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
@@ -82,7 +82,7 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
     if isinstance(place, Outcome):
         return place
     job = place.job
-    if job.workflow not in SILENT or not is_unasked(job) or commanded:
+    if job.workflow not in SILENT or not job.unasked or commanded:
         job = _acknowledge(run, github, job, services)
     if place.replaces:
         # Not before it is acknowledged: what cannot be said must not end what waits.
@@ -114,16 +114,21 @@ def _join(run: Run, github: GitHub, job: Job, services: JobServices) -> Outcome 
     same = run.step("join", lambda: _find_same(job, services), str)
     if not same:
         return None
-    if job.command is not None or job.workflow not in SILENT:
+    return _end_joined(run, github, job, same, seen=job.command is not None or job.workflow not in SILENT)
+
+
+def _end_joined(run: Run, github: GitHub, job: Job, other: str, *, seen: bool) -> Outcome:
+    """The end of a request that the job of that id carries out; ``seen``: somebody waits for a sign of it."""
+    if seen:
         run.step("react", lambda: react(github, job, "eyes"), type(None))
     if job.trigger:
         run.step("unlabel", lambda: github.remove_label(job.number, job.trigger), type(None))
-    return Outcome(status="joined", reason=f"Job {same} does the same already.")
+    return Outcome(status="joined", reason=f"Job {other} does the same already.")
 
 
 def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | Place:
     """The review to queue, in place of all that wait; or its end, when nobody asked for it or another does it."""
-    if is_unasked(job):
+    if job.unasked:
         looked = run.step("look", lambda: Looked(ending=look_unasked(github, job, asked, services)), Looked)
         if looked.ending is not None:
             return looked.ending
@@ -134,13 +139,7 @@ def _keep_one_waiting(run: Run, github: GitHub, job: Job, asked: Asked, services
         return find_place(job, [one for one in reviews if one.id != job.id and not one.admission])
 
     place = run.step("place", find, Place)
-    if place.joins:
-        if not is_unasked(job):
-            run.step("react", lambda: react(github, job, "eyes"), type(None))
-        if job.trigger:
-            run.step("take off", lambda: github.remove_label(job.number, job.trigger), type(None))
-        return Outcome(status="joined", reason=f"Job {place.joins} does the same already.")
-    return place
+    return _end_joined(run, github, job, place.joins, seen=not job.unasked) if place.joins else place
 
 
 def _take_place(github: GitHub, place: Place, services: JobServices) -> None:
@@ -226,7 +225,7 @@ def refuse(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Out
         # Whoever could answer did, and would wait for ever.
         answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")
         return Outcome(status="refused", reason=reason)
-    if job.command is None and not job.trigger and not job.words:
+    if job.unasked and not job.words:
         # Something happened, such as a red check, or a comment that could have been an answer: nobody asked for it.
         return Outcome(status="ignored", reason=reason)
     answer_once(github, job, services, reason, name=f"refusal actor={job.actor.id}")

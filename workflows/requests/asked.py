@@ -50,7 +50,7 @@ class Asked(Noun):
 
 def access_of(job: Job) -> Access:
     """What the actor must be allowed for this request."""
-    if job.command is None and not job.trigger and job.workflow in AUTOMATIC:
+    if job.unasked and job.workflow in AUTOMATIC:
         return "automatic"
     if job.workflow in OPEN_TO_READERS:
         return "read"

@@ -50,7 +50,7 @@ def find_session(github: GitHub, job: Job, services: JobServices, comments: Sequ
 
 def is_answer(job: Job) -> bool:
     """Whether it was a comment without a command that asked, because the thread waited for an answer."""
-    return job.request == "answer" and job.command is None and not job.trigger
+    return job.request == "answer" and job.unasked
 
 
 def last_stop(events: Sequence[Event]) -> StopReason | None:

@@ -35,11 +35,6 @@ def wants_all(job: Job) -> bool:
     return job.command is not None and job.command.text.strip().casefold() == "full"
 
 
-def is_unasked(job: Job) -> bool:
-    """Whether it was an event alone that asked."""
-    return job.command is None and not job.trigger
-
-
 def does_it_all(waiting: Job, job: Job) -> bool:
     """Whether the waiting job reads all that is asked for, for somebody who is answered, in the way that was said."""
     there, wanted = options_of(waiting), options_of(job)
@@ -47,7 +42,7 @@ def does_it_all(waiting: Job, job: Job) -> bool:
     if not reads_paths or (wants_all(job) and not wants_all(waiting)):
         return False
     alike = wanted.model_copy(update={"paths": ()}) == there.model_copy(update={"paths": ()})
-    return is_unasked(job) or (not is_unasked(waiting) and alike)
+    return job.unasked or (not waiting.unasked and alike)
 
 
 def _for_both(waiting: Job, job: Job) -> Job:
@@ -56,7 +51,7 @@ def _for_both(waiting: Job, job: Job) -> Job:
     paths = tuple(dict.fromkeys((*first.paths, *later.paths))) if first.paths and later.paths else ()
     text = "full" if wants_all(waiting) or wants_all(job) else ""
     asked = job
-    if is_unasked(job):
+    if job.unasked:
         kept = ("actor", "trigger", "comment", "tracking", "command", "label", "text")
         asked = job.model_copy(update={name: getattr(waiting, name) for name in kept})
     options = merge_options(first, later).model_copy(update={"paths": paths})

@@ -212,7 +212,7 @@ def _accept(
 
 def _is_unasked(job: Job) -> bool:
     """Whether it was an event alone that asked, and nobody was told of it."""
-    return job.command is None and not job.trigger and job.tracking is None
+    return job.unasked and job.tracking is None
 
 
 @contextmanager

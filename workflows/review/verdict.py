@@ -41,8 +41,7 @@ def decide_event(
         return "COMMENT"
     if any(reaches(policy.request_changes_on, one.severity) for one in inline):
         return "REQUEST_CHANGES"
-    inside = (pull.head_repository or "").casefold() == repository.casefold()
-    trusted = inside and pull.author.type == "User"
+    trusted = pull.comes_from(repository) and pull.author.type == "User"
     calm = not any(one.severity != "minor" for one in ledger.entries if one.state == "open")
     passed = tests is not None and tests.exit_code == 0
     return "APPROVE" if policy.approve and approvable and passed and trusted and calm and not guarded else "COMMENT"

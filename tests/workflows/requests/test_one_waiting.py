@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.requests.one_waiting import find_place, is_unasked, wants_all
+from workflows.requests.one_waiting import find_place, wants_all
 from workflows.requests.options import options_of
 from workflows.types import Actor, Command, CommandOptions, Job, RepositoryRef
 
@@ -96,4 +96,4 @@ def test_however_many_ask_one_waits_and_reads_it_all(requests: list[Job]) -> Non
     assert wants_all(last) >= any(wants_all(one) for one in requests)
     paths = [set(options_of(one).paths) for one in requests]
     assert not options_of(last).paths or (all(paths) and {*options_of(last).paths} >= set().union(*paths))
-    assert is_unasked(last) == all(is_unasked(one) for one in requests)
+    assert last.unasked == all(one.unasked for one in requests)
