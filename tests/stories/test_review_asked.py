@@ -168,12 +168,18 @@ def test_a_push_is_reviewed_by_policy_and_only_what_is_new(ground: Ground, monke
 
 
 def test_two_reviews_in_one_comment_are_one(ground: Ground) -> None:
-    """The second has the reach of both: it is the one that reads, and the first one's comment says so."""
+    """While another reads, both wait. The second has the reach of both: it reads, and the first says so."""
     ground.script[:] = [stands(ground), RUN, report(FINDING)]
     repository, number = propose(ground, "two-at-once", policy=NEVER)
-    command(ground, repository, number, "/qwen review paths=docs/**\n/qwen review full")
-    assert statuses(ground, repository, number, jobs=3)[-1] == "reviewed"
-    assert len(reviews(ground, repository, number)) == 1
+    ended(ground, repository, number, jobs=1)
+
+    def both() -> None:
+        command(ground, repository, number, "/qwen review paths=docs/**\n/qwen review full")
+        ground.world.wait_until(lambda: "**Joined:**" in "".join(ground.world.comments(number, repository)), 30, "it")
+
+    with meanwhile(ground, both):
+        command(ground, repository, number, "/qwen review")
+        assert statuses(ground, repository, number, jobs=4) == ["ignored", "reviewed", "cancelled", "clean"]
 
 
 def test_a_review_of_everything_is_not_given_up_for_what_is_new(
