@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.container import FileChange
+from workflows.git.globs import matches_pattern
 from workflows.git.leaks import dressed_forms, find_leaks, redact
-from workflows.git.protected import matches_pattern, protecting_pattern
+from workflows.git.protected import protecting_pattern
 from workflows.types import Patch, PatchFile
 
 MODES = ("100644", "100755", "120000")

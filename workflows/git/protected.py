@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
+
+from workflows.git.globs import matches_pattern
 
 # No policy can open these: GitHub runs the first with secrets, the second is the policy itself, and the third
 # makes a clone fetch from elsewhere.
@@ -63,17 +63,3 @@ def protecting_pattern(path: str, extra: Sequence[str] = ()) -> str | None:
         if matches_pattern(path, pattern.removeprefix("!")):
             return None if pattern.startswith("!") else pattern
     return None
-
-
-def matches_pattern(path: str, glob: str, *, any_case: bool = True) -> bool:
-    """Whether a glob with ``**``, as in .gitignore, names a path or a folder above it."""
-    return _pattern(glob, any_case).fullmatch(path) is not None
-
-
-@lru_cache(maxsize=512)
-def _pattern(glob: str, any_case: bool) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", glob.removeprefix("/"))
-    regex = {"**/": r"(?:.*/)?", "/**": r"(?:/.*)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    body = "".join(regex.get(part, re.escape(part)) for part in parts)
-    # A folder's name protects what is in it, whether or not it ends with a slash.
-    return re.compile(body.removesuffix("/") + r"(?:/.*)?", re.DOTALL | (re.IGNORECASE if any_case else 0))

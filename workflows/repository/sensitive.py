@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workflows.git.protected import matches_pattern, protecting_pattern
+from workflows.git.globs import matches_pattern
+from workflows.git.protected import protecting_pattern
 from workflows.types import Patch
 
 _MANIFESTS = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from workflows.agent.prompts import render_prompt
+from workflows.git.globs import matches_pattern
 from workflows.git.mirrors import Mirror
-from workflows.git.protected import matches_pattern
 from workflows.pulls.pull_change import PullChange
 from workflows.requests.one_waiting import wants_all
 from workflows.requests.options import options_of
