@@ -6,7 +6,7 @@ import hashlib
 import re
 from itertools import count
 
-from workflows.texts.marked_section import parse_section, put_section
+from workflows.texts.marked_section import parse_sections, put_section
 from workflows.texts.outbound import MAX_CHARACTERS
 
 NAME = "change"
@@ -26,13 +26,11 @@ def renewed_body(body: str, text: str) -> str | None:
 
     What people edited in our own text stays too: then the new one stands below. Done again, it changes nothing.
     """
-    for number in count(1):
-        name = NAME if number == 1 else f"{NAME}-{number}"
-        section = parse_section(body, name=name)
-        if section is None or _is_as_written(section):
-            told = text if number == 1 else f"{_EDITED}\n\n{text}"
-            return put_section(body, _sealed(told), name=name, limit=MAX_CHARACTERS)
-    return None
+    sections = parse_sections(body)
+    names = (NAME if number == 1 else f"{NAME}-{number}" for number in count(1))
+    name = next(name for name in names if name not in sections or _is_as_written(sections[name]))
+    told = text if name == NAME else f"{_EDITED}\n\n{text}"
+    return put_section(body, _sealed(told), name=name, limit=MAX_CHARACTERS)
 
 
 def _sealed(text: str) -> str:
@@ -42,7 +40,9 @@ def _sealed(text: str) -> str:
     return f"{text}\n\n<!-- forgehand:text={_digest(text)} -->"
 
 
-def _is_as_written(section: str) -> bool:
+def _is_as_written(section: str | None) -> bool:
+    if section is None:
+        return False  # with markers within it, which we never write
     seal = _SEAL.search(section)
     return seal is not None and seal[1] == _digest(section[: seal.start()])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from typing import NamedTuple
 
 from workflows.texts.outbound import MAX_CHARACTERS
 
+# A marker is alone on its line: in a quote or a sentence it is somebody's words about us.
+_MARKER = re.compile(r"(?m)^<!-- forgehand:(section|end)=([A-Za-z0-9-]+) -->(?=[ \t]*\r?$)")
 _FENCE = re.compile(r"[ \t>]{0,20}(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
 
 
@@ -19,25 +20,42 @@ def put_section(body: str, section: str, *, name: str, limit: int = MAX_CHARACTE
     comment. What a damaged section held is left alone: whose words they are by now cannot be known. Raises ValueError
     for a section that holds such a marker. ``name`` is letters, digits and dashes.
     """
-    if any(pattern.search(section) for pattern in _markers(name)):
+    if any(marker[2] == name for marker in _MARKER.finditer(section)):
         raise ValueError("a section cannot hold its own markers")
-    start, end = _place(body, name) or _new_place(body)
+    start, end, _ = _places(body).get(name) or _new_place(body)
     written = f"{body[:start]}{_dressed(body, section, name)}{body[end:]}"
     return written if len(written) <= limit else None
 
 
 def section_room(body: str, *, name: str, limit: int = MAX_CHARACTERS) -> int:
     """How many characters a section ``name`` may have in this body; 0 when there is no room."""
-    start, end = _place(body, name) or _new_place(body)
+    start, end, _ = _places(body).get(name) or _new_place(body)
     return max(0, limit - (len(body) - (end - start)) - len(_dressed(body, "", name)))
 
 
 def parse_section(body: str, *, name: str) -> str | None:
     """The words between the markers as they stand now, with plain line ends; None without a complete section."""
-    place = _place(body, name)
-    if place is None:
-        return None
-    lines = body[slice(*place)].replace("\r\n", "\n").strip("\n").split("\n")
+    place = _places(body).get(name)
+    return None if place is None else _words(body, place)
+
+
+def parse_sections(body: str) -> dict[str, str | None]:
+    """Each complete section's words by its name, as :func:`parse_section` gives them; None where other markers stand
+    between its own. So they are no longer than the body, all together.
+    """
+    return {name: None if place.mixed else _words(body, place) for name, place in _places(body).items()}
+
+
+class _Place(NamedTuple):
+    """Where a section stands, its markers included. ``mixed``: other markers are between its own."""
+
+    start: int
+    end: int
+    mixed: bool = False
+
+
+def _words(body: str, place: _Place) -> str:
+    lines = body[place.start : place.end].replace("\r\n", "\n").strip("\n").split("\n")
     return "\n".join(lines[1:-1])
 
 
@@ -49,42 +67,29 @@ def _closing(name: str) -> str:
     return f"<!-- forgehand:end={name} -->"
 
 
-@lru_cache(maxsize=16)
-def _markers(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Each marker, alone on its line: in a quote or a sentence it is somebody's words about us."""
-    opening, closing = (rf"(?m)^{re.escape(text)}(?=[ \t]*\r?$)" for text in (_opening(name), _closing(name)))
-    return re.compile(opening), re.compile(closing)
-
-
-def _place(body: str, name: str) -> tuple[int, int] | None:
-    """Where the last complete section stands, its markers included: a closing marker and the opening one before it."""
-    found = None
-    opened = None
-    for position, end, opens in _marks(body, name):
-        if opens:
-            opened = position
-        elif opened is not None:
-            found = (opened, end)
-            opened = None
+def _places(body: str) -> dict[str, _Place]:
+    """The last complete section of each name: a closing marker and the opening one before it."""
+    found: dict[str, _Place] = {}
+    opened: dict[str, tuple[int, int]] = {}
+    for count, marker in enumerate(_MARKER.finditer(body)):
+        kind, name = marker.groups()
+        if kind == "section":
+            opened[name] = (marker.start(), count)
+        elif name in opened:
+            start, before = opened.pop(name)
+            found[name] = _Place(start, marker.end(), mixed=count > before + 1)
     return found
 
 
-def _marks(body: str, name: str) -> Iterator[tuple[int, int, bool]]:
-    opening, closing = _markers(name)
-    marks = [(*match.span(), True) for match in opening.finditer(body)]
-    marks += [(*match.span(), False) for match in closing.finditer(body)]
-    yield from sorted(marks)
-
-
-def _new_place(body: str) -> tuple[int, int]:
+def _new_place(body: str) -> _Place:
     at = 0 if _open_ended(body) else len(body)
-    return at, at
+    return _Place(at, at)
 
 
 def _dressed(body: str, section: str, name: str) -> str:
     """The section between its markers, with blank lines towards the words around it when it is new there."""
     text = f"{_opening(name)}\n{section}\n{_closing(name)}"
-    if _place(body, name) is not None or not body:
+    if name in _places(body) or not body:
         return text
     if _open_ended(body):
         return f"{text}\n\n"

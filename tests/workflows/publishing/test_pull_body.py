@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 import pytest
@@ -86,3 +87,34 @@ def test_what_people_left_in_it_costs_linear_time(piece: str) -> None:
     half, whole = seconds(16_000), seconds(32_000)
     assert whole < 3 * half + 0.1
     assert whole < 1
+
+
+def opened(number: int) -> str:
+    return f"<!-- forgehand:section=change{f'-{number}' if number > 1 else ''} -->\n"
+
+
+def closed(number: int) -> str:
+    return opened(number).replace("section=", "end=")
+
+
+def test_forged_sections_cost_linear_time() -> None:
+    """As many as a body holds, beside each other or each around the next, are passed by at a glance each."""
+    seal = "<!-- forgehand:text=0123456789abcdef -->\n"
+    numbers = range(1, 450)
+    beside = "".join(f"{opened(number)}{seal}{closed(number)}" for number in numbers)
+    around = "".join(map(opened, numbers)) + "".join(seal + closed(number) for number in numbers)
+    for body in (beside, around):
+        assert len(body) < MAX_CHARACTERS
+        start = time.thread_time()
+        found = renewed_body(body, "Two.")
+        assert time.thread_time() - start < 0.1
+        assert found is not None
+        assert found.startswith(f"{body}\n{opened(450)}")
+
+
+@pytest.mark.parametrize(("within", "theirs"), [("Words.", False), (f"{opened(3)}{closed(3)}".rstrip(), True)])
+def test_a_section_around_another_is_not_ours(within: str, theirs: bool) -> None:
+    """Its seal may be right, but we never write markers into our text, so it is people's."""
+    digest = hashlib.sha256(within.encode()).hexdigest()[:16]
+    body = f"{opened(1)}{within}\n\n<!-- forgehand:text={digest} -->\n{closed(1)}"
+    assert renewed(body, SECOND).startswith(body) is theirs
