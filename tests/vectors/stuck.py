@@ -7,7 +7,6 @@ from typing import Any
 
 from workflows.agent.stuck.patterns import Stuck, find_repetition
 from workflows.agent.stuck.steps import Step
-from workflows.agent.turn import STRIKES
 
 
 def is_stuck(case: Mapping[str, Any]) -> bool:
@@ -25,7 +24,7 @@ def find_pattern(case: Mapping[str, Any]) -> Stuck | None:
         spoken = [at for at, event in enumerate(events) if event[0] == "U"]
         events = events[spoken[-1] + 1 :] if spoken else events
     steps = read_steps([event for event in events if event[0] != "U"])
-    return find_repetition(steps, errors=case.get("error_limit", 3), messages=STRIKES)
+    return find_repetition(steps, errors=case.get("error_limit", 3))
 
 
 def read_steps(events: Sequence[Sequence[str]]) -> list[Step]:

@@ -23,6 +23,7 @@ from workflows.agent.questions import answer_question
 from workflows.agent.recorder import Recorder
 from workflows.agent.request import Request
 from workflows.agent.stuck.ladder import next_rung
+from workflows.agent.stuck.patterns import only_messages
 from workflows.agent.stuck.steps import Step, read_step
 from workflows.services import Model
 from workflows.trajectory.turns import Unfinished
@@ -125,9 +126,11 @@ def _reopen(session: SessionParts, begun: Unfinished | None) -> None:
 def _ask(session: SessionParts, number: int) -> tuple[_Opening, Reply]:
     """What the model has to be told, the conversation made to fit, and its reply."""
     history = session.history
-    opening = _Opening(notices=_notices(session))
-    session.replaced = False
     rung = _next_rung(session, history.turns, list(history.steps))
+    # After a rollback the reply that there is something to say about is gone.
+    renewed = isinstance(rung, Intervention) and rung.kind == "rollback"
+    opening = _Opening(notices=_notices(session, of_reply=not renewed))
+    session.replaced = False
     if isinstance(rung, Intervention):
         opening.intervention = rung
         session.recorder.intervened(number, rung)
@@ -216,15 +219,15 @@ def _whole_calls(reply: Reply) -> int:
     return next((index for index, call in enumerate(calls) if call.name in CLOSING), len(calls))
 
 
-def _notices(session: SessionParts) -> tuple[str, ...]:
-    """What the model has to be told before its next reply."""
+def _notices(session: SessionParts, *, of_reply: bool) -> tuple[str, ...]:
+    """What the model has to be told before its next reply; with ``of_reply`` what was wrong with the last one too."""
     history = session.history
     told = [notices.SANDBOX_REPLACED] if session.replaced else []
     told += history.untold_guidance
     done = len(history.turns)
     if done in session.recorder.words:
         told.append(session.recorder.words[done])
-    if history.turns:
+    if history.turns and of_reply:
         told += _of_reply(history.turns[-1].reply)
     scarce = nearly_exhausted(session.budget, history.spent_now)
     if scarce and not nearly_exhausted(session.budget, history.spent_before):
@@ -251,16 +254,19 @@ def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:
     if turn.question:
         return "asked"
     since = max(session.recorder.words, default=0)  # before that, somebody else had the last word
+    steps = [*history.steps, read_step(turn)]
+    silent = only_messages(steps[-(turn.number - since) :])
+    if silent and session.equipment.reading is not None:
+        return "no_tool_calls"  # its words are what it was to hand over, and a fresh context would lose them
     recent = [earlier.reply for earlier in history.turns[since:][1 - STRIKES :]] + [turn.reply]
-    if len(recent) == STRIKES and not any(reply.tool_calls for reply in recent):
-        return "no_tool_calls"
     if len(recent) == STRIKES and all(_unusable(reply, session.schemas) for reply in recent):
         return "malformed"
     spent_up = exhausted(session.budget, history.spent_now.plus(turn))
     if spent_up:
         return spent_up
-    rung = _next_rung(session, [*history.turns, turn], [*history.steps, read_step(turn)])
-    return "stuck" if rung == "stop" else None
+    if _next_rung(session, [*history.turns, turn], steps) != "stop":
+        return None
+    return "no_tool_calls" if silent else "stuck"
 
 
 def _next_rung(

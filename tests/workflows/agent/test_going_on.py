@@ -72,11 +72,14 @@ def test_it_can_stop_and_go_on_again(set_stage: Set) -> None:
 
 
 def test_prose_before_does_not_count(set_stage: Set) -> None:
-    """A session that ended for want of tool calls has its three tries again."""
+    """A session that ended for want of tool calls has all its tries again."""
     prose = says(content="Let me think.")
-    set_up = set_stage(says(FIX), *[prose] * 3, prose, says(LS), *REST)
+    set_up = set_stage(says(FIX), *[prose] * 7, says(LS), *REST)
     assert set_up.play().stop == "no_tool_calls"
-    assert set_up.play(going_on=ON).stop == "finished"
+    result = set_up.play(going_on=ON)
+    assert result.stop == "finished"
+    rungs = [(turn.number, turn.intervention.kind) for turn in result.turns if turn.intervention]
+    assert rungs == [(5, "nudge"), (7, "replan"), (9, "rollback"), (16, "nudge")]
 
 
 def test_a_model_that_was_away(set_stage: Set) -> None:

@@ -162,21 +162,43 @@ def test_ids_are_unique_over_the_session(stage: Callable[..., Stage]) -> None:
     assert all(len(call_id) == 9 and call_id.isalnum() for call_id in ids)
 
 
-def test_prose_is_answered_with_a_nudge_and_ends_after_three(stage: Callable[..., Stage]) -> None:
-    """A model that only talks is reminded twice, and what was done before is delivered."""
-    set_up = stage([says(FIX), *[{"content": "Let me think."}] * 5])
+def test_prose_climbs_the_ladder_and_ends(stage: Callable[..., Stage]) -> None:
+    """A model that only talks is reminded, then goes up every rung, and what was done before is delivered."""
+    set_up = stage([says(FIX), *[{"content": "Let me think."}] * 30])
     result = set_up.play()
     assert result.stop == "no_tool_calls"
-    assert len(result.turns) == 4
+    assert len(result.turns) == 12, "the script begins anew in the fresh context, with a call"
     assert result.patch is not None
-    assert [turn.notices for turn in result.turns] == [(), (), (notices.NO_TOOL_CALL,), (notices.NO_TOOL_CALL,)]
+    rungs = {turn.number: turn.intervention for turn in result.turns if turn.intervention}
+    assert {number: (rung.kind, rung.pattern) for number, rung in rungs.items()} == {
+        5: ("nudge", "messages"),
+        7: ("replan", "messages"),
+        9: ("rollback", "messages"),
+    }
+    assert "nothing happened (5 times)" in rungs[7].words
+    reminded = [notices.NO_TOOL_CALL in turn.notices for turn in result.turns]
+    assert reminded == [False, False, *[True] * 6, False, False, True, True], "of a reply that is gone nothing is said"
+    assert [message["role"] for message in set_up.sent()[8]] == ["system", "user", "user"], "a fresh context"
+
+
+def test_a_model_that_only_talked_goes_on_after_each_rung(stage: Callable[..., Stage]) -> None:
+    """The work is done and counts, however late it came back to its tools."""
+    talk = {"content": "Let me think."}
+    for silent in (3, 4, 5, 6):
+        result = stage([says(LOOK), *[talk] * silent, *MENDING]).play()
+        assert (result.stop, len(result.turns)) == ("finished", silent + 5)
+        assert result.patch is not None
+    after = [{**reply, "match": "new start"} for reply in MENDING]
+    result = stage([*[talk] * 7, *after]).play()
+    assert (result.stop, len(result.turns)) == ("finished", 11)
+    assert result.patch is not None
 
 
 def test_nonsense_ends_with_a_reason(stage: Callable[..., Stage]) -> None:
     """Empty replies leave no empty message in the history, and no change behind."""
-    set_up = stage([{"content": ""}] * 5)
+    set_up = stage([{"content": ""}] * 50)
     result = set_up.play()
-    assert (result.stop, result.patch) == ("no_tool_calls", None)
+    assert (result.stop, result.patch, len(result.turns)) == ("no_tool_calls", None, 10)
     assert [message["content"] for message in set_up.sent()[-1] if message["role"] == "assistant"] == [
         "(empty reply)"
     ] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from workflows.agent.stuck.patterns import MESSAGES
 from workflows.agent.stuck.steps import string_argument
 from workflows.types import ToolCall, ToolResult, Turn
 
@@ -16,8 +17,9 @@ LONGEST = 180
 def list_failures(turns: Sequence[Turn], *, known_failing: frozenset[str] = frozenset()) -> list[str]:
     """One line for each call that failed in the last 60 turns, the latest twelve, then the tests that fail still.
 
-    A call that failed often is one line with its count. ``known_failing`` tests failed before any change and are left
-    out. The lines quote commands, errors and names of tests: they are material of others.
+    A call that failed often is one line with its count, and so are replies without a call, from the third on.
+    ``known_failing`` tests failed before any change and are left out. The lines quote commands, errors and names of
+    tests: they are material of others.
     """
     window = turns[-TURN_WINDOW:]
     told: dict[str, tuple[str, int]] = {}
@@ -28,7 +30,9 @@ def list_failures(turns: Sequence[Turn], *, known_failing: frozenset[str] = froz
     lines = [f"{what}: {why}{f' ({times} times)' if times > 1 else ''}" for what, (why, times) in told.items()][
         -MOST_ATTEMPTS:
     ]
-    return [*lines, *_failing_tests(window, known_failing)]
+    silent = sum(not turn.reply.tool_calls for turn in window)
+    said = [f"a reply without a whole tool call: nothing happened ({silent} times)"] if silent >= MESSAGES else []
+    return [*said, *lines, *_failing_tests(window, known_failing)]
 
 
 def _failed_calls(turns: Iterable[Turn]) -> Iterator[tuple[ToolCall, ToolResult]]:

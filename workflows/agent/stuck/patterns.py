@@ -26,15 +26,16 @@ Pattern = Literal[
 SAME_RESULTS = 4
 SAME_CALLS = 5
 SAME_ERRORS = 3
-ALTERNATIONS = 3
+MESSAGES = 3
+ROUNDS = 3
+ROUND_LENGTHS = (2, 3)
 # An error counts as the same though the model looked at something in between, but not for ever.
 ERROR_WINDOW = 8
 BARE_COMPACTIONS = 10
 COMPACTIONS = 3
 IDLE_TURNS = 40
 SAME_FAILURES = 10
-EVENT_WINDOW = 20
-STEP_WINDOW = 10
+STEP_WINDOW = 20
 TURN_WINDOW = 60
 SHOWN = 160
 
@@ -56,8 +57,8 @@ def find_stuck(
 ) -> Stuck | None:
     """The first pattern that the last turns show, or None; it looks at no more than the last 60 of them.
 
-    ``since``: the number of turns at the beginning that do not count, because a person spoke after them. Replies
-    without a call are counted by the loop. ``known_failing``: tests that failed before any change.
+    ``since``: the number of turns at the beginning that do not count, because a person spoke after them.
+    ``known_failing``: tests that failed before any change.
     ``steps``: what was read of the last turns before, of at least ``STEP_WINDOW`` of them where there are so many.
     """
     window = turns[max(since, len(turns) - TURN_WINDOW) :]
@@ -70,24 +71,28 @@ def find_stuck(
     return find_repetition(steps) or _find_idleness(window, known_failing)
 
 
-def find_repetition(steps: Sequence[Step], *, errors: int = SAME_ERRORS, messages: int | None = None) -> Stuck | None:
+def find_repetition(steps: Sequence[Step], *, errors: int = SAME_ERRORS) -> Stuck | None:
     """The pattern in which the last steps repeat, or None; the last 20 are looked at.
 
-    ``errors``: how often the same error is one too many; ``messages``: how many replies without a call are, None when
-    another counts them.
+    ``errors``: how often the same error is one too many.
     """
-    steps = steps[-EVENT_WINDOW:]
+    steps = steps[-STEP_WINDOW:]
     if not steps:
         return None
-    if messages and len(steps) >= messages and not any(_acts(step) or step.compactions for step in steps[-messages:]):
-        return Stuck("messages", f"The last {messages} replies held no tool call.")
+    if only_messages(steps):
+        return Stuck("messages", f"The last {MESSAGES} replies held no whole tool call.")
     bare = sum(step.compactions for step in takewhile(lambda step: not _speaks(step), reversed(steps)))
     if bare >= BARE_COMPACTIONS:
         return Stuck("compactions", f"The conversation was shortened {bare} times with nothing done in between.")
     if not _acts(steps[-1]):
         return None
     acts = [step for step in steps if _acts(step)]
-    return _same_error(acts, errors) or _same_result(acts) or _same_call(acts) or _alternating(acts)
+    return _same_error(acts, errors) or _same_result(acts) or _same_call(acts) or _rounds(acts)
+
+
+def only_messages(steps: Sequence[Step]) -> bool:
+    """Whether the last three replies held no call."""
+    return len(steps) >= MESSAGES and all(_speaks(step) and not _acts(step) for step in steps[-MESSAGES:])
 
 
 def _acts(step: Step) -> bool:
@@ -134,14 +139,15 @@ def _same_call(steps: Sequence[Step]) -> Stuck | None:
     return Stuck("same_call", f"The same call was made {SAME_CALLS} times in a row: {_shown(tail[-1])}.")
 
 
-def _alternating(steps: Sequence[Step]) -> Stuck | None:
-    tail = steps[-2 * ALTERNATIONS :]
-    if len(tail) < 2 * ALTERNATIONS or not tail[-1].results:
-        return None
-    if len({step.pair for step in tail[::2]}) > 1 or len({step.pair for step in tail[1::2]}) > 1:
-        return None
-    told = f"{_shown(tail[-2])} and {_shown(tail[-1])}"
-    return Stuck("alternating", f"Two calls took turns {ALTERNATIONS} times with the same results: {told}.")
+def _rounds(steps: Sequence[Step]) -> Stuck | None:
+    """Two or three calls that come again in the same order, each with the result that it had."""
+    for length in ROUND_LENGTHS:
+        tail = [step.pair for step in steps[-ROUNDS * length :]]
+        if len(tail) == ROUNDS * length and all(results for _, results in tail) and tail[length:] == tail[:-length]:
+            told = " and ".join(_shown(step) for step in steps[-length:])
+            count = {2: "Two", 3: "Three"}[length]
+            return Stuck("alternating", f"{count} calls took turns {ROUNDS} times with the same results: {told}.")
+    return None
 
 
 def _find_idleness(turns: Sequence[Turn], known_failing: frozenset[str]) -> Stuck | None:

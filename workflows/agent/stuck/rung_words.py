@@ -15,8 +15,9 @@ _ADVICE: dict[Pattern, str] = {
     "same_result": "You have this result already: use it, or look somewhere else.",
     "same_call": "Say in one sentence what you expect of it that it did not give, then take another way to get that.",
     "same_error": "Read the error's words, check what it names by another call, and do not repeat this one as it is.",
-    "alternating": "Neither will change while you repeat them: decide what you need to know next, and ask for that.",
-    "messages": "Go on with a tool call.",
+    "alternating": "None of them changes while you repeat them: decide what you need to know next, and ask for that.",
+    "messages": "What you describe happens only by a call: send the next step as one, in the form that is offered. "
+    "When no step is left, or none is possible, call `finish` and say so.",
     "chanting": "Be brief: one sentence, then one tool call.",
     "compactions": "Make the smallest change that could be right now, and run the tests on it.",
     "no_progress": "Make the smallest change that could be right now, and run the tests on it.",

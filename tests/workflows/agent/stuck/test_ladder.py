@@ -39,6 +39,19 @@ def test_a_model_that_never_moves_climbs_every_rung() -> None:
     assert len(turns) == 12, "the fresh context is given four turns of its own"
 
 
+def test_a_model_that_only_talks_climbs_every_rung() -> None:
+    """As with any other circle; the fresh context has three replies of its own."""
+    turns: list[Turn] = [turn(1, bash("make", "exit code 2\nno rule", failed=True))]
+    assert play(turns, 100, lambda n: turn(n, content=f"thought {n}")) == ["nudge", "replan", "rollback", "stop"]
+    assert [number for number, _ in interventions(turns)] == [5, 7, 9]
+    assert len(turns) == 11
+    (_, nudge), (_, replan), (_, rollback) = interventions(turns)
+    assert "`finish`" in nudge.words
+    for rung, times in ((replan, 5), (rollback, 7)):
+        assert f"a reply without a whole tool call: nothing happened ({times} times)" in rung.words
+        assert "$ make" in rung.words
+
+
 def test_idle_turns_climb_slowly_and_end() -> None:
     """Forty turns, then twenty after each word: what is slow to see is slow to judge."""
     turns: list[Turn] = []

@@ -107,6 +107,32 @@ def test_two_calls_that_take_turns() -> None:
     assert pattern(work) is None
 
 
+def test_three_calls_that_take_turns() -> None:
+    """A B C three times with the same results is a circle of three, a word now and then in between or not."""
+
+    def done(n: int, said: str = "same") -> Turn:
+        return turn(n, (LOOK, bash("git diff", said), bash("git status", "clean"))[n % 3])
+
+    rounds = [done(n) for n in range(1, 10)]
+    assert pattern(rounds) == "alternating"
+    found = find_stuck(rounds)
+    assert found is not None
+    assert "Three calls took turns 3 times" in found.sentence
+    assert "git status" in found.sentence
+    assert pattern(rounds[:8]) is None
+    assert pattern([done(n, f"diff {n}") for n in range(1, 30)]) is None, "with new results it is work"
+    talking = [one for n in range(1, 10) for one in ([done(n), turn(n)] if n % 3 == 0 else [done(n)])][:-1]
+    assert pattern(talking) == "alternating"
+    mending = [edit("a.py", f"x{n}") if n % 3 else ran("t::a") for n in range(1, 10)]
+    assert pattern([turn(n, one) for n, one in enumerate(mending, start=1)]) is None, "each edit is another one"
+
+
+def test_three_messages_without_a_call() -> None:
+    """Whatever they say; a call in between begins the count anew."""
+    assert pattern([turn(n, content=f"thought {n}") for n in range(1, 4)]) == "messages"
+    assert pattern([turn(1), turn(2), turn(3, LOOK), turn(4), turn(5)]) is None
+
+
 def test_looking_until_something_changes_is_no_circle() -> None:
     """Polling by reading is allowed as long as what is seen changes; the same work five times is not."""
     polling = [turn(n, bash("sleep 5; tail -3 build.log", f"line {n}")) for n in range(1, 15)]
