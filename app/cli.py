@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from app.collector import collect_seldom
 from app.settings import Settings, SettingsError, read_settings
 from app.trajectory import replay_job, trajectory_app
 
@@ -33,7 +34,8 @@ app.command("replay")(replay_job)
 
 def main() -> None:
     """The console script."""
-    app()
+    with collect_seldom():
+        app()
 
 
 def _say_version(wanted: bool) -> None:

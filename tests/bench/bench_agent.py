@@ -30,6 +30,13 @@ LONG = 500
 COMMITS = 100
 AT_ONCE = ((1, TURNS), (16, TURNS), (64, 28))
 """Sessions at once, and the turns of each: as many as let a small machine come to the end."""
+LAUNCH = """
+from app.collector import collect_seldom
+with collect_seldom():
+    from tests.bench.controller import main
+    main()
+"""
+"""Our process, started as the console script starts."""
 SHOWN: tuple[Kind, ...] = ("shell", "read", "edit")
 
 
@@ -76,7 +83,7 @@ def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) ->
         config = folder / "load.json"
         config.write_text(json.dumps(asdict(load)))
         began = time.monotonic()
-        command = [sys.executable, "-m", "tests.bench.controller", str(config)]
+        command = [sys.executable, "-c", LAUNCH, str(config)]
         report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         wall = time.monotonic() - began
         exchanges = model.exchanges()

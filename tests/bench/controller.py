@@ -1,6 +1,6 @@
 """The measured process: sessions of the agent loop at once over real sandboxes, each with a durable log.
 
-``python -m tests.bench.controller CONFIG``, a JSON file of :class:`Load`; it prints a JSON :class:`Report`.
+Its one argument is a JSON file of :class:`Load`; it prints a JSON :class:`Report`.
 """
 
 from __future__ import annotations
@@ -145,5 +145,6 @@ def _resident() -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Play what the file asks for, print the report."""
     print(json.dumps(asdict(play_all(Load(**json.loads(Path(sys.argv[1]).read_text()))))))
