@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows.agent.calls.deltas import Assembly
 from workflows.agent.calls.loose_json import parse_loosely
+from workflows.types import ToolCall
 
 
 def assemble(chunks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -17,18 +18,18 @@ def assemble(chunks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     return [
         {"id": call.id or None, "name": call.name, "arguments": parse_loosely(call.arguments).value}
-        for call in _assembled(chunks).calls()
+        for call in _named(chunks)
     ]
 
 
 def faults(chunks: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is wrong with each call's arguments ("": nothing). Only "" and "comma" are run."""
-    return [parse_loosely(call.arguments).fault for call in _assembled(chunks).calls()]
+    return [parse_loosely(call.arguments).fault for call in _named(chunks)]
 
 
-def _assembled(chunks: Sequence[Mapping[str, Any]]) -> Assembly:
+def _named(chunks: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
     assembly = Assembly()
     for chunk in chunks:
         function = {"name": chunk.get("name"), "arguments": chunk.get("arguments")}
         assembly.add({"index": chunk.get("index"), "id": chunk.get("id"), "type": "function", "function": function})
-    return assembly
+    return [call for call in assembly.calls() if call.name]

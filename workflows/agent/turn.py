@@ -215,7 +215,7 @@ def _whole_calls(reply: Reply) -> int:
     if reply.finish_reason != "length":
         return len(calls)
     if not reply.incomplete:  # then the last call may be the one that lacks its end
-        calls = calls[:-1] if all(call.name for call in calls) else ()
+        calls = calls[:-1]
     return next((index for index, call in enumerate(calls) if call.name in CLOSING), len(calls))
 
 

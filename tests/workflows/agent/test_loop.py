@@ -259,27 +259,36 @@ def test_calls_in_another_agents_words_count_like_ours(stage: Callable[..., Stag
 
 
 PLAN = {"name": "update_plan", "arguments": {"plan": "- [~] add"}}
-CUT_TEXT = """<tool_call>
+WHOLE_TEXT = """<tool_call>
 <function=read_file>
 <parameter=path>
 sums.py
 </parameter>
 </function>
 </tool_call>
-<tool_call>
+"""
+CUT_TEXT = f"""{WHOLE_TEXT}<tool_call>
 <function=edit>
 <parameter=path>
 sums.py"""
+
+
+NAMELESS = {"name": "", "arguments": {"path": "sums.py"}}
+BLOCK = "<tool_call>\nread sums.py\n</tool_call>\n"
 
 
 @pytest.mark.parametrize(
     ("reply", "ran"),
     [
         (says(LOOK, PLAN, FIX, finish_reason="length"), [True, True, False]),
+        (says(LOOK, PLAN, NAMELESS, finish_reason="length"), [True, True, False]),
+        (says(NAMELESS, PLAN, FIX, finish_reason="length"), [False, True, False]),
+        (says(content=BLOCK + WHOLE_TEXT, finish_reason="length"), [False, False]),
+        (says(content=CUT_TEXT + BLOCK, finish_reason="length"), [True]),
         (says(LOOK, FINISH, LS, finish_reason="length"), [True, False, False]),
         (says(content=CUT_TEXT, finish_reason="length"), [True]),
     ],
-    ids=["native", "finish", "text"],
+    ids=["native", "nameless last", "nameless first", "unreadable", "cut", "finish", "text"],
 )
 def test_the_whole_calls_of_a_reply_that_was_cut_off_are_run(
     stage: Callable[..., Stage], reply: dict[str, Any], ran: list[bool]

@@ -62,15 +62,16 @@ class Assembly:
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls so far, in the order in which they began; arguments are raw text, perhaps cut off.
 
-        An id is "" where the server gave none; one given to two calls gets a suffix. A call without a name is left
-        out: ``nameless`` counts those. The same call twice under one id is one call.
+        An id is "" where the server gave none; one given to two calls gets a suffix. The same call twice under one id
+        is one call. A call that came without a name has the name "" and keeps its place; without arguments too it is
+        none, whatever its id: some servers make one up for every fragment, and send an empty one after the last.
         """
         found: list[ToolCall] = []
         said: dict[str, set[tuple[str, str]]] = {}
         for slot in self._slots:
-            if not slot.name:
-                continue
             words = (slot.name, slot.text)
+            if not (slot.name or words[1].strip()):
+                continue
             others = said.setdefault(slot.id, set()) if slot.id else set()
             if words in others:
                 continue
@@ -78,15 +79,6 @@ class Assembly:
             others.add(words)
             found.append(ToolCall(id=_storable(call_id), name=_storable(slot.name), arguments=_storable(words[1])))
         return tuple(found)
-
-    @property
-    def nameless(self) -> int:
-        """How many calls came without a function name; they cannot be run, and the model is told.
-
-        A fragment without arguments is none, whatever its id: some servers make one up for every fragment, and send
-        an empty one after the last.
-        """
-        return sum(not slot.name and bool(slot.text.strip()) for slot in self._slots)
 
     def _find(self, place: int | None, call_id: str, name: str, text: str) -> _Slot | None:
         """The slot that a fragment belongs to, or None: it begins a call."""

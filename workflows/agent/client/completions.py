@@ -25,8 +25,8 @@ class NotACompletion(Exception):
 class Said:
     """What the endpoint sent, put together, before it is read.
 
-    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them. ``nameless`` counts the
-    calls that came without the name of a tool; they are not among ``calls``.
+    ``usage`` holds the provider's figures as they came, llama.cpp's ``timings`` among them. Those of ``calls`` that
+    came without the name of a tool have the name "".
     """
 
     content: str = ""
@@ -34,7 +34,6 @@ class Said:
     calls: tuple[ToolCall, ...] = ()
     finish_reason: str = ""
     usage: Any = None
-    nameless: int = 0
 
 
 def parse_completion(answer: Any) -> Said:
@@ -43,7 +42,7 @@ def parse_completion(answer: Any) -> Said:
         choice = answer["choices"][0]
         message = choice["message"]
         sent = tuple(_parse_call(call, index) for index, call in enumerate(message.get("tool_calls") or []))
-        calls = tuple(call for call in sent if call.name)
+        calls = tuple(call for call in sent if call.name or call.arguments.strip())
         reason = choice.get("finish_reason") or ("tool_calls" if sent else "stop")
         said = Said(
             content=text_of(message.get("content")) or str(message.get("refusal") or ""),
@@ -51,7 +50,6 @@ def parse_completion(answer: Any) -> Said:
             calls=calls,
             finish_reason=str(reason),
             usage=usage_of(answer),
-            nameless=sum(not call.name and bool(call.arguments.strip()) for call in sent),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise NotACompletion(f"the answer is not a chat completion ({type(error).__name__}: {error})") from None
@@ -65,23 +63,22 @@ def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Rep
 
     ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
     content and calls are both empty. A block that was meant as a call and cannot be read becomes a call without a name,
-    whose arguments are the sentence that says what is wrong with it. So does what came without a name, beside calls
-    that had one or where the text holds none: a server that loses the name often leaves the call in the text.
+    whose arguments are the sentence that says what is wrong with it. So does what came without a name, in its place
+    beside calls that had one, or where the text holds none: a server that loses the name often leaves the call in the
+    text.
     """
     everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
     reply = Reply(
         content=_encodable(said.content),
-        tool_calls=tuple(_encodable_call(call) for call in said.calls),
+        tool_calls=tuple(_answerable(call) for call in said.calls),
         finish_reason=said.finish_reason,
         usage=parse_usage(said.usage, payload, everything, prices=prices),
         reasoning=_encodable(said.reasoning),
     )
     tools: Tools = payload.get("tools") or ()
-    if tools and not reply.tool_calls:
-        reply = _with_calls_of_text(reply, tools)
-        if reply.tool_calls or reply.incomplete:
-            return reply
-    return _with_nameless(reply, said.nameless)
+    if tools and not any(call.name for call in reply.tool_calls):
+        return _with_calls_of_text(reply, tools)
+    return reply
 
 
 def text_of(content: Any) -> str:
@@ -102,11 +99,6 @@ def usage_of(answer: Mapping[str, Any]) -> Any:
     return {**figures, "timings": timings} if isinstance(timings, dict) else figures
 
 
-def _with_nameless(reply: Reply, count: int) -> Reply:
-    calls = tuple(ToolCall(id=f"nameless_{number}", name="", arguments=NAMELESS) for number in range(1, count + 1))
-    return reply.model_copy(update={"tool_calls": reply.tool_calls + calls})
-
-
 def _with_calls_of_text(reply: Reply, tools: Tools) -> Reply:
     return _with_calls_of_content(reply, tools) if reply.content.strip() else _with_calls_of_reasoning(reply, tools)
 
@@ -114,13 +106,14 @@ def _with_calls_of_text(reply: Reply, tools: Tools) -> Reply:
 def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
     read = read_calls(reply.content, tools)
     # What was meant as a call and could not be read gets an answer as one: its arguments are the sentence that teaches.
+    # It stands first, for of a reply that was cut off the last call is not run.
     wrong = tuple(
         ToolCall(id=f"malformed_{number}", name="", arguments=sentence)
         for number, sentence in enumerate(read.malformed, start=1)
     )
     changes: dict[str, Any] = {"content": read.content}
     if read.calls or read.incomplete or wrong:
-        changes |= {"tool_calls": read.calls + wrong, "calls_from": "content", "incomplete": read.incomplete}
+        changes |= {"tool_calls": wrong + read.calls, "calls_from": "content", "incomplete": read.incomplete}
     return reply.model_copy(update=changes)
 
 
@@ -141,9 +134,10 @@ def _parse_call(call: Any, index: int) -> ToolCall:
     )
 
 
-def _encodable_call(call: ToolCall) -> ToolCall:
+def _answerable(call: ToolCall) -> ToolCall:
+    """The call as it can be stored; one without a name has the sentence that teaches in place of its arguments."""
     fields = {name: _encodable(value) for name, value in call}
-    return call.model_copy(update=fields)
+    return call.model_copy(update=fields if call.name else {**fields, "arguments": NAMELESS})
 
 
 def _encodable(text: str) -> str:

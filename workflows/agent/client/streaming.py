@@ -148,7 +148,7 @@ class StreamedCompletion:
             call if call.id else call.model_copy(update={"id": f"call_{index}"})
             for index, call in enumerate(self._calls.calls())
         )
-        return Said(content, reasoning, calls, self._finish_reason, self._usage, self._calls.nameless)
+        return Said(content, reasoning, calls, self._finish_reason, self._usage)
 
     @property
     def length(self) -> int:

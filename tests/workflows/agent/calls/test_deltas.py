@@ -102,14 +102,11 @@ def test_what_servers_do_with_indices_ids_and_names(
     assert assembled(fragments) == calls
 
 
-def test_a_call_without_a_name_is_counted_and_left_out() -> None:
+def test_a_call_without_a_name_keeps_its_place() -> None:
     """It cannot be run; the model can be told. What says nothing is no call, and an id says nothing."""
-    assembly = Assembly()
-    assembly.add(fragment("{}", id="x", index=0))
-    assert (assembly.calls(), assembly.nameless) == ((), 1)
-    assembly.add(fragment("", index=1))
-    assembly.add(fragment(" ", id="z", index=2))
-    assert assembly.nameless == 1
+    sent = [fragment("{}", id="x", index=0), fragment("", index=1), fragment(" ", id="z", index=2)]
+    assert assembled(sent) == [("x", "", "{}")]
+    assert assembled([*sent, fragment('{"a":', name="f", index=3)]) == [("x", "", "{}"), ("", "f", '{"a":')]
 
 
 @pytest.mark.parametrize("index", [0, None])
@@ -120,7 +117,7 @@ def test_fragments_under_ids_of_their_own_are_one_call(index: int | None, openin
     for number, piece in enumerate([*opening, '{"command": ', '"ls"}', "", ""]):
         assembly.add(fragment(piece, name=None if number else "bash", id=f"id{number}", index=index))
     (call,) = assembly.calls()
-    assert (call.name, call.arguments.strip(), assembly.nameless) == ("bash", '{"command": "ls"}', 0)
+    assert (call.name, call.arguments.strip()) == ("bash", '{"command": "ls"}')
 
 
 JSON = st.dictionaries(
@@ -191,8 +188,8 @@ def test_any_chunking_gives_the_same_calls(
     )
 )
 def test_any_fragments_are_taken_without_an_error(fragments: list[dict[str, Any]]) -> None:
-    """Whatever a server streams, the calls can be stored and are offered by name."""
-    assert all(name for _, name, _ in assembled(fragments))
+    """Whatever a server streams, the calls can be stored, and each says something."""
+    assert all((name or arguments).encode() for _, name, arguments in assembled(fragments))
 
 
 @pytest.mark.parametrize(

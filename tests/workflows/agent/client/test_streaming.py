@@ -337,7 +337,7 @@ def read(items: list[dict[str, Any]], *, streamed: bool, content: str = "") -> R
 def test_a_call_without_a_name_is_answered(streamed: bool) -> None:
     """It is no silence: the model hears what was missing, beside the calls that had a name."""
     items = [NAMELESS_CALL, NAMED_CALL, {"index": 2, "id": "z", "function": {"arguments": ""}}]
-    named, nameless = (parse_call(call, TOOLS) for call in read(items, streamed=streamed).tool_calls)
+    nameless, named = (parse_call(call, TOOLS) for call in read(items, streamed=streamed).tool_calls)
     assert isinstance(named, ParsedCall)
     assert isinstance(nameless, MalformedCall)
     assert "without the name" in nameless.message
