@@ -12,6 +12,10 @@ NO_TOOL_CALL = (
     "Your reply held no tool call, so nothing happened. Go on with a tool call. When the work is done, or cannot be "
     "done, call `finish` and say so."
 )
+CALL_ONLY_SHOWN = (
+    "Your reply held no tool call, so nothing happened: a call in a code fence, or after a backtick, is only shown. "
+    "Send it outside of them to have it run. When the work is done, or cannot be done, call `finish` and say so."
+)
 REPLY_CUT_OFF = (
     "Your reply was cut off at the output limit before any tool call. Be brief, and go on with one small tool call."
 )

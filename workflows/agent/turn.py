@@ -243,7 +243,10 @@ def _of_reply(reply: Reply) -> list[str]:
         return [notices.call_cut_off(reply.incomplete)]
     if reply.tool_calls:
         return []
-    return [notices.REPLY_CUT_OFF if reply.finish_reason == "length" else notices.NO_TOOL_CALL]
+    if reply.finish_reason == "length":
+        return [notices.REPLY_CUT_OFF]
+    shown = "<tool_call>" in reply.content or "<function=" in reply.content
+    return [notices.CALL_ONLY_SHOWN if shown else notices.NO_TOOL_CALL]
 
 
 def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:

@@ -181,6 +181,17 @@ def test_prose_climbs_the_ladder_and_ends(stage: Callable[..., Stage]) -> None:
     assert [message["role"] for message in set_up.sent()[8]] == ["system", "user", "user"], "a fresh context"
 
 
+def test_a_call_that_is_only_shown_is_told_as_such(stage: Callable[..., Stage]) -> None:
+    """In a fence that is closed, or never; what is said helps to have it run."""
+    result = stage(
+        [says(content=f"So:\n```xml\n{WHOLE_TEXT}```"), says(content=f"So:\n```xml\n{WHOLE_TEXT}"), *MENDING]
+    ).play()
+    assert result.stop == "finished"
+    assert result.turns[1].notices == (notices.CALL_ONLY_SHOWN,)
+    assert "never closed" in result.turns[1].results[0].content
+    assert result.turns[2].notices == ()
+
+
 def test_a_model_that_only_talked_goes_on_after_each_rung(stage: Callable[..., Stage]) -> None:
     """The work is done and counts, however late it came back to its tools."""
     talk = {"content": "Let me think."}

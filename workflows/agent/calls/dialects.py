@@ -26,6 +26,10 @@ _ENDING = re.compile(
 _ENDING_ROOM = 64  # characters
 _CLOSING_LINE = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
 _NO_NAME = re.compile(r"[{}()\[\]$%\\|;]|\A\W*\Z")
+_OPEN_FENCE = (
+    "A call stands in a code fence that is never closed. What is fenced is only shown, so it was not run. If you meant "
+    "it, send it again outside of any fence."
+)
 _UNREADABLE = "A <tool_call> block holds neither a <function=NAME> nor a JSON object, so it was left as text."
 
 
@@ -49,9 +53,10 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
 
     A name that is not offered still makes a call when it stands in a proper ``<tool_call>``, so that the model hears
     that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or right after
-    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls. A leading
-    ``<think>…</think>`` is neither content nor read for calls. Thinking that is never closed is read, for offered tools
-    alone, since the model may forget to close it before it acts.
+    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after a fence that
+    is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is neither content nor
+    read for calls. Thinking that is never closed is read, for offered tools alone, since the model may forget to close
+    it before it acts.
     """
     offered = _offered(tools)
     text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
@@ -63,7 +68,7 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     inner = only_fence(said)
     if inner is not None:
         found = _Pass(inner, offered).read()
-        if found.calls and not found.content and not found.malformed:
+        if (found.calls or found.incomplete) and not found.content and not found.malformed:
             return found
     return _Pass(said, offered).read()
 
@@ -93,6 +98,8 @@ class _Pass:
             hidden = fences.hiding(self.at, tag.start)
             if hidden is not None:
                 passed = hidden
+                if fences.left_open and self._calls(tags, index):
+                    self._note(_OPEN_FENCE)
             elif self.text[max(0, tag.start - 1) : tag.start] == "`":
                 follower = tags.after(index)
                 passed = follower.end if follower and follower.kind == "function" else tag.end
@@ -169,6 +176,16 @@ class _Pass:
             return False
         self._consume(start, body.end, keep=body.value is None and not body.cut)
         return True
+
+    def _calls(self, tags: TagList, index: int) -> bool:
+        """Whether a call would begin with this tag, if it were not only shown."""
+        tag = tags.tags[index]
+        if tag.kind == "call" and is_hermes(self.text, tag.end):
+            return True
+        follower = tags.after(index)
+        if tag.kind == "call":
+            return follower is not None and follower.kind == "function" and bool(follower.name)
+        return unquoted(tag.name or "", self.offered) in self.offered and follower is not None
 
     def _note_unreadable(self, tags: TagList, index: int) -> None:
         tag = tags.tags[index]

@@ -8,9 +8,13 @@ _MARK = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)")
 
 
 class Fences:
-    """The fence lines of a text. Ask for ever later places: lines are passed once."""
+    """The fence lines of a text. Ask for ever later places: lines are passed once.
+
+    ``left_open``: the last block that was found is never closed.
+    """
 
     def __init__(self, text: str) -> None:
+        self.left_open = False
         self._text = text
         self._next = self._search(0)
 
@@ -33,6 +37,7 @@ class Fences:
         while line is not None and not _closes(line, opening):
             line = self._search(line.end())
         self._next = self._search(line.end()) if line is not None else None
+        self.left_open = line is None
         return line.end() if line is not None else len(self._text)
 
     def _search(self, start: int) -> re.Match[str] | None:
@@ -50,9 +55,9 @@ def _closes(line: re.Match[str], opening: re.Match[str]) -> bool:
 
 
 def only_fence(text: str) -> str | None:
-    """What stands in the fence that is all of ``text``, or None."""
+    """What stands in the fence that is all of ``text``, or None; its end may be missing, as models end with a call."""
     bare = text.strip()
     first, last = _MARK.match(bare), bare.rfind("\n") + 1
-    if first is None or last <= first.end() or bare[last:].strip() != first["mark"]:
+    if first is None or last <= first.end():
         return None
-    return bare[first.end() : last]
+    return bare[first.end() : last if bare[last:].strip() == first["mark"] else len(bare)]

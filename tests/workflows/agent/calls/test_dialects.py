@@ -163,6 +163,9 @@ def test_a_cut_hermes_call_is_reported_with_its_name() -> None:
         ("Like this:\n```xml\n{call}\n```\nNow:\n{call}", 1),
         ("Like this:\n~~~\n{call}\n", 0),
         ("```xml\n{call}\n```", 1),
+        ("```xml\n{call}\n", 1),
+        ("```xml\n{call}\nThat was one.", 0),
+        ("```\n{call}\n```\n{call}\n", 1),
         ("```\n{call}\n```\nThat was one.\n```\nx\n```", 0),
         ("Write `{call}` to call it.", 0),
         ("It says ``` here.\n{call}", 1),
@@ -176,6 +179,27 @@ def test_a_call_that_is_only_shown_is_not_run(text: str, calls: int) -> None:
     """Fences and backticks show; thinking is not said, unless the model forgot to end it before it acted."""
     for call in (xml("bash", {"command": "ls"}), HERMES):
         assert read(text.replace("{call}", call)) == [("bash", {"command": "ls"})] * calls
+
+
+@pytest.mark.parametrize("call", [xml("bash", {"command": "ls"}), HERMES], ids=["xml", "hermes"])
+def test_a_call_after_a_fence_that_stays_open_is_answered(call: str) -> None:
+    """It may have been meant, or only shown: it is not run, and the model hears how to have it run, once."""
+    said = f"I look:\n```xml\n{call}\n{call}"
+    found = read_calls(said, TOOLS)
+    assert (found.calls, found.incomplete, found.content) == ((), (), said)
+    (sentence,) = found.malformed
+    assert "code fence that is never closed" in sentence
+    before = read_calls(f"{call}\n{said}", TOOLS)
+    assert (len(before.calls), before.malformed) == (1, (sentence,)), "whole calls before it stand"
+    for shown in (f"I look:\n```xml\n{call}\n```\n", "So:\n```\nthe tag <tool_call> wraps it, <function=bash> too"):
+        assert read_calls(shown, TOOLS).malformed == ()
+
+
+def test_a_call_that_is_cut_off_in_a_fence_is_told_as_cut_off() -> None:
+    """Where the fence holds all of the reply; it is not run."""
+    cut = xml("bash", {"command": "ls"}).partition("\n</parameter>")[0]
+    found = read_calls(f"```xml\n{cut}", TOOLS)
+    assert (found.calls, found.incomplete) == ((), ("bash",))
 
 
 def test_an_unknown_tool_reaches_the_model_as_such() -> None:
