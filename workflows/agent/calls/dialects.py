@@ -53,7 +53,7 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
 
     A name that is not offered still makes a call when it stands in a proper ``<tool_call>``, so that the model hears
     that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or right after
-    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after a fence that
+    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after one that
     is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is neither content nor
     read for calls. Thinking that is never closed is read, for offered tools alone, since the model may forget to close
     it before it acts.
