@@ -13,7 +13,7 @@ from workflows.repository.policy import ReviewPolicy
 from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.requests.one_waiting import does_it_all
 from workflows.requests.thread_work import Thread, work_on_thread
-from workflows.review.check import Checked, show_check
+from workflows.review.check import Checked, say_stopped, show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
@@ -239,7 +239,7 @@ class _Conclusion:
         notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since and not scope.nothing else []
         if scope.paths:
             notes.append(f"Only these paths were asked for: {', '.join(code_span(path) for path in scope.paths)}.")
-        return (*notes, *([_say_stopped(found.stopped)] if found.stopped else []))
+        return (*notes, *([say_stopped(found.stopped)] if found.stopped else []))
 
     def _post(self, weighed: _Weighed) -> Posted:
         thread, head = self.thread, self.material.change.head
@@ -293,13 +293,9 @@ class _Conclusion:
         keep_ledger(self.thread, note_comments(ledger, {one.finding: one.comment for one in threads}))
 
 
-def _say_stopped(why: str) -> str:
-    return f"The review is perhaps not complete: {why}."
-
-
 def _say_nothing(stopped: str) -> str:
     nothing = "Nothing that matters was found."
-    return f"{nothing} {_say_stopped(stopped)}" if stopped else nothing
+    return f"{nothing} {say_stopped(stopped)}" if stopped else nothing
 
 
 def _say_silence(scope: Scope, merged: Merged, stopped: str) -> str:
@@ -308,7 +304,7 @@ def _say_silence(scope: Scope, merged: Merged, stopped: str) -> str:
     count = sum(one.said for one in merged.fixed)
     fixed = f"; {count} earlier points are fixed" if count else ""
     said = f"Reviewed: nothing that matters was found{fixed}."
-    return f"{said} {_say_stopped(stopped)}" if stopped else said
+    return f"{said} {say_stopped(stopped)}" if stopped else said
 
 
 def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:

@@ -210,6 +210,28 @@ def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
     assert check(ground, repository).conclusion == "success"
 
 
+def test_an_accepted_answer_makes_no_check_green_whose_review_was_stopped(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A review of some paths, whose findings cannot be read, leaves the head's check neutral, whatever is withdrawn."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "stopped-paths", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    [finding] = line_comments(ground, repository, number)
+    ground.world.hub.commit(repository, {"other.py": "ONE = 1\n"}, branch="mean")
+    prose = turn(finish("I looked at it all."))
+    ground.script[:] = [stands(ground), prose, prose, prose]
+    command(ground, repository, number, "/qwen review paths=other.py")
+    ended(ground, repository, number, jobs=3)
+    assert check(ground, repository).conclusion == "failure"
+    ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
+    ended(ground, repository, number, jobs=4)
+    assert is_resolved(ground, repository, number, finding)
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
+
+
 def test_a_doubt_that_was_not_said_is_not_approved_later(ground: Ground) -> None:
     """Too doubtful for a word, yet not minor: the next review, which does not read it again, approves nothing."""
     doubt = {**FINDING, "confidence": 0.2, "command": "", "suggestion": None}

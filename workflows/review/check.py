@@ -16,6 +16,7 @@ from workflows.types import Annotation
 NAME = "Forgehand review"
 LEVELS: dict[Severity, str] = {"critical": "failure", "important": "warning", "minor": "notice"}
 MOST_UNREAD = 50
+_STOPPED = "The review is perhaps not complete"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ def show_check(thread: Thread, head: str, checked: Checked, ledger: Ledger) -> i
 
 
 def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
-    """The check of an earlier review of this head, once people's answers closed some of what it found."""
+    """The check of an earlier review of this head, once people's answers closed some of what it found.
+
+    Whether that review was stopped is told by its summary alone: the ledger knows of the last one of everything.
+    """
     ours = thread.services.spoken.login.removesuffix("[bot]")
     runs = (
         [one for one in thread.github.fetch_check_runs(head) if (one.name, one.app_slug) == (NAME, ours)]
@@ -86,14 +90,20 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
     if not runs or not runs[-1].external_id:
         return
     still = [one for one in ledger.entries if one.state == "open"]
+    whole = _STOPPED not in runs[-1].summary
     thread.github.find_or_create_check_run(
         head_sha=head,
         name=NAME,
         external_id=runs[-1].external_id,
-        title=render_open(still, whole=not ledger.lost),
+        title=render_open(still, whole=whole),
         summary=runs[-1].summary,
-        conclusion=conclude(thread.asked.policy.review.fail_on, [one.severity for one in still], whole=not ledger.lost),
+        conclusion=conclude(thread.asked.policy.review.fail_on, [one.severity for one in still], whole=whole),
     )
+
+
+def say_stopped(why: str) -> str:
+    """The note that a check's summary holds when a session was stopped, or handed over what could not be read."""
+    return f"{_STOPPED}: {why}."
 
 
 def render_open(points: Sequence[Point], *, whole: bool = True) -> str:
