@@ -226,7 +226,7 @@ def _mend(thread: Thread, pull: PullRequest, found: RedChecks) -> Outcome:
         thread.tracking.follow(TITLES)
         told = f"{merge.base} was not merged in, because it makes things worse: {proved.verdict.reasons[0]}"
         thread.tracking.note((told,))
-    if situation.conflicts and resolves_unasked(thread, pull):
+    if resolves_unasked(thread, pull, situation):
         outcome = resolve_conflicts(begin_merge(thread, pull, stages, situation))
         return outcome.model_copy(update={"follow_up": "update"}) if outcome.status == "pushed" else outcome
     request = "\n\n".join(

@@ -54,6 +54,7 @@ class Outcome(Noun):
     Of a round of feedback, ``heard`` names the reviews and comments that it dealt with, and ``growth`` is by how many
     lines it made the change longer (or, below zero, shorter). ``follow_up`` is what was done about failed checks:
     run again, the base merged in first, or a repair; of checks that were run again ``heard`` holds ``check:`` and name.
+    ``unresolved`` are the commits of branch and base whose conflicts a session could not resolve.
     """
 
     status: Status
@@ -65,4 +66,5 @@ class Outcome(Noun):
     heard: tuple[str, ...] = ()
     growth: int = 0
     follow_up: FollowUp | None = None
+    unresolved: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)

@@ -78,9 +78,18 @@ def resolve_conflicts(merge: BaseMerge) -> Outcome:
     )
 
 
-def resolves_unasked(thread: Thread, pull: PullRequest) -> bool:
-    """Whether the policy has conflicts of this pull request resolved when other work on it begins."""
-    return thread.asked.policy.resolve == "auto" and is_ours(thread, pull)
+def resolves_unasked(thread: Thread, pull: PullRequest, situation: Situation) -> bool:
+    """Whether the policy has the conflicts resolved when other work on this pull request begins.
+
+    What could not be resolved is not tried again before branch or base moves; that is noted.
+    """
+    if not situation.conflicts or not _is_auto(thread, pull):
+        return False
+    if situation.tried:
+        told = f"{code_span(pull.base)} at `{situation.base[:10]}` conflicts with the branch, and that could not be "
+        again = f"resolved before. Neither has moved since: `{thread.services.spoken.prefix} resolve` tries again."
+        thread.tracking.note((told + again,))
+    return not situation.tried
 
 
 def resolve_first(thread: Thread, pull: PullRequest) -> PullRequest:
@@ -88,11 +97,11 @@ def resolve_first(thread: Thread, pull: PullRequest) -> PullRequest:
 
     What came of it is noted; conflicts that are left do not end the work.
     """
-    if not resolves_unasked(thread, pull):
+    if not _is_auto(thread, pull):
         return pull
     stages = Stages(thread.run, thread.tracking)
     situation = look_at_base(thread, pull, stages)
-    if not situation.conflicts:
+    if not resolves_unasked(thread, pull, situation):
         return pull
     merge = BaseMerge(thread, pull, stages, situation)
     ended = _settle(merge, session="conflicts")
@@ -143,6 +152,7 @@ class _Resolution:
         merged = thread.run.step("judge", lambda: self._judge(patch), Merged)
         trouble = self._trouble(solution, merged)
         if trouble is not None:
+            thread.unresolved = (merge.situation.head, merge.situation.base)
             return trouble
         return self._publish(solution, merged)
 
@@ -261,6 +271,10 @@ class _Resolution:
         return Prepared(
             survey=survey_pull(self.merge.thread, self.merge.pull, mirror, base=situation.draft), sides=sides
         )
+
+
+def _is_auto(thread: Thread, pull: PullRequest) -> bool:
+    return thread.asked.policy.resolve == "auto" and is_ours(thread, pull)
 
 
 def _beyond_us(thread: Thread, situation: Situation) -> str:

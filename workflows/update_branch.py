@@ -58,14 +58,14 @@ def _nothing_to_merge(thread: Thread, pull: PullRequest, situation: Situation) -
     if situation.current:
         told = f"The branch is up to date: {code_span(pull.base)} at `{situation.base[:10]}` is in it already."
         return thread.end("no_change", told)
-    if not situation.clean and not _wants_resolution(thread, pull):
+    if not situation.clean and not _wants_resolution(thread, pull, situation):
         return _name_conflicts(thread, pull, situation)
     return None
 
 
-def _wants_resolution(thread: Thread, pull: PullRequest) -> bool:
+def _wants_resolution(thread: Thread, pull: PullRequest, situation: Situation) -> bool:
     command = thread.job.command
-    return (command is not None and command.word == "resolve") or resolves_unasked(thread, pull)
+    return (command is not None and command.word == "resolve") or resolves_unasked(thread, pull, situation)
 
 
 def _name_conflicts(thread: Thread, pull: PullRequest, situation: Situation) -> Outcome:

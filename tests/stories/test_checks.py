@@ -239,6 +239,21 @@ def test_conflicts_are_resolved_where_the_policy_says_so(ground: Ground) -> None
     assert ours.writes() == [*ours.acknowledged, "POST check-runs", f"PUSH {ours.branch}", "POST check-runs"]
 
 
+def test_conflicts_that_could_not_be_resolved_do_not_stand_in_the_way_twice(ground: Ground) -> None:
+    """Asked once more with branch and base where they were, the code is mended without the merge."""
+    ours = opened(ground, "auto-tried", more={POLICY: "resolve: auto\n"})
+    hub = ground.world.hub
+    hub.commit(ours.repository, {"calc.py": "def add(a, b):\n    return int(a - b)\n"}, branch="main", author="alice")
+    ground.play(turn(finish("No.", no_change_needed=True)))
+    told = ours.fail("types", TYPES)
+    assert (told.outcome.status, len(told.outcome.unresolved)) == ("no_change", 2), told.outcome
+    ground.play(*MENDED)
+    hub.add_comment(ours.repository, ours.number, "alice", "/qwen ci")
+    told = ours.told()
+    assert (told.outcome.status, told.outcome.follow_up) == ("pushed", "repair"), told.outcome
+    assert "could not be resolved before. Neither has moved since" in told.comments[-1]
+
+
 def test_spent_attempts_are_handed_over(ground: Ground) -> None:
     """After as many repairs as the policy allows the pull request is handed over: one comment, the label, no work."""
     ours = opened(ground, "spent", more={POLICY: "checks:\n  attempts: 1\n"})

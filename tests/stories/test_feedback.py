@@ -377,6 +377,37 @@ def test_conflicts_that_cannot_be_resolved_do_not_end_the_round(ground: Ground) 
     assert "conflicts with the branch, and that was not resolved." in told.comments[0]
 
 
+def test_conflicts_that_could_not_be_resolved_are_tried_again_when_a_head_moves(ground: Ground) -> None:
+    """Rounds that leave the branch as it is do not try the same merge twice; a push to the base has it tried."""
+    hub = ground.world.hub
+    policy = {".github/qwen.yml": "resolve: auto\n"}
+    repository, number = open_pull(ground.world, "auto-tried", files={**UNTESTED, **policy})
+    hub.commit(repository, {"notes.txt": "One note, of theirs.\n"}, branch="main", author="alice")
+    head = hub.branches(repository)[BRANCH]
+    left = {"match": MERGING, **turn(finish("No.", no_change_needed=True))}
+    declined = turn(finish("[F1] declined: it is right as it is.", no_change_needed=True))
+    ground.play(left, declined, declined)
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
+    told = ground.told(repository, number)
+    assert told.outcome.status == "no_change", told.outcome
+    assert len(told.outcome.unresolved) == 2
+
+    ground.play(declined, declined)
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please!")
+    told = ground.told(repository, number, jobs=2)
+    assert told.outcome.status == "no_change", told.outcome
+    assert told.outcome.unresolved == ()
+    assert "could not be resolved before. Neither has moved since: `/qwen resolve` tries again." in told.comments[-1]
+
+    base = hub.commit(repository, {"other.txt": "Theirs.\n"}, branch="main", author="alice")
+    both = turn(write("notes.txt", "One note, of theirs.\nA second note.\n"))
+    merging = [{"match": MERGING, **one} for one in (both, turn(finish("Both notes.")))]
+    ground.play(*merging, declined, declined)
+    hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please!!")
+    told = ground.told(repository, number, jobs=3)
+    assert parents_of(ground, repository, told.branches[BRANCH]) == [head, base]
+
+
 def test_conflicts_and_round_share_one_budget(ground: Ground) -> None:
     """What resolving the conflicts has cost is not there for the round."""
     hub = ground.world.hub

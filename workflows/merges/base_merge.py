@@ -21,7 +21,8 @@ WORDS = {"verified": "verified", "unverified": "**not verified**", "no_tests": "
 
 class Situation(Noun):
     """Head and base as they were fetched. ``draft`` is the merge of the two; its files hold the markers of the
-    ``conflicts``. ``current``: the head has all of the base. ``problem`` says why there is nothing to merge.
+    ``conflicts``; ``tried``: an earlier job could not resolve them. ``current``: the head has all of the base.
+    ``problem`` says why there is nothing to merge.
     """
 
     head: str
@@ -29,6 +30,7 @@ class Situation(Noun):
     meeting: str = ""
     draft: str = ""
     conflicts: tuple[Conflict, ...] = ()
+    tried: bool = False
     current: bool = False
     problem: str = ""
 
@@ -53,7 +55,13 @@ def read_situation(thread: Thread, pull: PullRequest) -> Situation:
         return Situation(head=head, base=base, problem=problem)
     merged = mirror.merge(head, base)
     draft = commit_merge(thread, pull, mirror, merged.tree, (head, base))
-    return Situation(head=head, base=base, meeting=meeting, draft=draft, conflicts=merged.conflicts)
+    tried = bool(merged.conflicts) and _is_tried(thread, head, base)
+    return Situation(head=head, base=base, meeting=meeting, draft=draft, conflicts=merged.conflicts, tried=tried)
+
+
+def _is_tried(thread: Thread, head: str, base: str) -> bool:
+    records = thread.services.jobs.thread(thread.job.repository.id, thread.job.number)
+    return any(one.outcome is not None and one.outcome.unresolved == (head, base) for one in records)
 
 
 @dataclass(frozen=True)

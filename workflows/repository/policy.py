@@ -158,7 +158,8 @@ class Policy(Noun):
     resolve: Literal["on_request", "auto"] = Field(
         default="on_request",
         description="`auto`: conflicts of our own pull requests are resolved before other work on them: a round of "
-        "feedback, failed checks, `/qwen fix`, `/qwen update`.",
+        "feedback, failed checks, `/qwen fix`, `/qwen update`. What could not be resolved is not tried again before "
+        "the branch or its base moves; `/qwen resolve` tries at once.",
     )
     state_labels: bool = Field(
         default=True, description="Show with labels, such as `qwen:working`, how far the work on a thread is."

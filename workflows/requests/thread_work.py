@@ -43,7 +43,8 @@ _STATES: dict[Status, State] = {
 @dataclass
 class Thread:
     """One accepted request on an issue or pull request. ``solution``, ``published``, ``receipt`` (what it has cost, in
-    words) and ``spent`` (what sessions before the one at hand have cost) are set as they come about.
+    words), ``spent`` (what sessions before the one at hand have cost) and ``unresolved`` (see Outcome) are set as they
+    come about.
 
     ``check`` shows it on a pull request's head too, once :meth:`show_check` was called. ``quiet``: there alone.
     """
@@ -59,6 +60,7 @@ class Thread:
     published: Published | None = None
     receipt: str = ""
     spent: Usage = field(default_factory=Usage)
+    unresolved: tuple[str, ...] = ()
     check: LiveCheck | None = None
     quiet: bool = False
 
@@ -266,7 +268,7 @@ def _see_through(thread: Thread, carry_out: Callable[[Thread], Outcome]) -> Outc
     with _SettledOnBugs(thread):
         try:
             thread.show_state("working")
-            outcome = _carry_out(thread, carry_out)
+            outcome = _carry_out(thread, carry_out).model_copy(update={"unresolved": thread.unresolved})
             ended, check = outcome, thread.check
             if check is not None:
                 thread.run.step("conclude", lambda: check.conclude(ended), type(None))
