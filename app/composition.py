@@ -74,8 +74,8 @@ WORKFLOWS: Mapping[str, Work] = {
     update_branch.NAME: update_branch.update_branch,
     plan_issue.NAME: plan_issue.plan_issue,
 }
-ADMISSION_PATIENCE = 5.0
-"""Seconds that an admission waits for GitHub on its thread: those of others wait behind it."""
+PATIENCE = 5.0
+"""Seconds that an admission, or a job that begins, waits for GitHub on its thread: those of others wait behind it."""
 LEAST_FREE_BYTES = 1_000_000_000
 """A job that would start with less room on the data folder's disk is refused."""
 
@@ -270,8 +270,8 @@ class Composition:
 
     def admission_services(self) -> JobServices:
         """The same, with the patience of an admission."""
-        hasty = partial(self.repository, patience=ADMISSION_PATIENCE)
-        return replace(self.named_services(patience=ADMISSION_PATIENCE), github=hasty)
+        hasty = partial(self.repository, patience=PATIENCE)
+        return replace(self.named_services(patience=PATIENCE), github=hasty)
 
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""
@@ -340,7 +340,12 @@ class Composition:
                 self.__dict__[part].close()
 
     def _with_services(self, work: Work) -> Callable[[Run, Job], Outcome]:
-        return lambda run, job: work(run, job, self.named_services())
+        def carry_out(run: Run, job: Job) -> Outcome:
+            # Here nothing is under way yet. Later its edits wait beside it, and would come after those of its next run.
+            self.github.leave_while_held(job.repository.installation_id, patience=PATIENCE)
+            return work(run, job, self.named_services(patience=PATIENCE))
+
+        return carry_out
 
     def _waits_for_answer(self, repository_id: int, number: int) -> bool:
         return self.trajectories.waiting(repository_id, number) is not None

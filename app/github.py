@@ -114,6 +114,12 @@ class GitHubApp:
             clock=self._rules.clock,
         )
 
+    def leave_while_held(self, installation_id: int, *, patience: float) -> None:
+        """Raise JobPostponed while GitHub is known to hold an installation back for more seconds than ``patience``."""
+        seconds = self._gate(installation_id).left()
+        if seconds > patience:
+            raise self._rules_within(patience).give_up(seconds)
+
     def installation_for(self, full_name: str) -> int | None:
         """The id of the installation that holds a repository (``owner/name``), or None. Raises BrokenWorld."""
         answer = self._session.send("GET", f"/repos/{quote(full_name)}/installation")

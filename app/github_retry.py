@@ -98,6 +98,11 @@ class Gate:
         with self._lock:
             self._closed_until = max(self._closed_until, self._clock.seconds() + seconds)
 
+    def left(self) -> float:
+        """Seconds until anything is let through, 0 when it is."""
+        with self._lock:
+            return max(0.0, self._closed_until - self._clock.seconds())
+
     def enter(self, verb: str, *, deadline: float) -> None:
         """Wait until the request may go. Raises _HeldBack at once when that is after ``deadline`` (clock seconds)."""
         while True:

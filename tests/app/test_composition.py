@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from structlog.testing import capture_logs
 
 from app.composition import Composition
 from app.github_retry import RetryRules
@@ -15,6 +17,7 @@ from app.settings import Settings, SettingsError, variable_names
 from sandbox.images import ImageUnavailable
 from tests.app.fake_clock import FakeClock
 from tests.app.rude_server import answer, rude_server
+from tests.workflows.durable.test_queue import make, until
 from workflows.durable.run import JobPostponed
 from workflows.services import BrokenWorld
 
@@ -77,18 +80,57 @@ def test_work_on_a_checkout_needs_no_app(compose: Any) -> None:
         composition.named_services()
 
 
+def test_a_job_is_not_begun_while_its_installation_is_held_back(compose: Any) -> None:
+    """Once a limit is known, the next job of the installation leaves its thread before it asks GitHub for anything."""
+    expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    answers = [
+        answer(200, {"id": 1, "slug": "forgehand"}),
+        answer(200, {"permissions": {}}),
+        answer(201, {"token": "ghs_" + "a" * 36, "expires_at": expires}),
+        answer(403, {"message": "You have exceeded a secondary rate limit"}, Retry_After="3000"),
+    ]
+    with rude_server(*answers) as server:
+        composition = compose(
+            openai_base_url="http://localhost:1/v1",
+            model="m",
+            app_id=1,
+            private_key=private_key(),
+            github_api_url=server.url,
+        )
+        queue = composition.queue(worker=True)
+        queue.start()
+        try:
+            with pytest.raises(JobPostponed):
+                composition.repository(make()[1].repository, patience=5.0).fetch_repository()
+            assert len(server.requests) == 4
+            with capture_logs() as logs:
+                delivery, job = make("fix_issue")
+                queue.submit(delivery, job, "Started.")
+                until(lambda: any(entry["event"] == "job_postponed" for entry in logs))
+            assert queue.job(job.id).outcome is None
+            assert len(server.requests) == 4
+        finally:
+            queue.stop(5)
+            composition.close()
+
+
+def private_key() -> str:
+    return (
+        rsa.generate_private_key(65537, 2048)
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .decode()
+    )
+
+
 def test_an_admission_does_not_wait_to_learn_our_name(compose: Any) -> None:
     """While GitHub limits the App as it starts, an admission is put off and keeps no thread."""
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     time_ = FakeClock()
     with rude_server(answer(403, {"message": "API rate limit exceeded"}, Retry_After="3000")) as server:
         composition = compose(
             openai_base_url="http://localhost:1/v1",
             model="m",
             app_id=1,
-            private_key=key.decode(),
+            private_key=private_key(),
             github_api_url=server.url,
         )
         composition.rules = RetryRules(clock=time_.clock)

@@ -550,6 +550,23 @@ def test_primary_limit_beyond_patience(place: Place) -> None:
     assert place.time.sleeps == []
 
 
+def test_a_job_that_begins_while_its_installation_is_held_back_is_put_off(place: Place) -> None:
+    """Nothing is asked for that: the limit is known. Others, and everybody once it is over, may begin."""
+    app = make_app(place.hub, place.time, patience=600)
+    github = app.for_repository(place.ref, WORKING)
+    limit = place.hub.faults.add(Fault("secondary_limit", path=f"/issues/{place.issue}$", retry_after=3000))
+    app.leave_while_held(place.ref.installation_id, patience=5.0)
+    with pytest.raises(BrokenWorld):
+        github.fetch_issue(place.issue)
+    with pytest.raises(JobPostponed) as postponed:
+        app.leave_while_held(place.ref.installation_id, patience=5.0)
+    assert 2990 <= postponed.value.seconds <= 3000
+    assert limit.seen == 1
+    app.leave_while_held(place.ref.installation_id + 1, patience=5.0)
+    place.time.advance(2997)
+    app.leave_while_held(place.ref.installation_id, patience=5.0)
+
+
 def test_who_is_in_a_hurry_does_not_wait_to_learn_who_we_are(place: Place) -> None:
     """The App is limited as it starts: a job that may be put off is, also while another waits with more patience."""
     waits, go = threading.Event(), threading.Event()

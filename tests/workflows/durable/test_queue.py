@@ -1049,6 +1049,34 @@ def test_an_admission_that_is_held_back_keeps_no_thread(url: str) -> None:
         assert sorted(admitted) == sorted(job.number for job in held)
 
 
+def test_work_that_is_held_back_as_it_begins_keeps_no_thread(url: str) -> None:
+    """The one place for work is left to another thread's job, as often as it takes; the later job of its own waits."""
+    tries: Counter[int] = Counter()
+    begun: list[str] = []
+
+    def work(run: Run, job: Job) -> Outcome:
+        tries[job.number] += 1
+        if job.number == 1 and tries[1] < 4:
+            raise JobPostponed(0.1)
+        begun.append(job.id)
+        return done(run, job)
+
+    queue = Queue(url, worker=True, concurrency=1, poll_seconds=0.05, max_attempts=2)
+    queue.register("count", work)
+    queue.start()
+    try:
+        held = [submit(queue, number=1) for _ in range(2)]
+        until(lambda: tries[1])
+        other = submit(queue, number=2)
+        assert queue.wait(other.id, timeout=30).outcome is not None
+        assert begun == [other.id]
+        for job in held:
+            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+        assert begun == [other.id, *(job.id for job in held)]
+    finally:
+        queue.stop(5)
+
+
 def test_what_is_cancelled_while_it_is_held_back_stays_so(url: str) -> None:
     """Its turn comes again, and passes to the next request of its thread."""
     tries: list[str] = []
