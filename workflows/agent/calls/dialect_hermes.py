@@ -21,7 +21,7 @@ _NAME = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]{1,80})"')
 
 @dataclass(frozen=True)
 class NamedCall:
-    """A call by name. ``arguments`` is JSON text, or what the model wrote in its place."""
+    """A call by name. ``arguments`` is JSON text, of an object where the model wrote one."""
 
     name: str
     arguments: str
@@ -141,8 +141,9 @@ def _call_of(item: Any) -> NamedCall | None:
     if not isinstance(name, str) or not name.strip():
         return None
     arguments = item.get("arguments", item.get("parameters"))
-    if isinstance(arguments, str):
-        return NamedCall(name.strip(), arguments)
+    if isinstance(arguments, str):  # an object encoded once more; anything else is answered as the string it is
+        read = parse_loosely(arguments)
+        arguments = read.value if read.fault in ("", "comma") else arguments
     return NamedCall(name.strip(), json_text({} if arguments is None else arguments))
 
 

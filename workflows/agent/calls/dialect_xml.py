@@ -48,6 +48,10 @@ class _Inside:
     """Whether the next field followed such a tag, with text between: it cannot be told whose text that is."""
     ended: bool = False
     """Whether a call's end was met that nothing in the value had opened, and no beginning of a call since."""
+    whole: bool = False
+    """Whether all closing tags of a call were met, in their order, while no call was open."""
+    another: bool = False
+    """Whether a call began after that: then it cannot be told whether it is the next one, or part of the value."""
 
 
 class XmlReading:
@@ -67,7 +71,7 @@ class XmlReading:
             if tag.kind == "parameter" and tag.name:
                 name = unquoted(tag.name, properties)
                 stop = self._find_stop(at, properties, {*values, name})
-                if stop is None:
+                if stop is None or self._is_doubtful(at, stop):
                     return XmlCall({}, len(self._list.text), complete=False)
                 values[name] = _trimmed(self._list.text[tag.end : self._tags[stop.index].start])
                 at, joined = (stop.index, True) if stop.opens else (stop.index + 1, self._list.touches(stop.index))
@@ -104,13 +108,30 @@ class XmlReading:
             own = not inside.parameters or (second is not None and second.opens and inside.ended)
             apart = tag.kind == "parameter_end" and own and (not block or self._stands_apart(index))
             if apart and self._closes(index, properties, seen):
-                return _Stop(self._last_close(index))
+                return _Stop(self._last_close(index)) if not inside.another else None
             if second is None and not inside.doubtful:
                 second = self._second_choice(opening, index, inside, properties, seen)
             elif second is not None and second.opens and not inside.calls and not inside.functions:
                 second = self._after_mention(second, index)
-            _balance(inside, tag, marked=self._is_marked(index), begins=self._begins_call(index))
+            begins = self._begins_call(index)
+            inside.another = inside.another or (begins and inside.whole)
+            inside.whole = inside.whole or self._ends_whole(index, inside)
+            _balance(inside, tag, marked=self._is_marked(index), begins=begins)
         return second
+
+    def _is_doubtful(self, opening: int, stop: _Stop) -> bool:
+        """Whether a value may have been cut off where it seems to stop.
+
+        One that was left open holds something. One that began on a line of its own does not stop within a line, where
+        nothing comes after it that would tell whether that was the end.
+        """
+        start, tag = self._tags[opening].end, self._tags[stop.index]
+        if stop.opens and not self._list.text[start : tag.start].strip():
+            return True
+        last = len(self._tags) - 1 - (self._tags[-1].kind == "call" and self._list.ends_text(len(self._tags) - 1))
+        if stop.index < last or not self._list.text.startswith(("\n", "\r\n"), start):
+            return False
+        return bool(self._list.text[max(start, tag.start - _INDENT) : tag.start].rpartition("\n")[2].strip())
 
     def _second_choice(
         self, opening: int, index: int, inside: _Inside, properties: Mapping[str, Any], seen: set[str]
@@ -124,10 +145,10 @@ class XmlReading:
                 inside.doubtful = own and inside.closed
                 return _Stop(index, opens=True) if own and not inside.closed else None
             case "function_end":
-                alone = not inside.closed and not inside.functions
+                alone = not inside.closed and not inside.functions and not inside.parameters
                 return _Stop(index, opens=True) if alone and self._ends_call(index) else None
             case "call_end":
-                alone = not inside.closed and not inside.calls
+                alone = not inside.closed and not inside.calls and not inside.parameters
                 return _Stop(index, opens=True) if alone and self._ends_block(index) else None
             case "drifted":
                 return _Stop(index) if not inside.parameters and self._closes(index, properties, seen) else None
@@ -136,7 +157,11 @@ class XmlReading:
                 unknown = follower and follower.kind in ("parameter", "inline") and follower.name
                 return _Stop(index) if unknown or self._closes(index, properties, seen) else None
             case "parameter_end" if not any(inside.parameters):  # those may have been mentioned, and not opened
-                return _Stop(index) if self._closes(index, properties, seen) and self._ends_soon(index) else None
+                follower = self._list.after(index)
+                ends = follower is not None and follower.kind in ("function_end", "parameter", "inline")
+                return (
+                    _Stop(index) if ends and self._closes(index, properties, seen) and self._ends_soon(index) else None
+                )
         return None
 
     def _after_mention(self, second: _Stop, index: int) -> _Stop:
@@ -194,6 +219,14 @@ class XmlReading:
     def _is_marked(self, index: int) -> bool:
         previous = self._list.before(index)
         return previous is not None and previous.kind in ("function", "parameter_end", "inline")
+
+    def _ends_whole(self, index: int, inside: _Inside) -> bool:
+        """Whether a call ends with this tag and the two after it, if a field that is open was only mentioned."""
+        if self._tags[index].kind != "parameter_end" or not inside.parameters:
+            return False
+        end = self._list.after(index)
+        last = self._list.after(index + 1) if end and end.kind == "function_end" else None
+        return last is not None and last.kind == "call_end" and not inside.calls
 
     def _ends_call(self, index: int) -> bool:
         """Whether a ``</function>`` has the end of its block, another call or the end of the text after it."""

@@ -12,7 +12,7 @@ class Tag(NamedTuple):
     """One tag. ``name`` is None for a look-alike (``<parameter name="x">``) that counts for balance alone.
 
     ``inline`` is ``<parameter=NAME=VALUE</parameter>``, a slip seen in the wild, with its ``value``; ``drifted`` is a
-    closing tag that lost its shape (``</parameter1>``, ``</parameter`` before a newline).
+    closing tag that lost its shape (``</parameter1>``, ``</parameter/>``, ``</parameter`` before a newline).
     """
 
     kind: Kind
@@ -34,7 +34,7 @@ _TAG = re.compile(
     | parameter=(?P<inline>[^<>\n=]+)=(?P<value>[^<]*)</parameter>
     | (?P<parameter_like>parameter(?:\s[^<>]*)?(?<!/)>)
     | (?P<parameter_end>/parameter>)
-    | (?P<drifted>/parameter(?:[\w-]{1,24}>|(?=\n)))
+    | (?P<drifted>/parameter(?:(?:[\w-]{1,24}|[ \t]?/?)>|(?=\n)))
     )""",
     re.VERBOSE,
 )

@@ -63,6 +63,8 @@ def parse_call(call: ToolCall, schemas: Sequence[Schema]) -> ParsedCall | Malfor
             typed = _typed(value, properties[field]["type"])
             if typed is None:
                 fault = f"`{field}` must be {_ARTICLE[properties[field]['type']]}, not {_kind(value)}"
+                if isinstance(value, (dict, list)):
+                    fault += " (if it was text, the endpoint read it as JSON: write such text with a command)"
                 return MalformedCall(call, _teach(name, properties, required, fault))
             arguments[field] = typed
     missing = [field for field in required if field not in arguments]
@@ -112,7 +114,9 @@ def _read(text: str) -> LooseObject:
 def _typed(value: Any, kind: str) -> Value | None:
     """The value in the schema's type, with the harmless conversions alone: a string stays the string it was."""
     if kind == "string":
-        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+        # Some endpoints read text as JSON; of all that comes of it a whole number alone is still the text it was.
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return text.encode("utf-8", "replace").decode() if isinstance(text, str) else None
     if kind == "boolean":
         words = {"true": True, "false": False}
         return value if isinstance(value, bool) else words.get(str(value).strip().lower())

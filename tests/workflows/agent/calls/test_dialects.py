@@ -369,6 +369,77 @@ def test_a_closing_tag_that_is_run_in_closes_where_no_other_does() -> None:
     assert read(half) == [("bash", {"command": "ls", "timeout": 3})]
 
 
+OPENING = "<tool_call>\n<function=write_file>\n<parameter=path>\na.py\n</parameter>\n<parameter=content>\n"
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "x = '</parameter>",
+        "<parameter=content>\nx\n</parameter>",
+        "<parameter=content>\nx\n</parameter></tool_call>",
+        "<parameter=content>\nx\n</parameter>\n<tool_call>",
+        "x = '</function>",
+        "x = '</tool_call>",
+        "x = '</function><tool_call>",
+        "</function>",
+        "</tool_call>",
+    ],
+)
+def test_a_value_that_may_have_been_cut_off_at_a_tag_it_mentions(cut: str) -> None:
+    """A tag within a line, or of a field that was only shown, ends no value when nothing comes after it."""
+    found = read_calls(OPENING + cut, TOOLS)
+    assert (found.calls, found.incomplete) == ((), ("write_file",))
+
+
+@pytest.mark.parametrize("end", ["</parameter>", "</parameter>\n</function>", "</function>", "</tool_call>"])
+def test_a_value_that_ends_on_a_line_of_its_own_is_whole(end: str) -> None:
+    """Only closing tags are missing after it."""
+    assert read(f"{OPENING}x\n{end}") == [("write_file", {"path": "a.py", "content": "x"})]
+
+
+@pytest.mark.parametrize("between", ["\n", "", "\n\nThen:\n"])
+@pytest.mark.parametrize("mention", ["<parameter=path>", "x <parameter=timeout>3", "<function=f> <parameter=zz>"])
+def test_two_calls_are_never_taken_for_one_value(mention: str, between: str) -> None:
+    """A tag that is mentioned in the first call and closed by one that is mentioned in the second."""
+    first = xml("write_file", {"path": "a", "content": f"see {mention} there"})
+    found = read_calls(first + between + xml("bash", {"command": "grep '</parameter>' a"}), TOOLS)
+    assert all("</tool_call>" not in call.arguments for call in found.calls)
+    assert len(found.calls) == 2 or found.incomplete
+
+
+def test_a_call_that_is_shown_in_a_value_is_not_run() -> None:
+    """Neither after a field that is shown before it, nor after half a call that is mentioned."""
+    inner = xml("bash", {"command": "rm -rf a"})
+    for shown in (
+        f"<parameter=zz>\nx\n</parameter> {inner}  <parameter=path>",
+        f"<parameter=timeout>3 </tool_call>\n{inner}",
+    ):
+        found = read_calls(xml("write_file", {"path": "b", "content": shown}), TOOLS)
+        assert "bash" not in [call.name for call in found.calls]
+
+
+@pytest.mark.parametrize("end", ["</parameter1>", "</parameter/>", "</parameter >", "</parameter />", "</parameter"])
+def test_a_closing_tag_that_lost_its_shape(end: str) -> None:
+    """It still closes the value before the next field."""
+    text = xml("read_file", {"path": "a", "limit": "3"}).replace("</parameter>", end, 1)
+    assert read(text) == [("read_file", {"path": "a", "limit": 3})]
+
+
+def test_hermes_arguments_that_are_a_string() -> None:
+    """An object encoded once more is that object; any other string is kept as one, for the answer."""
+    for raw, arguments in (
+        (json.dumps('{"command": "ls"}'), {"command": "ls"}),
+        (json.dumps('{"command": "ls",}'), {"command": "ls"}),
+        (json.dumps(""), {}),
+        (json.dumps("ls"), "ls"),
+        (json.dumps('{"command": "l'), '{"command": "l'),
+    ):
+        (call,) = read_calls(f'<tool_call>{{"name": "bash", "arguments": {raw}}}</tool_call>', TOOLS).calls
+        assert json.loads(call.arguments) == arguments
+        assert isinstance(parse_call(call, TOOLS), ParsedCall) == (arguments == {"command": "ls"})
+
+
 def test_a_number_after_a_value_that_was_left_open() -> None:
     """A field that holds what it should still ends the one before it."""
     text = "<tool_call>\n<function=bash>\n<parameter=command>\nls\n<parameter=timeout>\n3\n</parameter>\n</function>"
