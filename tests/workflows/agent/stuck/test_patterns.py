@@ -108,22 +108,22 @@ def test_two_calls_that_take_turns() -> None:
 
 
 def test_three_calls_that_take_turns() -> None:
-    """A B C three times with the same results is a circle of three, a word now and then in between or not."""
+    """A B C four times with the same results is a circle of three, a word now and then in between or not."""
 
     def done(n: int, said: str = "same") -> Turn:
         return turn(n, (LOOK, bash("git diff", said), bash("git status", "clean"))[n % 3])
 
-    rounds = [done(n) for n in range(1, 10)]
+    rounds = [done(n) for n in range(1, 13)]
     assert pattern(rounds) == "alternating"
     found = find_stuck(rounds)
     assert found is not None
-    assert "Three calls took turns 3 times" in found.sentence
+    assert "Three calls took turns 4 times" in found.sentence
     assert "git status" in found.sentence
-    assert pattern(rounds[:8]) is None
+    assert pattern(rounds[:11]) is None
     assert pattern([done(n, f"diff {n}") for n in range(1, 30)]) is None, "with new results it is work"
-    talking = [one for n in range(1, 10) for one in ([done(n), turn(n)] if n % 3 == 0 else [done(n)])][:-1]
+    talking = [one for n in range(1, 13) for one in ([done(n), turn(n)] if n % 3 == 0 else [done(n)])][:-1]
     assert pattern(talking) == "alternating"
-    mending = [edit("a.py", f"x{n}") if n % 3 else ran("t::a") for n in range(1, 10)]
+    mending = [edit("a.py", f"x{n}") if n % 3 else ran("t::a") for n in range(1, 13)]
     assert pattern([turn(n, one) for n, one in enumerate(mending, start=1)]) is None, "each edit is another one"
 
 
