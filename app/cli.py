@@ -93,7 +93,10 @@ def worker() -> None:
 def fix(
     target: Annotated[str, typer.Argument(help="A local git checkout, or the URL of an issue on GitHub.")],
     issue: Annotated[str, typer.Option("--issue", help="What is wrong or wanted; the first line is the title.")] = "",
-    issue_file: Annotated[Path | None, typer.Option(help="A file with the issue's text, instead of --issue.")] = None,
+    issue_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A file with the issue's text, instead of --issue."),
+    ] = None,
     base: Annotated[str | None, typer.Option(help="The branch to start from. Default: the checkout's own.")] = None,
     actor: Annotated[str, typer.Option("--as", help="For a URL: the GitHub login that asks. Needs write access.")] = "",
 ) -> None:
@@ -115,8 +118,7 @@ def fix(
     settings = _settings()
     if "://" in target:
         _exit(fix_issue_url(settings, target, login=actor))
-    text = issue_file.read_text(encoding="utf-8") if issue_file else issue
-    _exit(fix_local_checkout(settings, Path(target), text=text, base=base))
+    _exit(fix_local_checkout(settings, Path(target), text=_read_issue(issue, issue_file), base=base))
 
 
 @app.command()
@@ -159,6 +161,19 @@ def demo(
     from app.demo.run import run_demo
 
     _exit(run_demo(install=not no_install, keep=keep))
+
+
+def _read_issue(text: str, file: Path | None) -> str:
+    if file is None:
+        return text
+    if text:
+        raise typer.BadParameter("Give --issue or --issue-file, not both.")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{file} is not UTF-8 text: save it as UTF-8.") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _settings() -> Settings:

@@ -109,10 +109,19 @@ class Composition:
     def data_dir(self) -> Path:
         """The data folder, there and closed to the host's other users: in it are private code and the proxy's sockets.
 
-        Containers get at what is mounted from it all the same, because the engine mounts as root.
+        Containers get at what is mounted from it all the same, because the engine mounts as root. Raises SettingsError
+        when it can be neither made nor written to.
         """
         folder = self.settings.data_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SettingsError(
+                f"FORGEHAND_DATA_DIR: {folder} cannot be made: {reason}. Name another folder."
+            ) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SettingsError(f"FORGEHAND_DATA_DIR: {folder} cannot be written to. Correct its rights.")
         return folder
 
     @cached_property

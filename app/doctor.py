@@ -17,7 +17,7 @@ from workflows.services import BrokenWorld
 
 def examine(settings: Settings) -> int:
     """Print one line a thing; 0 when all are well."""
-    console = Console()
+    console = Console(soft_wrap=True)
     composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim"))
     checks: dict[str, Callable[[], Check]] = {
         "settings": lambda: _check_settings(settings),

@@ -18,6 +18,8 @@ from workflows.agent.context.shrink import working_cap
 
 MARKS = {"ok": "green", "MEND": "bold red", "note": "yellow"}
 SMALL_WINDOW = 32_000
+ATTEMPTS = 3
+"""Of one reply: somebody waits, and an endpoint that is wrong every time is found out by then."""
 DIALECTS = {
     "native": "in the protocol's own field (tool_calls)",
     "content": "in the text, where Forgehand reads it",
@@ -39,7 +41,7 @@ def examine_model(settings: Settings) -> int:
     console = Console(soft_wrap=True)
     redact = Composition(settings, say=console.print).redactor.redact
     try:
-        models = connect_models(settings)
+        models = connect_models(settings, attempts=ATTEMPTS)
     except SettingsError as error:
         console.print(f"MEND {error}", style="bold red", markup=False, highlight=False)
         return 1

@@ -106,7 +106,7 @@ def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str |
     )
     configure_logging(style=settings.log_format, level="warning", redactor=composition.redactor)
     try:
-        checkout = _read_checkout(composition, path.expanduser().resolve(), text=text, base=base)
+        checkout = _read_checkout(composition, _find_checkout(path), text=text, base=base)
         solution, seconds = _solve(composition, console, checkout)
         ending = closing.choose(solution, clean=composition.job_services.clean)
         if ending is not None:
@@ -161,6 +161,15 @@ def _job_of_url(composition: Composition, full_name: str, number: int, login: st
     )
 
 
+def _find_checkout(path: Path) -> Path:
+    """The folder of the checkout that ``path`` is in, or of a bare repository. Raises SettingsError when in none."""
+    start = path.expanduser().resolve()
+    for folder in (start, *start.parents) if start.is_dir() else ():
+        if (folder / ".git").exists() or ((folder / "HEAD").is_file() and (folder / "objects").is_dir()):
+            return folder
+    raise SettingsError(f"{start} is in no git checkout. Name the folder of one, or run `git init` and commit there.")
+
+
 def _read_checkout(composition: Composition, path: Path, *, text: str, base: str | None) -> _Checkout:
     title, _, body = text.strip().partition("\n")
     title = title.removeprefix("#").strip()
@@ -170,8 +179,10 @@ def _read_checkout(composition: Composition, path: Path, *, text: str, base: str
     mirror.fetch(str(path))
     branch = base or mirror.remote_head(str(path))
     commit = mirror.resolve(branch) if branch else None
-    if branch is None or commit is None:
-        raise SettingsError(f"{path} has no commit on the branch {branch or '(none)'}. Name one with --base.")
+    if branch is None:
+        raise SettingsError(f"{path} is on no branch, or holds no commit yet. Name a branch with --base.")
+    if commit is None:
+        raise SettingsError(f"{path} has no branch {branch}. Name one of its own with --base.")
     policy = parse_policy(mirror.read_file(commit, POLICY_PATH))
     if not isinstance(policy, Policy):
         raise SettingsError(render_policy_errors(policy))

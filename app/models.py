@@ -34,8 +34,10 @@ def connect_attempt(settings: Settings, attempt: int, *, first: str | None = Non
     return models[0] if len(models) == 1 else FallbackModel(models)
 
 
-def connect_models(settings: Settings, *, first: str | None = None) -> list[OpenAIModel]:
+def connect_models(settings: Settings, *, first: str | None = None, attempts: int = ATTEMPTS) -> list[OpenAIModel]:
     """The clients in their order of preference, at least one. Raises SettingsError without an endpoint.
+
+    ``attempts``: how often the last of them asks for one reply; those before it, whom another follows, ask less often.
 
     The prices, and the sampling that is set, count for all of them; the context window that is set, for the model of
     choice.
@@ -67,7 +69,7 @@ def connect_models(settings: Settings, *, first: str | None = None) -> list[Open
             stream=settings.model_stream,
             sampling=settings.model_sampling,
             context_window=settings.context_window if one is choice else None,
-            attempts=ATTEMPTS if one is wanted[-1] else ATTEMPTS_BEFORE_ANOTHER,
+            attempts=attempts if one is wanted[-1] else min(attempts, ATTEMPTS_BEFORE_ANOTHER),
         )
         for one in wanted
         for name, url, secret, preset in [one]

@@ -15,6 +15,7 @@ import pytest
 from app.demo.scripted_model import ScriptedModel
 from app.doctor_model import examine_model
 from app.settings import read_settings, variable_names
+from tests.app.rude_server import RudeServer, answer
 
 CALL = {"name": "report_state", "arguments": {"state": "ready", "count": 3}}
 USAGE = {"prompt_tokens": 4000, "completion_tokens": 20}
@@ -148,6 +149,24 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert "MEND" in text
     assert words in text
     assert "sk-wrong" not in text
+
+
+def test_an_endpoint_that_is_wrong_every_time_is_told_soon(doctor: Doctor) -> None:
+    """The doctor asks three times and not ten: what is no chat completion at the first attempts will be none later."""
+    code, text = doctor([{"content": "", "faults": [{"malformed": True, "times": -1}]}])
+    assert code == 1
+    assert "gave no usable answer in 3 attempts" in text
+
+
+def test_a_broken_gateway_is_said_with_what_to_do(doctor: Doctor) -> None:
+    """An HTTP 502 for the list of models alone tells nobody anything: the address and the server are named too."""
+    server = RudeServer([answer(502, text="<html>Bad gateway</html>")])
+    try:
+        code, text = doctor(SOUND, variables={"OPENAI_BASE_URL": f"{server.url}/v1"})
+    finally:
+        server.close()
+    assert code == 1
+    assert f"{server.url}/v1 does not answer: HTTP 502. Check OPENAI_BASE_URL and the server." in text
 
 
 def test_each_fallback_is_probed(doctor: Doctor) -> None:

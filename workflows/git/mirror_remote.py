@@ -63,6 +63,8 @@ class MirrorRemote(BareRepository):
                     "--no-write-fetch-head",
                     "--no-auto-maintenance",
                     *_upload_pack(remote),
+                    # A checkout of CI's is often a shallow one; without this git leaves out every branch of it.
+                    *(["--update-shallow"] if remote.scheme == "file" else []),
                     "--",
                     remote.url,
                     "+refs/heads/*:refs/heads/*",

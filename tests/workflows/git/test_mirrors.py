@@ -118,6 +118,19 @@ def test_the_head_of_a_fork_s_pull_request_is_fetched(mirror: Mirror, source: Pa
     assert mirror.holds(head)
 
 
+def test_a_shallow_checkout_gives_and_takes_branches(tmp_path: Path, source: Path) -> None:
+    """What CI checks out has one commit of its history: its branches are fetched all the same, and take a new one."""
+    git(source, "commit", "-q", "--allow-empty", "-m", "second")
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{source}", str(shallow))
+    mirror = Mirrors(tmp_path / "m", local_checkouts=True).at("x")
+    mirror.fetch(str(shallow))
+    assert resolved(mirror) == git(source, "rev-parse", "main")
+    change = commit(mirror, patch(resolved(mirror), file("a", b"1\n")), resolved(mirror))
+    assert mirror.push(str(shallow), change, "ours", create=True).state == "created"
+    assert git(shallow, "rev-parse", "ours^") == resolved(mirror)
+
+
 def test_an_empty_repository_has_no_branch(tmp_path: Path) -> None:
     """An empty repository is fetched without an error, and no branch of it resolves; a first commit works."""
     source = tmp_path / "empty"

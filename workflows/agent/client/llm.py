@@ -134,7 +134,7 @@ class OpenAIModel:
         except Transient as error:
             message = (
                 f"The model endpoint {self.endpoint.where} gave no usable answer in {call.attempts} attempts; "
-                f"the last: {self.scrub(str(error))}. Check that the endpoint is up, then start the job again."
+                f"the last: {self.scrub(str(error))}. Check the endpoint and OPENAI_BASE_URL, then start the job again."
             )
             raise ModelUnavailable(message, usage=call.lost) from None
         except ModelUnavailable as error:

@@ -83,9 +83,10 @@ def probe_model(model: OpenAIModel) -> Probe:
     try:
         listed = _fetch_list(model)
     except Transient as error:
-        where = model.endpoint.where
-        return Probe(failure=model.scrub(f"{where} does not answer: {error}. Check OPENAI_BASE_URL and the server."))
+        return _unanswered(model, str(error))
     except Refused as error:
+        if error.refusal.transient:
+            return _unanswered(model, error.refusal.message)
         return Probe(failure=model.scrub(error.refusal.message))
     except BrokenWorld as error:
         return Probe(failure=error.message)
@@ -99,6 +100,11 @@ def probe_model(model: OpenAIModel) -> Probe:
         return Probe(failure=error.message, window=entry.window, **found)
     window = _native_window(model, owner) or entry.window
     return Probe(window=window, called=called, after=after, **found)
+
+
+def _unanswered(model: OpenAIModel, reason: str) -> Probe:
+    words = f"{model.endpoint.where} does not answer: {reason}. Check OPENAI_BASE_URL and the server."
+    return Probe(failure=model.scrub(words))
 
 
 def _fetch_list(model: OpenAIModel) -> tuple[ListedModel, ...] | None:

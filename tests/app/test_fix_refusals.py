@@ -1,0 +1,97 @@
+"""`forgehand fix` and what it cannot begin with: one message that says what to do, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.composition import Composition
+from app.doctor import examine
+from app.fix import _find_checkout
+from app.settings import Settings, SettingsError, variable_names
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def git(*arguments: str | Path) -> None:
+    person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    subprocess.run(["git", *person, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkouts and files that are wrong in their own ways, and a sound one."""
+    place = tmp_path_factory.mktemp("fix")
+    for name in ("sound", "empty"):
+        git("init", "-q", "-b", "main", place / name)
+    (place / "sound" / "inner").mkdir()
+    (place / "sound" / "inner" / "a.txt").write_text("one\n")
+    git("-C", place / "sound", "add", ".")
+    git("-C", place / "sound", "commit", "-qm", "one")
+    git("clone", "-q", place / "sound", place / "detached")
+    git("-C", place / "detached", "checkout", "-q", "--detach")
+    git("clone", "-q", "--bare", place / "sound", place / "bare.git")
+    (place / "plain").mkdir()
+    (place / "latin.txt").write_bytes(b"caf\xe9\n")
+    (place / "blank.txt").write_text("\n \n")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sound", "--issue-file", "nothere.txt"], "'nothere.txt' does not exist"),
+        (["sound", "--issue-file", "plain"], "'plain' is a directory"),
+        (["sound", "--issue-file", "latin.txt"], "latin.txt is not UTF-8 text: save it as UTF-8"),
+        (["sound", "--issue-file", "blank.txt"], "Say what is to be done"),
+        (["sound", "--issue", "x", "--issue-file", "blank.txt"], "--issue or --issue-file, not both"),
+        (["nothere", "--issue", "x"], "nothere is in no git checkout. Name the folder of one"),
+        (["plain", "--issue", "x"], "plain is in no git checkout. Name the folder of one"),
+        (["latin.txt", "--issue", "x"], "latin.txt is in no git checkout. Name the folder of one"),
+        (["empty", "--issue", "x"], "empty is on no branch, or holds no commit yet. Name a branch with --base"),
+        (["detached", "--issue", "x"], "detached is on no branch, or holds no commit yet. Name a branch with --base"),
+        (["sound", "--issue", "x", "--base", "nope"], "sound has no branch nope. Name one of its own with --base"),
+        (["https://github.com/a/b/pull/7"], "https://github.com/OWNER/NAME/issues/NUMBER is missing"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_begin_is_said_with_what_to_do(place: Path, arguments: list[str], words: str) -> None:
+    """A wrong file, folder, branch or address: the exit code is not 0, and no traceback hides the sentence."""
+    known = {name for names in variable_names().values() for name in names}
+    environment = {name: value for name, value in os.environ.items() if name not in known}
+    own = {"PYTHONPATH": str(ROOT), "FORGEHAND_DATA_DIR": str(place / "data"), "COLUMNS": "300"}
+    own["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "fix", *arguments],
+        env={**environment, **own},
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_checkout_is_found_from_inside(place: Path) -> None:
+    """`forgehand fix .` works in a folder of a checkout, as git does; a bare repository is one too."""
+    assert _find_checkout(place / "sound" / "inner") == place / "sound"
+    assert _find_checkout(place / "bare.git") == place / "bare.git"
+
+
+def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file where the data folder should be is named, with the setting; the doctor says it, and goes on."""
+    (tmp_path / "file").write_text("in the way")
+    settings = Settings(data_dir=tmp_path / "file" / "data", docker_host="unix:///nonexistent.sock")
+    with pytest.raises(SettingsError, match=r"^FORGEHAND_DATA_DIR: .*/data cannot be made: Not a directory\. Name"):
+        _ = Composition(settings, say=print).data_dir
+    assert examine(settings) == 1
+    said = capsys.readouterr().out
+    assert "MEND database FORGEHAND_DATA_DIR" in said
+    assert "MEND model" in said
