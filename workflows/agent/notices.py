@@ -75,9 +75,15 @@ def change_too_large(reason: str) -> str:
     )
 
 
-def call_cut_off(names: Sequence[str]) -> str:
-    """Told after a reply that ended in the middle of a call."""
+def call_without_end(names: Sequence[str], *, cut_off: bool) -> str:
+    """Told after a reply with calls whose end could not be found; ``cut_off``: at the output limit."""
     said = ", ".join(f"`{name}`" for name in names)
+    if not cut_off:
+        return (
+            f"The end of a call ({said}) could not be told, so that call was not run: it is not closed, or a value in "
+            "it holds tags of tool calls itself. Send it again, closed, and one call a reply; where a text needs such "
+            "tags, have a command put them together from pieces."
+        )
     return (
         f"Your reply ended in the middle of a call ({said}), so that call was not run. Send it again, whole and "
         "smaller: write a long file in parts, and one call a reply."

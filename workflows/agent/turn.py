@@ -240,7 +240,7 @@ def _of_reply(reply: Reply) -> list[str]:
     if reply.finish_reason == "chanting" and not reply.tool_calls:
         return [notices.REPLY_CHANTED]
     if reply.incomplete:
-        return [notices.call_cut_off(reply.incomplete)]
+        return [notices.call_without_end(reply.incomplete, cut_off=reply.finish_reason == "length")]
     if reply.tool_calls:
         return []
     if reply.finish_reason == "length":

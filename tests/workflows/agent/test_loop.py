@@ -192,6 +192,16 @@ def test_a_call_that_is_only_shown_is_told_as_such(stage: Callable[..., Stage]) 
     assert result.turns[2].notices == ()
 
 
+def test_a_call_without_an_end_is_told_why(stage: Callable[..., Stage]) -> None:
+    """Cut off at the output limit, or with tags in it that hide its end: the one asks for less, the other for care."""
+    result = stage([says(content=CUT_TEXT, finish_reason="length"), says(content=CUT_TEXT), *MENDING]).play()
+    assert result.stop == "finished"
+    assert [notice.partition(" (`edit`)")[0] for turn in result.turns[1:3] for notice in turn.notices] == [
+        "Your reply ended in the middle of a call",
+        "The end of a call",
+    ]
+
+
 def test_a_model_that_only_talked_goes_on_after_each_rung(stage: Callable[..., Stage]) -> None:
     """The work is done and counts, however late it came back to its tools."""
     talk = {"content": "Let me think."}
