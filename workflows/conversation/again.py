@@ -61,7 +61,9 @@ def approve(github: GitHub, job: Job, services: JobServices, *, issue_url: str) 
     approval += f"{comment_url(issue_url, plan.comment)}. {plan.estimate}"
     assert job.command is not None, "it was asked for by a command"
     made = services.jobs.job(plan.made_by)
-    planned = options_of(made.job) if made is not None else CommandOptions()
+    # Whoever may write can edit the comment, and name a job of elsewhere in it.
+    here = made is not None and made.job.repository.id == job.repository.id
+    planned = options_of(made.job) if made is not None and here else CommandOptions()
     kept = CommandOptions(branch=planned.branch, paths=planned.paths)  # what the plan is about; limits were its own
     command = job.command.model_copy(update={"options": merge_options(kept, options_of(job))})
     request = f"approved plan {plan_digest(plan.text)}"

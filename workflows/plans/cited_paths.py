@@ -8,7 +8,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 MOST_NAMED = 10
-_PATH = r"(?P<path>[\w.@+-]+(?:/[\w.@+\-\[\]()]+)*\.[A-Za-z]\w{0,11}|[\w.@+-]+(?:/[\w.@+-]+)+|Dockerfile|Makefile)"
+# Names are bounded: one is tried at each bracket within another, and no other thread runs meanwhile.
+_NAME = r"[\w.@+-]{1,120}"
+_PATH = (
+    rf"(?P<path>{_NAME}(?:/[\w.@+\-\[\]()]{{1,120}}){{0,30}}\.[A-Za-z]\w{{0,11}}|{_NAME}(?:/{_NAME}){{1,30}}"
+    r"|Dockerfile|Makefile)"
+)
 _LINES = r"(?::|#L)(?P<line>\d{1,7})(?:[-–:]L?\d{1,7})?"
 # A path alone counts as one where it is set as code; elsewhere it takes a line. Not in an address, nor in a link.
 _QUOTED = re.compile(rf"`(?:\./)?{_PATH}(?:{_LINES})?`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workflows.requests.options import merge_options, options_of
-from workflows.types import Command, Job, Noun
+from workflows.types import Command, CommandOptions, Job, Noun
 
 
 class Place(Noun):
@@ -55,9 +55,18 @@ def _for_both(waiting: Job, job: Job) -> Job:
         kept = ("actor", "trigger", "comment", "tracking", "command", "label", "text")
         asked = job.model_copy(update={name: getattr(waiting, name) for name in kept})
     options = merge_options(first, later).model_copy(update={"paths": paths})
+    if not waiting.unasked and not job.unasked:
+        # The narrower limit of one is no wish of the other, whom perhaps more is granted.
+        options = options.model_copy(update={name: _wider(first, later, name) for name in ("turns", "seconds", "usd")})
     command = asked.command
     if command is None and text:
         command = Command(word="review")
     if command is not None:
         command = command.model_copy(update={"text": text, "options": options})
     return asked.model_copy(update={"command": command})
+
+
+def _wider(first: CommandOptions, later: CommandOptions, limit: str) -> float | None:
+    """The larger of two limits; none where one of them has none."""
+    one, other = getattr(first, limit), getattr(later, limit)
+    return None if one is None or other is None else max(one, other)

@@ -29,8 +29,6 @@ SHOWN_LINES = 12
 SHOWN_CHARACTERS = 1_000
 _FINDING = re.compile(r"(?m)^<!-- forgehand:finding=([0-9a-f]{12}) -->[ \t]*\r?$")
 _EXIT_LINE = re.compile(r"\Aexit code -?\d+[^\n]*(?:\n|\Z)")
-# A block that a model wrote in its words was not applied or tested: it must not be one that can be committed.
-_COMMITTABLE = re.compile(r"(?im)^([ \t>*+-]*(?:`{3,}|~{3,})[ \t]*)suggestion\b")
 
 
 @dataclass(frozen=True)
@@ -221,7 +219,7 @@ def _line(text: str, secrets: Collection[str], hosts: Collection[str], *, limit:
 
 
 def _words(text: str, secrets: Collection[str], hosts: Collection[str]) -> str:
-    return _COMMITTABLE.sub(r"\1text", clean_words(text, secrets, hosts=hosts, limit=8_000)).strip()
+    return clean_words(text, secrets, hosts=hosts, limit=8_000).strip()
 
 
 def _joined(parts: Sequence[str], foot: str, secrets: Collection[str], hosts: Collection[str]) -> str:

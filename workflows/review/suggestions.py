@@ -16,7 +16,6 @@ from workflows.types import Noun, Patch
 
 MOST_LINES = 100
 MOST_CHARACTERS = 10_000
-_FENCED = re.compile(r"\s*(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<text>.*?)\n?[ \t]*(?P=fence)\s*", re.DOTALL)
 
 
 class Suggestion(Noun):
@@ -42,8 +41,7 @@ class SuggestionCheck(Noun):
 
 def parse_suggestion(text: str) -> Suggestion | SuggestionMistake:
     """The lines that a model wrote, out of the fence in which it may have put them."""
-    fenced = _FENCED.fullmatch(text)
-    plain = (fenced["text"] if fenced else text.removesuffix("\n")).replace("\r\n", "\n").removesuffix("\r")
+    plain = _unfenced(text.replace("\r\n", "\n").removesuffix("\n").removesuffix("\r"))
     lines = tuple(plain.split("\n"))
     if len(lines) > MOST_LINES or len(plain) > MOST_CHARACTERS:
         return SuggestionMistake(message=f"The suggestion is longer than {MOST_LINES} lines: describe it in words.")
@@ -120,6 +118,17 @@ def render_check(check: SuggestionCheck) -> str:
     if check.status == "failed":
         return "Applied, and it broke something."
     return f"Not tested: {check.reason.rstrip('.')}." if check.reason else "Not tested."
+
+
+def _unfenced(text: str) -> str:
+    """What stands in the block of code that a text is; else the text itself. In linear time, as a model wrote it."""
+    first, *inner = text.strip().split("\n")
+    fence = re.match(r"`{3,}|~{3,}", first)
+    if fence is None or not inner:
+        return text
+    last = inner.pop().strip()
+    closed = len(last) >= len(fence[0]) and not last.strip(fence[0][0])
+    return "\n".join(inner) if closed else text
 
 
 def _ends_with_return(old: Sequence[bytes], lines: Sequence[bytes], *, bare: bool) -> bool:

@@ -26,6 +26,10 @@ _OWN_INLINE = ("<sub>", "</sub>", "<br>")
 _OWN_ENTITIES = ("lt", "gt", "amp", "quot", "nbsp", "#33", "#40", "#58", "#96")
 _DRAWN_BY_GITHUB = ("mermaid", "geojson", "topojson", "stl", "math")
 
+# In code a line of ours would be read as one by whoever looks for it, though people see that it is quoted.
+_MARK = re.compile(r"<!-- forgehand:")
+# A block that a model wrote in its words was not applied or tested: in a thread on a diff it could be committed.
+_COMMITTABLE = re.compile(r"(?im)^([ \t>*+\-0-9.)]{0,40}(?:`{3,}|~{3,})[ \t]*)suggestion\b")
 _OPENING = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)")
 _LEADING_FENCE = re.compile(r"^([ >*+\-0-9.)]{0,40})([~`])(?=\2\2)")
 _RAW_COMMAND = re.compile(r"/[A-Za-z][\w-]*(?![\w/-])|@[A-Za-z0-9][\w/-]*[,:]?[ \t]")
@@ -64,12 +68,12 @@ def clean_outbound(
 ) -> str:
     """The one filter for every Markdown text sent to GitHub; at most ``limit`` characters, code fences closed.
 
-    What the harness itself writes stays alive: hidden markers, ``<details>``, and the line ``Fixes #<closes>``, no
-    other closing reference. Links stay alive when they are relative or lead to one of ``hosts`` (``name`` or
-    ``name:port``).
+    What the harness itself writes stays alive: hidden markers outside of code, ``<details>``, and the line
+    ``Fixes #<closes>``, no other closing reference. Links stay alive when they are relative or lead to one of ``hosts``
+    (``name`` or ``name:port``).
     """
     text = redact(show_hidden(text), secrets)
-    markers = [line for line in text.split("\n") if MARKER.fullmatch(line)]
+    markers = _own_markers(text)
     room = limit - sum(len(marker) + 1 for marker in markers)
     cleaned = _within(text, hosts, own=True, limit=limit, closes=closes)
     if all(marker in cleaned for marker in markers):
@@ -84,9 +88,10 @@ def clean_words(
 ) -> str:
     """The same for words of a model or a stranger, before they are put into a text of ours: nothing of ours is kept.
 
-    Headings become bold lines, so that they cannot pass for sections that the harness wrote.
+    Headings become bold lines, so that they cannot pass for sections that the harness wrote; no block can be committed.
     """
-    return _within(redact(show_hidden(text), secrets), hosts, own=False, limit=limit)
+    plain = _COMMITTABLE.sub(r"\1text", redact(show_hidden(text), secrets))
+    return _within(plain, hosts, own=False, limit=limit)
 
 
 def clean_line(text: str, secrets: Collection[str] = (), *, hosts: Collection[str] = HOSTS, limit: int = 300) -> str:
@@ -180,8 +185,8 @@ class _Cleaner:
             else:
                 self._done.append(_code_line(line, len(self._fence["indent"])))
             return
-        match = _OPENING.fullmatch(line) if "```" in line or "~~~" in line else None
-        if match and (match["fence"][0] == "~" or "`" not in match["info"]):
+        match = _opened(line)
+        if match is not None:
             # Written at the margin, it is a fence whatever list or quote stood before it.
             self._flush()
             self._done.append(match["fence"] + _info(match["info"]))
@@ -227,7 +232,7 @@ class _Cleaner:
         cleaned = []
         for number, piece in enumerate(pieces):
             if number % 2:
-                cleaned.append(piece)
+                cleaned.append(_unmarked(piece))
                 continue
             # The backticks on either side are shown to the patterns, and a new span must not touch them.
             before, after = "`" * (number > 0), "`" * (number < len(pieces) - 1)
@@ -293,6 +298,29 @@ def _alone(match: re.Match[str], *, marks: str = "") -> bool:
     return not text[start : match.start()].strip(f" \t{marks}") and not rest.strip()
 
 
+def _own_markers(text: str) -> list[str]:
+    """The lines that are hidden markers of ours, those that stand in code aside."""
+    found, fence = [], ""
+    for line in text.split("\n"):
+        if fence:
+            fence = "" if _closes(line, fence) else fence
+        elif (opened := _opened(line)) is not None:
+            fence = opened["fence"]
+        elif MARKER.fullmatch(line):
+            found.append(line)
+    return found
+
+
+def _opened(line: str) -> re.Match[str] | None:
+    """The fence with which the line begins a block of code."""
+    match = _OPENING.fullmatch(line) if "```" in line or "~~~" in line else None
+    return match if match and (match["fence"][0] == "~" or "`" not in match["info"]) else None
+
+
+def _unmarked(code: str) -> str:
+    return _MARK.sub("<!-- forgehand :", code)
+
+
 def _closes(line: str, fence: str) -> bool:
     bare = line.strip(" \t")
     return len(bare) >= len(fence) and not bare.strip(fence[0])
@@ -308,7 +336,7 @@ def _code_line(line: str, indent: int) -> str:
     depth = 0
     while depth < indent and line[depth : depth + 1] in (" ", "\t"):
         depth += 1
-    line = line[depth:]
+    line = _unmarked(line[depth:])
     # Bots that read raw text look for commands at the start of a line, in code too: `/merge`, or `@bot merge`.
     return f" {line}" if _RAW_COMMAND.match(line) else line
 

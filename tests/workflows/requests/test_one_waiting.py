@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflows.requests.one_waiting import find_place, wants_all
@@ -73,7 +73,15 @@ def test_another_model_is_not_lost() -> None:
     """Whoever asks for the same with other options is not joined to what goes without them."""
     place = find_place(job(2, "", model="large"), [job(1, "", turns=5)])
     assert place.replaces == ("gh-1",)
-    assert options_of(place.job) == CommandOptions(model="large", turns=5)
+    assert options_of(place.job) == CommandOptions(model="large")
+
+
+def test_nobody_narrows_what_another_waits_for() -> None:
+    """Where the policy lets readers ask, a limit of theirs does not hold for the review that a writer asked for."""
+    place = find_place(job(2, "", turns=1, usd=0.01), [job(1, "")])
+    assert (place.replaces, options_of(place.job)) == (("gh-1",), CommandOptions())
+    place = find_place(job(2, "", turns=1, usd=0.01, seconds=5.0), [job(1, "", turns=50, usd=2.0)])
+    assert options_of(place.job) == CommandOptions(turns=50, usd=2.0)
 
 
 REQUESTS = st.builds(
@@ -84,6 +92,7 @@ REQUESTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(REQUESTS, min_size=1, max_size=8))
 def test_however_many_ask_one_waits_and_reads_it_all(requests: list[Job]) -> None:
     """After each request one review waits; it reads what every one of them asked for, and people's in their name."""

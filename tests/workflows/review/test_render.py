@@ -14,7 +14,7 @@ from tests.workflows.review.lines import added_file
 from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
 from workflows.review.render import Told, parse_finding_marker, render_inline, render_review, render_title
 from workflows.review.suggestions import Suggestion, SuggestionCheck, render_suggestion
-from workflows.texts.outbound import clean_outbound
+from workflows.texts.outbound import clean_outbound, clean_words
 
 RUN = RecordedRun(command="pytest -q", exit_code=1, sha256="ab" * 32, excerpt="exit code 1\n..F\n```\nassert 1 == 2\n")
 TESTED = SuggestionCheck(status="tested", passed=214, command="make test")
@@ -75,10 +75,13 @@ def test_a_suggestion_is_committed_as_it_was_tested_or_not_at_all(lines: tuple[s
 
 def test_words_cannot_pass_for_a_suggestion() -> None:
     """A block that a model put into its words can be read, and not be committed."""
-    for words in ("```suggestion\nrm()\n```", "- ~~~ Suggestion x\n  rm()\n  ~~~", "> ```suggestion\n> rm()"):
+    blocks = ["```suggestion\nrm()\n```", "- ~~~ Suggestion x\n  rm()\n  ~~~", "> ```suggestion\n> rm()"]
+    for words in [*blocks, "1. ~~~suggestion\n   rm()\n   ~~~", "2) - ~~~suggestion\n     rm()\n     ~~~"]:
         body = render_inline(finding(body=words))
         assert "rm()" in body
         assert not re.search(r"(```|~~~)\s*suggestion", body, re.IGNORECASE)
+        # In an answer within a thread, too, as nobody tried it.
+        assert not re.search(r"(```|~~~)\s*suggestion", clean_words(words), re.IGNORECASE)
 
 
 HOSTILE = st.text(alphabet=st.sampled_from("`~<>!-[]()@/#\\ \n&;abcsuggestion"), max_size=60) | st.sampled_from(

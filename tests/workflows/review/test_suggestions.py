@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,17 @@ def test_what_a_model_writes() -> None:
     """A fence around the lines is taken off; blank lines and indentation stay; hidden characters are refused."""
     assert parse_suggestion("```python\n    x = 1\n\n```") == Suggestion(lines=("    x = 1", ""))
     assert parse_suggestion("  a\r\n  b\r\n") == Suggestion(lines=("  a", "  b"))
+    assert parse_suggestion("```\nx = 1\n```\ny = 2") == Suggestion(lines=("```", "x = 1", "```", "y = 2"))
     assert isinstance(parse_suggestion("x = '\u202e'"), SuggestionMistake)
     assert isinstance(parse_suggestion("x\n" * 101), SuggestionMistake)
     assert render_check(SuggestionCheck(status="tested", passed=1214)) == "Applied and tested: 1,214 passed."
     assert render_check(SuggestionCheck(status="untested")) == "Not tested."
+
+
+def test_a_hostile_suggestion_takes_linear_time() -> None:
+    """Backticks that close and do not close are gone over once: no other thread runs meanwhile."""
+    started = time.thread_time()
+    hostile = ("`" * 30_000 + "\n" + "`" * 30_000, "```\n" * 15_000, "```\n" + " " * 60_000)
+    for text in (f"{one}x" for one in hostile):
+        assert isinstance(parse_suggestion(text), SuggestionMistake)
+    assert time.thread_time() - started < 1.0

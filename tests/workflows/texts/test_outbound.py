@@ -312,6 +312,21 @@ def test_markers_are_recognised() -> None:
     assert not MARKER.fullmatch("<!-- forgehand:job=--> @user <!-- x -->")
 
 
+@pytest.mark.parametrize(
+    "code", ["```\n{}\n```", "~~~~ text\n~~~\n{}\n~~~~", "- x\n  ```\n  {}\n  ```", "see `{}`", "``{}`` and `x`"]
+)
+@pytest.mark.parametrize("clean", [clean_words, clean_outbound])
+def test_no_marker_stands_in_code(clean: Callable[[str], str], code: str) -> None:
+    """Whoever looks for a text of ours by its marker does not find one that a model or a log quoted."""
+    quoted = code.format("<!-- forgehand:plan job=1 -->")
+    for text in (quoted, f"{quoted}\n\n{'x ' * 40_000}"):
+        cleaned = clean(text)
+        assert "<!-- forgehand:" not in cleaned
+        assert clean(cleaned) == cleaned
+    ours = "<!-- forgehand:job=1 -->"
+    assert clean_outbound(f"{clean(quoted)}\n\n{ours}").endswith(f"\n\n{ours}")
+
+
 HOSTILE = [
     "<!--" * 16384,
     "![" * 32768,
