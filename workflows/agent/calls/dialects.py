@@ -39,13 +39,15 @@ class TextCalls:
 
     ``calls`` have the ids call_1, call_2 … and arguments as JSON text, typed by the schema. ``incomplete`` names the
     calls that the text was cut off in ("" when even the name was): not to be run. ``malformed`` has a sentence for each
-    block that looked like a call and could not be read (ten at most); such a block stays in ``content``.
+    block that looked like a call and could not be read (ten at most); such a block stays in ``content``. ``thought``:
+    the calls stood in the thinking.
     """
 
     content: str
     calls: tuple[ToolCall, ...] = ()
     incomplete: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
+    thought: bool = False
 
 
 def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
@@ -54,17 +56,19 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     A name that is not offered still makes a call when it stands in a proper ``<tool_call>``, so that the model hears
     that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or right after
     a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after one that
-    is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is neither content nor
-    read for calls. Thinking that is never closed is read, for offered tools alone, since the model may forget to close
-    it before it acts.
+    is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is no content, nor read
+    for calls unless nothing follows it. Thinking that is never closed is read too, since the model may forget to close
+    it before it acts. In thinking offered tools alone count.
     """
     offered = _offered(tools)
     text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
-    said = _without_thinking(text)
-    if said is None:
-        found = _Pass(text, offered, strangers=False).read()
-        acted = found.calls or found.incomplete
-        return TextCalls("", found.calls, found.incomplete) if acted else TextCalls(text.strip())
+    thinking, said = _split_thinking(text, offered)
+    if thinking and not said.strip():
+        found = _Pass(thinking, offered, strangers=False).read()
+        closed = len(thinking) < len(text)
+        if found.calls or (found.incomplete and not closed):
+            return TextCalls("", found.calls, () if closed else found.incomplete, thought=True)
+        return TextCalls("" if closed else text.strip())
     inner = only_fence(said)
     if inner is not None:
         found = _Pass(inner, offered).read()
@@ -86,6 +90,7 @@ class _Pass:
     calls: list[tuple[str, str]] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
     def read(self) -> TextCalls:
         """All of it."""
@@ -203,6 +208,7 @@ class _Pass:
 
     def _consume(self, start: int, end: int, *, keep: bool = False) -> None:
         self.content.append(self.text[self.at : end if keep else max(start, self.at)])
+        self.spans.append((start, end))
         self.at = end
 
 
@@ -218,16 +224,21 @@ def _offered(tools: Sequence[Schema]) -> dict[str, Mapping[str, Any]]:
     return fields
 
 
-def _without_thinking(text: str) -> str | None:
-    """The text after the thinking that it begins with; None: the thinking is never closed."""
+def _split_thinking(text: str, offered: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """The thinking that the text begins with, and what was said after it: nothing when the thinking is never closed."""
     if text.lstrip().startswith(_THINK):
         end = text.find(_THOUGHT)
-        return text[end + len(_THOUGHT) :] if end >= 0 else None
+        return (text[:end], text[end + len(_THOUGHT) :]) if end >= 0 else (text, "")
     # The opening tag is often part of the prompt; then the text begins in the middle of the thinking.
     close = _CLOSING_LINE.search(text)
-    if close is None or any(0 <= text.find(mark) < close.start() for mark in ("<tool_call>", "<function=", _THINK)):
-        return text
-    return text[close.end() :]
+    if close is None or 0 <= text.find(_THINK) < close.start():
+        return "", text
+    if any(0 <= text.find(mark) < close.start() for mark in ("<tool_call>", "<function=")):
+        reading = _Pass(text, offered)
+        reading.read()
+        if any(start < close.start() < end for start, end in reading.spans):
+            return "", text  # the tag is part of a value
+    return text[: close.start()], text[close.end() :]
 
 
 def _storable(text: str) -> str:

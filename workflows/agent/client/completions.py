@@ -113,7 +113,8 @@ def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
     )
     changes: dict[str, Any] = {"content": read.content}
     if read.calls or read.incomplete or wrong:
-        changes |= {"tool_calls": wrong + read.calls, "calls_from": "content", "incomplete": read.incomplete}
+        source = "reasoning" if read.thought else "content"
+        changes |= {"tool_calls": wrong + read.calls, "calls_from": source, "incomplete": read.incomplete}
     return reply.model_copy(update=changes)
 
 

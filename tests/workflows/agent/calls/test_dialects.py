@@ -172,6 +172,10 @@ def test_a_cut_hermes_call_is_reported_with_its_name() -> None:
         ("<think>I could {call}</think>No.", 0),
         ("I could call <tool_call> first\n</think>\n{call}", 1),
         ("<think>Let me act\n{call}", 1),
+        ("<think>Let me act\n{call}\n</think>\n", 1),
+        ("Let me act\n{call}\n</think>\n", 1),
+        ("I could call\n{call}\n</think>\nNo.", 0),
+        ("I could call\n{call}\n</think>\nSo:\n{call}", 1),
         ("The tag <function=bash> runs a command, and <tool_call> wraps it.", 0),
     ],
 )
@@ -179,6 +183,15 @@ def test_a_call_that_is_only_shown_is_not_run(text: str, calls: int) -> None:
     """Fences and backticks show; thinking is not said, unless the model forgot to end it before it acted."""
     for call in (xml("bash", {"command": "ls"}), HERMES):
         assert read(text.replace("{call}", call)) == [("bash", {"command": "ls"})] * calls
+
+
+def test_the_end_of_thinking_in_a_value_is_part_of_it() -> None:
+    """A line of the file that is written ends no thinking; a call that was only thought is told as such."""
+    written = {"path": "a", "content": "x\n</think>\ny"}
+    assert read(xml("write_file", written) + "\nDone.") == [("write_file", written)]
+    thought = read_calls(f"<think>So:\n{HERMES}\n</think>\n", TOOLS)
+    assert (len(thought.calls), thought.content, thought.thought) == (1, "", True)
+    assert not read_calls(HERMES, TOOLS).thought
 
 
 @pytest.mark.parametrize("call", [xml("bash", {"command": "ls"}), HERMES], ids=["xml", "hermes"])
