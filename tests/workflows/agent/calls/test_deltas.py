@@ -22,7 +22,16 @@ from workflows.types import ToolCall
 
 VECTORS = json.loads((Path(__file__).parent.parent / "cases" / "toolcall_deltas.json").read_text("utf-8"))
 LIMITED = settings(max_examples=100, derandomize=True, deadline=None)
-BROKEN = {"unclosed_string": ["unclosed"], "jsonrepair": ["missing_value"]}
+BROKEN = {
+    "unclosed_string": ["unclosed"],
+    "jsonrepair": ["missing_value"],
+    "invalid": ["not_json"],
+    "invalid_json": ["not_json"],
+    "polluted": ["unclosed", "not_json"],
+    "recent_incomplete": ["", "", "unclosed"],
+    "null": ["not_an_object"],
+    "array": ["not_an_object"],
+}
 
 
 def fragment(
