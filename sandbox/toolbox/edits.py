@@ -20,6 +20,7 @@ _ASCII = {
 }
 _NEAREST_LINES = 5_000
 _MOST_COMPARED = 1_000_000  # lines, in places that may be those of old_string and are not
+_MOST_PLACES = 100_000  # of one edit: each is remembered, and the container's memory is small
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -71,12 +72,18 @@ def replace_text(content: str, old: str, new: str, *, replace_all: bool = False)
     text = content.replace("\r\n", "\n")
     for find in (_exact, _punctuation, _trimmed, _shifted):
         spans = find(text, old, new)
+        if len(spans) > _MOST_PLACES:
+            explanation = (
+                f"old_string is found more than {_MOST_PLACES:,} times. Change so many places with bash: sed -i."
+            )
+            return Edited(None, "too_many", explanation)
         if len(spans) > 1 and not replace_all:
             lines = _lines_of(text, spans)
+            named = ", ".join(map(str, dict.fromkeys(lines)))
             return Edited(
                 None,
                 "not_unique",
-                f"old_string is found {len(spans)} times, at lines {', '.join(map(str, lines))}. Add surrounding lines "
+                f"old_string is found {len(spans)} times, at lines {named}. Add surrounding lines "
                 "until it names one place, or set replace_all to change every one.",
                 lines,
             )
@@ -105,9 +112,9 @@ def _punctuation(text: str, old: str, new: str) -> list[Span]:
 
 
 def _substrings(text: str, searched: str, old: str, new: str) -> list[Span]:
-    places = []
+    places: list[int] = []
     at = searched.find(old)
-    while at >= 0:
+    while at >= 0 and len(places) <= _MOST_PLACES:
         places.append(at)
         at = searched.find(old, at + len(old))
     if len(places) == 1 and searched.find(old, places[0] + 1) >= 0:
@@ -250,6 +257,8 @@ def _line_windows(
     for first in find(plain, wanted):
         last = first + len(wanted)
         overlaps = first < free
+        if len(spans) > _MOST_PLACES:
+            break
         if overlaps and len(spans) > 1:
             continue
         replacement = fit(plain[first:last], wanted)

@@ -48,6 +48,8 @@ _ADVICE = {
     errno.EEXIST: "Something of that name is in the way; look at it with bash: ls -l",
     errno.ENAMETOOLONG: "Take a shorter name",
     errno.EROFS: "Write below /workspace or /tmp",
+    errno.EINTR: "Perhaps the sandbox's memory is used up: look with bash (free -m; df -h /workspace /tmp), make room, "
+    "then try again",
     errno.ENOTDIR: "A part of the path is a file, not a folder",
 }
 

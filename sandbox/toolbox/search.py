@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from .shell import Shell, find_program, wait_readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
     Answer = tuple[bool, str, dict[str, Any]]
@@ -30,7 +31,17 @@ _NAMES_BYTES = 64 * 1024 * 1024
 _PACKAGE = __name__.rpartition(".")[0]
 _SEEK = f"import sys; sys.path[:0] = [sys.argv[1]]; from {_PACKAGE}.seek import main; sys.exit(main(sys.argv[2:]))"
 _RIPGREP = ("--no-config", "--hidden", "--glob=!.git", "--color=never")
-_GREP = ("--line-number", "--with-filename", "--no-heading", "--sort=path", "--max-columns-preview", "--crlf")
+# Without mmap, which fills a tmpfs with the holes of a sparse file, and ends by SIGBUS when it is full.
+_GREP = (
+    "--no-messages",
+    "--no-mmap",
+    "--line-number",
+    "--with-filename",
+    "--no-heading",
+    "--sort=path",
+    "--max-columns-preview",
+    "--crlf",
+)
 
 
 class Search:
@@ -59,7 +70,8 @@ class Search:
         lines = output.decode("utf-8", "replace").split("\n")
         if not lines[-1]:
             lines.pop()
-        if code == 2 and not ended and not (lines and re.match(r".+:\d+:", lines[0])):
+        # Without a line it is no complaint about the pattern: there was something that may not be read.
+        if code == 2 and lines and not ended and not re.match(r".+:\d+:", lines[0]):
             text = "The pattern or glob is not valid for grep (regex syntax as in ripgrep):\n" + "\n".join(lines[:20])
             return False, text, {"error": "bad_pattern"}
         if not lines:
@@ -80,7 +92,8 @@ class Search:
         except re.error as error:
             text = f"The pattern {pattern!r} is not a glob ({error}). Example: src/**/*.py"
             return False, text, {"error": "bad_pattern"}
-        return render_names([name for name in self._names(real) if matches(name)], self._paths.show(real))
+        names, ended = self._names(real)
+        return render_names([name for name in names if matches(name)], self._paths.show(real), cut=ended)
 
     def _grep_command(self, pattern: str, glob: str, path: str) -> list[str]:
         program = find_program("rg", self._program_path)
@@ -93,16 +106,17 @@ class Search:
         columns = f"--max-columns={_LINE_BYTES}"
         return [program, *_RIPGREP, *_GREP, columns, *chosen, "--regexp=" + pattern, "--", path]
 
-    def _names(self, folder: str) -> Iterator[str]:
+    def _names(self, folder: str) -> tuple[list[str], bool]:
+        """The files below a folder, relative to it, and whether there may be more."""
         program = find_program("rg", self._program_path)
         if program is None:
             argv = [*self._stand_in(), "names", folder]
         else:
             argv = [program, *_RIPGREP, "--files", "--null", "--no-messages", "--", folder]
-        output, _, _ = self._run(argv, lambda seen: len(seen) > _NAMES_BYTES)
-        for raw in output.split(b"\0"):
-            if raw:
-                yield raw.decode("utf-8", "replace")[len(folder.rstrip("/")) + 1 :]
+        output, _, ended = self._run(argv, lambda seen: len(seen) > _NAMES_BYTES)
+        *whole, _ = output.split(b"\0")
+        above = len(folder.rstrip("/")) + 1
+        return [raw.decode("utf-8", "replace")[above:] for raw in whole], ended
 
     def _stand_in(self) -> list[str]:
         above = os.path.dirname(os.path.abspath(__file__))
@@ -111,7 +125,10 @@ class Search:
         return [sys.executable, "-I", "-S", "-B", "-c", _SEEK, above]
 
     def _run(self, argv: list[str], enough: Callable[[bytearray], bool]) -> tuple[bytes, int, bool]:
-        """The output so far, the exit code, and whether it was cut short by ``enough`` or by time."""
+        """The output so far, the exit code, and whether it was cut short by ``enough`` or by time.
+
+        Raises OSError when something else ended it: what it found until then is no answer.
+        """
         process = self._shell.spawn(argv, cwd=self._paths.workspace)
         assert process.stdout is not None
         seen = bytearray()
@@ -130,6 +147,8 @@ class Search:
             process.stdout.close()
             code = process.wait()
             self._shell.forget(process)
+        if code < 0 and not ended:
+            raise OSError(errno.EINTR, f"the search was ended by signal {-code} before it was done")
         return bytes(seen), code, ended
 
 
@@ -142,15 +161,21 @@ def render_lines(lines: list[str], limit: int, *, cut: bool) -> Answer:
     return True, text, {"matches": len(kept), "truncated": cut or len(kept) < len(lines)}
 
 
-def render_names(names: list[str], prefix: str) -> Answer:
-    """The answer of glob: ``names`` are relative to ``prefix``, which is relative to the workspace."""
+def render_names(names: list[str], prefix: str, *, cut: bool = False) -> Answer:
+    """The answer of glob: ``names`` are relative to ``prefix``, which is relative to the workspace.
+
+    ``cut`` says that there may be more.
+    """
     if not names:
-        return True, "No files match.", {"matches": 0, "truncated": False}
+        text = "No files match in the time there was; narrow the path." if cut else "No files match."
+        return True, text, {"matches": 0, "truncated": cut}
     found = sorted(names)
     text = "\n".join(os.path.join(prefix, name) for name in found[:_GLOB_NAMES])
     if len(found) > _GLOB_NAMES:
         text += f"\n(only the first {_GLOB_NAMES} of {len(found)} are shown; narrow the pattern)"
-    return True, text, {"matches": len(found), "truncated": len(found) > _GLOB_NAMES}
+    if cut:
+        text += "\n(there may be more: the search was cut short; narrow the path)"
+    return True, text, {"matches": len(found), "truncated": cut or len(found) > _GLOB_NAMES}
 
 
 def _page(lines: list[str], limit: int) -> list[str]:

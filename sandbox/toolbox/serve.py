@@ -35,6 +35,7 @@ MOST_OTHERS = 4
 _THREADS = MOST_COMMANDS + MOST_OTHERS + 1
 _WORKSPACE = "/workspace"
 _MIRROR = "/mirror"
+_TOO_DEEP = "The folders lie too deep in each other."
 
 
 class Closed(Exception):
@@ -134,6 +135,8 @@ class Toolbox:
             ok, text, data = False, str(error), {"error": "bad_path"}
         except OSError as error:
             ok, text, data = False, explain_error(name, error), {"error": "system"}
+        except RecursionError:  # os.makedirs and, before Python 3.12, os.walk call themselves for each folder
+            ok, text, data = False, f"{name} failed: {_TOO_DEEP} Use bash.", {"error": "too_deep"}
         # A file's name need not be UTF-8; what leaves here is.
         return {"ok": ok, "text": text.encode("utf-8", "replace").decode("utf-8"), "data": data}, b""
 
@@ -249,6 +252,8 @@ def _answer(toolbox: Toolbox, stream: Stream, request: Reply) -> None:
         result, content = operation(message, attachment)
     except (WorkspaceError, OSError) as error:
         stream.send({"id": number, "error": str(error)})
+    except RecursionError:
+        stream.send({"id": number, "error": _TOO_DEEP})
     else:
         stream.send({"id": number, "result": result}, content)
     toolbox.after(name)

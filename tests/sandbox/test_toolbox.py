@@ -476,7 +476,50 @@ def test_search_is_the_same_without_ripgrep(box: DockerSandbox) -> None:
     assert run(box, "/usr/bin/python3 -I -B /tmp/both_ways.py", timeout=60) == "[]\n"
 
 
+KILLED_SEARCH = """
+import os, sys
+sys.path[:0] = ["/opt/forgehand"]
+from toolbox.paths import Paths
+from toolbox.search import Search
+from toolbox.shell import Shell
+search = Search(Paths(["/workspace"]), Shell("/workspace", dict(os.environ)), program_path="/tmp/dying")
+for ask in (search.grep, search.glob):
+    try:
+        print(ask("*"))
+    except OSError as error:
+        print(error)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_a_search_that_was_killed_has_no_answer(box: DockerSandbox) -> None:
+    """A ripgrep that the kernel ends, for memory or else, has not found "nothing"."""
+    run(box, "mkdir /tmp/dying; printf '#!/bin/sh\nkill -9 $$\n' > /tmp/dying/rg; chmod +x /tmp/dying/rg")
+    box.tool("write_file", {"path": "/tmp/killed_search.py", "content": KILLED_SEARCH})
+    said = run(box, "/usr/bin/python3 -I -B /tmp/killed_search.py").splitlines()
+    assert said == ["[Errno 4] the search was ended by signal 9 before it was done"] * 2
+
+
+def test_what_may_not_be_read_is_left_out_of_a_search(box: DockerSandbox) -> None:
+    """A folder without rights is no match, and no fault of the pattern."""
+    run(box, "mkdir -p /tmp/shut/in; echo needle > /tmp/shut/in/a; echo needle > /tmp/shut/b; chmod 0 /tmp/shut/in")
+    found = box.tool("grep", {"pattern": "needle", "path": "/tmp/shut"})
+    absent = box.tool("grep", {"pattern": "absent", "path": "/tmp/shut"})
+    run(box, "chmod 755 /tmp/shut/in")
+    assert found.text.removeprefix("../tmp/shut/") == "b:1:needle"
+    assert (absent.ok, absent.text) == (True, "No matches.")
+
+
 # Bad input
+
+
+def test_a_path_of_a_thousand_folders_is_an_answer(box: DockerSandbox) -> None:
+    """Making them one in the other would be a recursion too deep for Python, and the end of the toolbox."""
+    deep = "/tmp/" + "d/" * 1_500 + "file"
+    answer = box.tool("write_file", {"path": deep, "content": "x"})
+    assert (answer.ok, answer.data["error"]) == (False, "too_deep")
+    assert box.tool("read_file", {"path": "README.md"}).ok
 
 
 def test_a_huge_file_is_refused_at_once(box: DockerSandbox) -> None:
@@ -488,8 +531,10 @@ def test_a_huge_file_is_refused_at_once(box: DockerSandbox) -> None:
         assert not answer.ok
         assert "larger than 10 MB. Use grep, or bash with head, tail or sed." in answer.text
     assert box.read_bytes("/tmp/huge.txt", limit=MEGABYTE) is None
-    assert box.tool("grep", {"pattern": "needle", "path": "/tmp/huge.txt"}).ok
     assert time.monotonic() - began < 10
+    used = run(box, "df --output=used /tmp")
+    assert box.tool("grep", {"pattern": "needle", "path": "/tmp/huge.txt"}).text.startswith("No matches")
+    assert run(box, "df --output=used /tmp") == used  # a page that is only looked at would take room on a tmpfs
     run(box, "rm /tmp/huge.txt /tmp/zeros.txt")
 
 
@@ -602,6 +647,15 @@ def test_a_failed_edit_shows_the_way() -> None:
     assert (done.error, done.lines) == ("already_applied", (1,))
     twice = replace_text("a\nb\na\n", "a", "c")
     assert "2 times, at lines 1, 3" in twice.explanation
+    assert "3 times, at lines 1, 2. Add" in replace_text("a a\na\n", "a", "c").explanation
+
+
+@pytest.mark.parametrize("content", ["a" * 200_001, "a \n" * 200_001], ids=["exact", "trimmed"])
+def test_an_edit_of_too_many_places_is_refused(content: str) -> None:
+    """Each place is remembered: millions of them would use up the container's memory, and end it."""
+    old = "a" if content[1] == "a" else "a\t"
+    refused = replace_text(content, old, "b", replace_all=True)
+    assert (refused.content, refused.error) == (None, "too_many")
 
 
 def test_a_large_edit_is_quick() -> None:
