@@ -13,8 +13,10 @@ NO_TOOL_CALL = (
     "done, call `finish` and say so."
 )
 CALL_ONLY_SHOWN = (
-    "Your reply held no tool call, so nothing happened: a call in a code fence, or after a backtick, is only shown. "
-    "Send it outside of them to have it run. When the work is done, or cannot be done, call `finish` and say so."
+    "Your reply held no tool call, so nothing happened. What looks like one in it is text: in a code fence, or after a "
+    "backtick, a call is only shown, and without its opening tags, or the name of an offered tool, it is none. Send it "
+    "in the form that is offered, outside of any fence. When the work is done, or cannot be done, call `finish` and "
+    "say so."
 )
 REPLY_CUT_OFF = (
     "Your reply was cut off at the output limit before any tool call. Be brief, and go on with one small tool call."

@@ -16,6 +16,7 @@ _END = re.compile(r"[\s}\]]*(?:```\s*)?</tool_call>")
 _PIECE = re.compile(r'"(?:[^"\\]|\\.?)*+(?P<closed>"?)|[{\[]+|[}\]]+|</?tool_call>', re.DOTALL)
 _BODY = re.compile(r"\s*(?=\{)")
 _BODY_END = re.compile(r"\s*(?:</function>\s*(?:</tool_call>)?|</tool_call>|\Z)")
+_NO_ARGUMENTS = frozenset({"name", "type", "id", "index"})
 _NAME = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]{1,80})"')
 
 
@@ -140,6 +141,8 @@ def _call_of(item: Any) -> NamedCall | None:
     name = item.get("name") if isinstance(item, dict) else None
     if not isinstance(name, str) or not name.strip():
         return None
+    if not {"arguments", "parameters"} & item.keys() and item.keys() - _NO_ARGUMENTS:
+        return None  # fields beside the name: without them it would be another call
     arguments = item.get("arguments", item.get("parameters"))
     if isinstance(arguments, str):  # an object encoded once more; anything else is answered as the string it is
         read = parse_loosely(arguments)

@@ -20,11 +20,15 @@ _WORDS = frozenset({"integer", "number", "boolean", "null"})
 
 @dataclass(frozen=True)
 class XmlCall:
-    """A call that ends before the character ``end``. Not ``complete``: the text was cut off inside of it."""
+    """A call that ends before the character ``end``. Not ``complete``: the text was cut off inside of it.
+
+    ``stray``: it holds text, and no parameter.
+    """
 
     arguments: Mapping[str, Any]
     end: int
     complete: bool
+    stray: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class XmlReading:
             elif tag.kind in ("function_end", "call_end"):
                 closing = self._list.after(at) if tag.kind == "function_end" else None
                 end = closing.end if closing and closing.kind == "call_end" else tag.end
-                return XmlCall(_typed(values, properties), end, complete=True)
+                return XmlCall(_typed(values, properties), end, complete=True, stray=not values and not joined)
             elif joined and tag.kind not in ("call", "function"):
                 at, joined = at + 1, self._list.touches(at)  # a closing tag too many
             else:

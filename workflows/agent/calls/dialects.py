@@ -155,11 +155,15 @@ class _Pass:
         if not wrapped and (follower is None or follower.kind not in ("parameter", "inline", "function_end")):
             return  # the tag is only mentioned
         call = reading.read_call(index, self.offered.get(name, {}))
-        if call.complete:
+        if call.stray:
+            self._note(
+                f"The text in <function={_storable(name)[:40]}> stands in no <parameter=NAME>, so it was left there."
+            )
+        elif call.complete:
             self._add(name, json_text(call.arguments))
         else:
             self.incomplete.append(_storable(name))
-        self._consume(start, call.end)
+        self._consume(start, call.end, keep=call.stray)
 
     def _read_body(self, at: int) -> Body | None:
         """The JSON object in the place of parameters; text is not looked at for one again and again."""

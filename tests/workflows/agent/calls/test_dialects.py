@@ -299,6 +299,18 @@ def test_json_in_the_functions_tag_that_is_not_whole() -> None:
     assert seconds(lambda: read_calls(nested * 10, TOOLS)) < 1.0
 
 
+def test_a_call_whose_words_are_no_arguments_is_answered() -> None:
+    """Without them it would be another call: all tests instead of one."""
+    for block in ("<function=run_tests>\na.py\n</function>", '{"name": "run_tests", "targets": "a.py"}'):
+        found = read_calls(f"<tool_call>\n{block}\n</tool_call>", TOOLS)
+        assert (found.calls, len(found.malformed)) == ((), 1)
+        assert block in found.content
+    said = "Run <function=run_tests> and then </function> it."
+    assert read_calls(said, TOOLS) == TextCalls(said)
+    for block in ("<function=run_tests>\n\n</function>", '{"name": "run_tests", "type": "function"}'):
+        assert read(f"<tool_call>\n{block}\n</tool_call>") == [("run_tests", {})]
+
+
 def test_a_call_in_the_protocols_own_form_is_read() -> None:
     """`{"type": "function", "function": {…}}`, and a comma too many, which changes nothing."""
     wrapped = '{"type": "function", "function": {"name": "bash", "arguments": {"command": "ls",}}}'
