@@ -13,6 +13,7 @@ from app.commands.routes import ANSWER, route
 from app.webhook import Event, EventIssue
 from workflows.durable.deliveries import MOST_JOBS, job_id
 from workflows.progress.state_labels import state_label
+from workflows.review.unasked import UNREAD
 from workflows.types import Command, CommandError, CommentRef, IssueText, Job
 
 BURST_SECONDS = 30.0
@@ -140,10 +141,13 @@ def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dis
         if stranger := _not_a_person(event, audience):
             return Ignore(stranger)
         return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review asked"),))
-    if event.sender.login == ours or (issue.author is not None and issue.author.login == ours):
+    if issue.author is not None and issue.author.login == ours:
         return Ignore("Our own change: we do not review ourselves without being asked.")
-    if not audience.reviews:
-        return Ignore("This installation reviews on command alone.")
+    if event.sender.login == ours or not audience.reviews:
+        if event.action != "synchronize":
+            return Ignore("This installation reviews on command alone.")
+        # It is not read, and so takes back what we approved before it.
+        return Start((_make_job(event, issue, "review_pull", request=UNREAD, head=issue.head_sha),))
     delay = BURST_SECONDS if event.action == "synchronize" else 0.0
     request = f"review {event.action}"
     job = _make_job(event, issue, "review_pull", request=request, delay=delay, head=issue.head_sha)

@@ -13,6 +13,7 @@ from workflows.repository.policy import ReviewPolicy
 from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.requests.one_waiting import does_it_all
 from workflows.requests.thread_work import Thread, work_on_thread
+from workflows.review.approvals import stands_approved
 from workflows.review.check import Checked, say_stopped, show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
@@ -27,7 +28,7 @@ from workflows.review.render import Told, render_title
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
 from workflows.review.unasked import look_unasked
-from workflows.review.verdict import decide_event, is_guarded, settle_verdicts, stands_approved
+from workflows.review.verdict import decide_event, is_guarded, settle_verdicts
 from workflows.services import ReviewEvent, Run
 from workflows.texts.outbound import code_span
 from workflows.types import Job, Noun, PullRequest

@@ -276,6 +276,22 @@ def test_a_new_state_of_a_pull_request_may_be_reviewed(action: str) -> None:
     assert isinstance(decide(name="pull_request", action=action, label=None, issue=ours), Ignore)
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_push_that_nobody_reviews_may_overtake_an_approval(ours: bool) -> None:
+    """Our own, and any where the operator has reviews on command alone: it is looked at, at once, and never read."""
+    issue = EventIssue(
+        number=8, state="open", is_pull_request=True, author=Actor(id=5, login="mona"), head_sha="d" * 40
+    )
+    sender = Actor(id=1, login="forgehand[bot]", type="Bot") if ours else Actor(id=5, login="mona")
+    audience = Audience(app_slug="forgehand", reviews=ours)
+    told = {"name": "pull_request", "label": None, "issue": issue, "sender": sender}
+    decided = decide(audience, action="synchronize", **told)
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.request, job.delay, job.head) == ("review_pull", "push", 0.0, "d" * 40)
+    assert isinstance(decide(audience, action="opened", **told), Ignore)
+
+
 def test_a_label_on_a_pull_request_asks_for_a_review() -> None:
     """A person's label may be the one that asks for a review: which it is, the policy says; a bot's is none."""
     issue = EventIssue(number=8, state="open", is_pull_request=True)

@@ -131,6 +131,28 @@ def test_an_approval_by_policy_holds_as_long_as_it_is_true(ground: Ground) -> No
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
+def test_a_push_takes_the_approval_back(ground: Ground) -> None:
+    """Where the policy has pushes not reviewed, and ours: once, people's stay, and the next review approves anew."""
+    hub = ground.world.hub
+    ground.script[:] = [stands(ground), report(), report()]
+    repository, number = propose(ground, "pushed", policy="review: { approve: true }\n", changed={"calc.py": MENDED})
+    ended(ground, repository, number, jobs=1)
+    hub.submit_review(repository, number, "bob", event="APPROVE", body="Fine.")
+    for jobs in (2, 3):
+        hub.commit(repository, {"notes.txt": f"{jobs} notes.\n"}, branch="mean", author="alice")
+        ended(ground, repository, number, jobs=jobs)
+        assert states(ground, repository, number) == ["DISMISSED"]
+    assert [one.state for one in reviews(ground, repository, number) if one.body == "Fine."] == ["APPROVED"]
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=4)
+    assert states(ground, repository, number) == ["DISMISSED", "APPROVED"]
+    hub.commit(repository, {"more.txt": "More.\n"}, branch="main", author="alice")
+    command(ground, repository, number, "/qwen update")
+    ended(ground, repository, number, jobs=6)
+    assert states(ground, repository, number) == ["DISMISSED", "DISMISSED"]
+    assert dismissals(ground, repository) == 2
+
+
 def test_a_head_that_nobody_read_is_not_approved(ground: Ground) -> None:
     """The reviewed commit is pushed away after the last look, before the approval: the new one gets a comment."""
     ground.script[:] = [stands(ground), report()]

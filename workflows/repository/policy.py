@@ -88,8 +88,9 @@ class ReviewPolicy(Noun):
     approve: bool = Field(
         default=False,
         description="Approve a change when all of it was read, it has tests and they pass, and nothing but minor "
-        "points is open; never a fork's, a bot's or our own, and none that touches a protected path. A model can be "
-        "talked into an approval: demand a person's beside it, and have stale approvals dismissed.",
+        "points is open; never a fork's, a bot's or our own, and none that touches a protected path. A push takes the "
+        "approval back, reviewed or not; where the branch's protection says who may dismiss reviews, name the App, or "
+        "have GitHub dismiss stale approvals. A model can be talked into an approval: demand a person's beside it.",
     )
 
 

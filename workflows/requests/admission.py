@@ -23,7 +23,7 @@ from workflows.requests.job_services import JobServices
 from workflows.requests.labelled import Wanted, find_wanted, is_taken_off
 from workflows.requests.one_waiting import Place, find_place
 from workflows.requests.options import object_to_options
-from workflows.review.unasked import PUSHED, look_unasked
+from workflows.review.unasked import PUSHES, look_unasked
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.types import Job, Noun
 
@@ -306,7 +306,7 @@ def _find_same(job: Job, services: JobServices) -> str:
 
 def _was_pushed_after(job: Job, records: Sequence[JobRecord]) -> bool:
     """Whether something was pushed since that job was asked for, so that it may not read it."""
-    return any(one.job.request == PUSHED and one.job.created_at > job.created_at for one in records)
+    return any(one.job.request in PUSHES and one.job.created_at > job.created_at for one in records)
 
 
 def _was_just_said(job: Job, record: JobRecord) -> bool:

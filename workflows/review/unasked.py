@@ -6,20 +6,32 @@ from workflows.outcome import Outcome
 from workflows.repository.policy import WRITERS
 from workflows.requests.asked import Asked
 from workflows.requests.job_services import JobServices, opened_by_us
+from workflows.review.approvals import take_back_overtaken
 from workflows.services import GitHub
 from workflows.types import Job, PullRequest
 
 PUSHED = "review synchronize"
 REOPENED = "review reopened"
 """Requests of events that the policy knows apart; they are named after GitHub's actions."""
+UNREAD = "push"
+"""The request of a push that no review follows by itself, whatever the policy says: our own, or the operator's wish."""
+PUSHES = (PUSHED, UNREAD)
 
 
 def look_unasked(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | None:
-    """Why a pull request is not reviewed without being asked; None when it is."""
+    """Why a pull request is not reviewed without being asked; None when it is.
+
+    Either way what we approved before it moved is approved no more.
+    """
     policy, pull = asked.policy.review, github.fetch_pull_request(job.number)
     reason = ""
+    if pull is not None and pull.state == "open" and job.request in (*PUSHES, REOPENED):
+        # GitHub's reads lag behind its events.
+        take_back_overtaken(github, services.spoken.login, job.number, pull.head_sha, job.head or pull.head_sha)
     if pull is None or pull.state == "closed":
         reason = "The pull request is closed."
+    elif job.request == UNREAD:
+        reason = "This push is not reviewed without being asked."
     elif policy.auto == "never":
         reason = "The policy has `review.auto: never`: a command starts a review."
     elif opened_by_us(pull, services):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from workflows.git.protected import protecting_pattern
 from workflows.repository.policy import ReviewPolicy
 from workflows.requests.thread_work import Thread
+from workflows.review.approvals import MOVED, overtaken
 from workflows.review.diff import Diff
 from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
 from workflows.review.ledger import Ledger
@@ -61,36 +62,42 @@ def reaches(threshold: Threshold, severity: Severity) -> bool:
     return threshold != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(threshold)
 
 
-def stands_approved(reviews: Sequence[Review], login: str, head: str) -> bool:
-    """Whether our approval of this very head stands."""
-    return any(one.state == "approved" and one.commit_id == head for one in _ours(reviews, login))
-
-
 def outdated(
-    reviews: Sequence[Review], login: str, policy: ReviewPolicy, ledger: Ledger, *, inline: Collection[str] = ()
+    reviews: Sequence[Review],
+    login: str,
+    policy: ReviewPolicy,
+    ledger: Ledger,
+    *,
+    head: str,
+    inline: Collection[str] = (),
 ) -> list[tuple[int, str]]:
     """Those of our verdicts that hold no longer, each with the reason that people are told.
 
-    ``inline`` are the findings whose comments were made just now, and of which the ledger does not know that yet.
+    ``head`` is the pull request's now. ``inline`` are the findings whose comments were made just now, and of which the
+    ledger does not know that yet.
     """
     open_now = [one for one in ledger.entries if one.state == "open"]
     threads = [one for one in open_now if one.comment is not None or one.id in inline]
     blocked = any(reaches(policy.request_changes_on, one.severity) for one in threads)
     matters = any(one.severity != "minor" for one in open_now)
+    moved = overtaken(reviews, login, head)
     found = []
     for one in _ours(reviews, login):
         if one.state == "changes_requested" and not blocked:
             found.append((one.id, LIFTED))
-        if one.state == "approved" and matters:
-            found.append((one.id, OVERTAKEN))
+        if one.state == "approved" and (matters or one.id in moved):
+            found.append((one.id, OVERTAKEN if matters else MOVED))
     return found
 
 
 def settle_verdicts(thread: Thread, number: int, ledger: Ledger, *, inline: Collection[str] = ()) -> int:
     """Take back what holds no longer; how many that were. What the branch's protection forbids is logged."""
-    login, policy = thread.services.spoken.login, thread.asked.policy.review
-    gone = outdated(thread.github.fetch_reviews(number), login, policy, ledger, inline=inline)
-    return sum(thread.github.dismiss_review(number, review, message) for review, message in gone)
+    github, login, policy = thread.github, thread.services.spoken.login, thread.asked.policy.review
+    now = github.fetch_pull_request(number)
+    if now is None:
+        return 0
+    gone = outdated(github.fetch_reviews(number), login, policy, ledger, head=now.head_sha, inline=inline)
+    return sum(github.dismiss_review(number, review, message) for review, message in gone)
 
 
 def _ours(reviews: Sequence[Review], login: str) -> list[Review]:

@@ -8,9 +8,10 @@ import pytest
 
 from tests.workflows.review.test_render import finding
 from workflows.repository.policy import ReviewPolicy
+from workflows.review.approvals import MOVED, overtaken, stands_approved
 from workflows.review.diff import Diff, FileDiff
 from workflows.review.ledger import Entry, Ledger
-from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated, stands_approved
+from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated
 from workflows.types import Actor, PullRequest, Review, TestRun
 
 US = "forgehand[bot]"
@@ -102,11 +103,13 @@ def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
     said = [review(1, "changes_requested"), review(2, "approved"), review(3, "commented"), review(4, "dismissed")]
     said += [review(5, "changes_requested", "alice"), review(6, "approved", "alice")]
     policy = ReviewPolicy(request_changes_on="critical")
-    assert outdated(said, US, policy, CALM) == [(1, LIFTED)]
-    assert outdated(said, US, policy, ledger("important")) == [(1, LIFTED), (2, OVERTAKEN)]
-    assert outdated(said, US, policy, ledger("critical")) == [(2, OVERTAKEN)]
-    assert outdated(said, US, policy, ledger("critical", "rebutted")) == [(1, LIFTED)]
-    assert outdated(said, "", policy, CALM) == []
+    assert outdated(said, US, policy, CALM, head="c") == [(1, LIFTED)]
+    assert outdated(said, US, policy, ledger("important"), head="c") == [(1, LIFTED), (2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical"), head="c") == [(2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical", "rebutted"), head="c") == [(1, LIFTED)]
+    assert outdated(said, US, policy, CALM, head="d") == [(1, LIFTED), (2, MOVED)]
+    assert outdated(said, US, policy, ledger("important"), head="d") == [(1, LIFTED), (2, OVERTAKEN)]
+    assert outdated(said, "", policy, CALM, head="d") == []
 
 
 def test_what_nobody_can_answer_holds_up_no_merge() -> None:
@@ -114,8 +117,8 @@ def test_what_nobody_can_answer_holds_up_no_merge() -> None:
     policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
     [entry] = ledger("critical").entries
     folded = Ledger(entries=(entry.model_copy(update={"comment": None}),))
-    assert outdated(said, US, policy, folded) == [(1, LIFTED)]
-    assert outdated(said, US, policy, folded, inline=[entry.id]) == []
+    assert outdated(said, US, policy, folded, head="c") == [(1, LIFTED)]
+    assert outdated(said, US, policy, folded, head="c", inline=[entry.id]) == []
 
 
 def test_an_approval_is_of_one_head() -> None:
@@ -123,6 +126,14 @@ def test_an_approval_is_of_one_head() -> None:
     assert stands_approved([review(1, "approved", commit="c")], US, "c")
     assert not stands_approved([review(1, "approved", commit="c")], US, "d")
     assert not stands_approved([review(1, "approved", "alice", "c"), review(2, "dismissed", commit="c")], US, "c")
+    said = [
+        review(1, "approved"),
+        review(2, "approved", commit="d"),
+        review(3, "dismissed"),
+        review(4, "approved", "a"),
+    ]
+    assert overtaken(said, US, "d") == [1]
+    assert overtaken(said, US, "d", "c") == [1, 2]
 
 
 def test_a_change_of_what_is_protected_is_for_people() -> None:
