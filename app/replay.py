@@ -10,7 +10,12 @@ from rich.console import Console
 
 from app.composition import Composition
 from app.settings import Settings, SettingsError
+from app.trajectory_reading import NoSuchSession, Trajectories
+from sandbox.authorities import BadAuthorities
+from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing
+from sandbox.images import ImageUnavailable
+from workflows.durable.database import QueueUnavailable
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror
 from workflows.repository.policy import POLICY_PATH, Policy, parse_policy
@@ -23,15 +28,29 @@ from workflows.texts.untrusted import show_hidden
 from workflows.trajectory.events import Event, of_kind
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
 
+_FAILURES = (
+    BrokenWorld,
+    SettingsError,
+    NoSuchSession,
+    QueueUnavailable,
+    EngineMissing,
+    ImageUnavailable,
+    SandboxUnavailable,
+    BadAuthorities,
+)
+
 
 def replay_session(settings: Settings, job_id: str, session: str) -> int:
-    """Play a stored session again and say whether every turn left the same change. The exit code: 0 when it did."""
+    """Play a stored session again and say whether every turn left the same change. The exit code: 0 when it did.
+
+    ``job_id`` may be the beginning of one.
+    """
     console = Console(stderr=True)
     composition = Composition(settings, say=lambda line: console.print(f"  {line}", style="dim", markup=False))
     try:
-        events = composition.trajectories.open(job_id, session).events()
-        done = _play(composition, events, console)
-    except (BrokenWorld, SettingsError, EngineMissing) as error:
+        trajectories = Trajectories(composition.trajectories, composition.redactor.redact)
+        done = _play(composition, trajectories.events(trajectories.find(job_id, session)), console)
+    except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1
     finally:
@@ -45,10 +64,7 @@ def replay_session(settings: Settings, job_id: str, session: str) -> int:
 
 
 def _play(composition: Composition, events: Sequence[Event], console: Console) -> Replayed:
-    opening = of_kind(events, "session")
-    if not opening:
-        raise SettingsError("There is no such session. `forgehand trajectory show` lists the stored ones.")
-    facts = opening[0].payload
+    facts = of_kind(events, "session")[0].payload
     mirror = Mirror(composition.mirrors.folder / str(facts["mirror"]))
     if not mirror.holds(str(facts["base"])):
         raise BrokenWorld(

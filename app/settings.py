@@ -21,6 +21,7 @@ from sandbox.egress import DEFAULT_ALLOWED_HOSTS
 from workflows.types import Budget
 
 PREFIX = "FORGEHAND_"
+LEAST_MEMORY_MB = 256
 Commas = Annotated[tuple[str, ...], NoDecode]
 PresetName = Literal[
     "auto", "dashscope", "openrouter", "together", "vllm", "sglang", "ollama", "llamacpp", "lmstudio", "generic"
@@ -213,7 +214,12 @@ class Settings(BaseSettings):
         description="Images that a policy's `image` may name, by commas, such as `python:3.*,ghcr.io/acme/*`. `*` is "
         "anything; a pattern without `/` is for Docker Hub's official images. Empty: none but `SANDBOX_IMAGE`.",
     )
-    sandbox_memory_mb: int = Field(default=4096, ge=256, description="Memory of one sandbox, in MB.")
+    sandbox_memory_mb: int = Field(
+        default=4096,
+        ge=256,
+        description="Memory of one sandbox, in MB: what its three folders below take as they fill, and at least 256 "
+        "for what runs.",
+    )
     sandbox_cpus: float = Field(default=2.0, gt=0, description="Processors of one sandbox.")
     sandbox_pids: int = Field(default=512, ge=32, description="Processes of one sandbox.")
     sandbox_workspace_mb: int = Field(
@@ -334,6 +340,19 @@ class Settings(BaseSettings):
         if self.private_key is not None and self.private_key_path is not None:
             raise PydanticCustomError(
                 "forgehand", "Set either FORGEHAND_PRIVATE_KEY or FORGEHAND_PRIVATE_KEY_PATH, not both."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _memory_for_folders(self) -> Settings:
+        # Else a full folder is no full disk, but the kernel's end for whatever runs.
+        least = self.sandbox_workspace_mb + self.sandbox_tmp_mb + self.sandbox_home_mb + LEAST_MEMORY_MB
+        if self.sandbox_memory_mb < least:
+            raise PydanticCustomError(
+                "forgehand",
+                "Set FORGEHAND_SANDBOX_MEMORY_MB to at least {least}, or FORGEHAND_SANDBOX_WORKSPACE_MB, "
+                "FORGEHAND_SANDBOX_TMP_MB or FORGEHAND_SANDBOX_HOME_MB lower: they are part of it.",
+                {"least": least},
             )
         return self
 

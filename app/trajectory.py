@@ -107,7 +107,7 @@ def _run(work: Callable[[Trajectories, Console], int], *, stderr: bool) -> None:
 
 
 def replay_job(
-    job: Annotated[str, typer.Argument(help="A job's id.")],
+    job: Annotated[str, typer.Argument(help="A job's id, or its beginning.")],
     session: SessionOption = "agent",
 ) -> None:
     """Play a recorded session's replies against the tools again, in a fresh sandbox: each change must be the same.

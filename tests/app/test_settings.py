@@ -95,6 +95,12 @@ def test_wrong_value_names_the_variable_and_the_remedy(
     assert "\n" not in message
 
 
+def test_a_sandbox_has_memory_beside_its_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that can use up all memory would have a full disk end the commands, and is refused with the figure."""
+    message = problem(monkeypatch, FORGEHAND_SANDBOX_MEMORY_MB="2048", FORGEHAND_SANDBOX_WORKSPACE_MB="1024")
+    assert message.startswith("Set FORGEHAND_SANDBOX_MEMORY_MB to at least 2304, or FORGEHAND_SANDBOX_WORKSPACE_MB")
+
+
 def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two wrong variables and a misspelt one give three lines, not three tries."""
     message = problem(
