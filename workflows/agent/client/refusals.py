@@ -66,15 +66,18 @@ def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: 
     if status == 402 or (status in {403, 429} and any(word in low for word in MONEY_WORDS)):
         message = f"The account at the model endpoint is out of credit ({status}). Top it up, then try again."
         return Refusal(message, unavailable=True, status=status, said=low)
-    if status in TRANSIENT_STATUSES or status >= 500:
-        after = parse_retry_after(headers)
-        return Refusal(f"HTTP {status}{said}", transient=True, retry_after=after, status=status, said=low)
-    if status in {400, 413, 422} and any(word in low for word in CONTEXT_WORDS):
+    # A 413 may be a proxy's, which counts bytes: https://github.com/QwenLM/qwen-code/issues/10380. Of an overflow while
+    # it answers llama.cpp says 500: https://github.com/ggml-org/llama.cpp/issues/19774
+    if status == 413 or (status in {400, 422, 500} and any(word in low for word in CONTEXT_WORDS)):
+        limit = " or a proxy's limit for requests" if status == 413 else ""
         message = (
-            f"The conversation no longer fits the context of the model {model} ({status}). "
+            f"The conversation no longer fits the context of the model {model}{limit} ({status}). "
             "Take a model with a larger context, or split the issue into smaller ones."
         )
         return Refusal(message, too_long=True, status=status, said=low)
+    if status in TRANSIENT_STATUSES or status >= 500:
+        after = parse_retry_after(headers)
+        return Refusal(f"HTTP {status}{said}", transient=True, retry_after=after, status=status, said=low)
     advice = _ADVICE.get(status, _ADVICE[400]).format(status=status, model=model)
     gone = status in UNAVAILABLE_STATUSES or (status == 400 and any(word in low for word in GONE_WORDS))
     message = f"{advice} It said{said}" if said else advice

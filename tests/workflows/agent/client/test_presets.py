@@ -19,7 +19,7 @@ from workflows.agent.client.presets import (
     sampling_for,
     window_for,
 )
-from workflows.agent.client.refusals import parse_refusal
+from workflows.agent.client.refusals import parse_error_inside, parse_refusal
 from workflows.agent.client.usage import Prices, parse_usage
 
 Connect = Callable[..., OpenAIModel]
@@ -212,3 +212,23 @@ def test_a_full_context_is_told_from_other_refusals(words: str) -> None:
     """In the words of each kind of server."""
     assert parse_refusal(400, words, {}, model="m").too_long
     assert not parse_refusal(400, "temperature must be below 2", {}, model="m").too_long
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "too_long"),
+    [
+        (413, "<html><h1>413 Request Entity Too Large</h1></html>", True),
+        (413, "", True),
+        (500, '{"error": {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}}', True),
+        (500, '{"error": {"message": "CUDA error"}}', False),
+        (429, '{"error": {"message": "too many tokens per minute"}}', False),
+    ],
+)
+def test_a_conversation_is_shrunk_for_whoever_finds_it_too_large(status: int, body: str, *, too_long: bool) -> None:
+    """A proxy that counts bytes, and llama.cpp while it answers; what is broken or hurried is tried again as it is."""
+    refusal = parse_refusal(status, body, {}, model="m")
+    assert refusal.too_long == too_long
+    assert refusal.transient != too_long
+    inside = parse_error_inside({"error": {"code": status, "message": body or "too large"}}, model="m")
+    assert inside is not None
+    assert inside.too_long == too_long
