@@ -40,7 +40,7 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What is sent: ``wait`` seconds late, ``drip`` seconds between bytes, ``cut`` after so many.
+    """What is sent: ``wait`` seconds late, ``drip`` seconds between bytes, ``cut`` after so many; status 0: nothing.
 
     With ``events`` it goes out in their writes, each a chunk of its own, and ``body`` is all of them.
     """
@@ -71,8 +71,8 @@ class ScriptedModel:
     ``{"name", "arguments"}``, the arguments an object or raw text), ``usage`` (null leaves it out), ``finish_reason``,
     ``delay`` (seconds) and ``faults``, which are answered first, each once (``"times": -1``: for ever):
     ``{"status", "body", "retry_after", "location"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
-    ``{"cut": bytes}``, ``{"malformed": true}``, ``{"html": true}``; in a stream also ``{"cut_events": events}``
-    (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}`` (``"alive": seconds``: with
+    ``{"cut": bytes}``, ``{"hang_up": true}``, ``{"malformed": true}``, ``{"html": true}``; in a stream also
+    ``{"cut_events": events}`` (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}`` (``"alive": seconds``: with
     nothing but comments so far apart), ``{"error_event": events, "body"}``, ``{"junk_event": events}``.
 
     A request with ``stream`` gets a stream: :func:`app.demo.scripted_stream.render_stream` says which keys of a reply
@@ -232,6 +232,9 @@ class ScriptedModel:
 
 
 def _send_answer(handler: BaseHTTPRequestHandler, answer: _Answer, stopping: threading.Event) -> None:
+    if not answer.status:
+        handler.close_connection = True
+        return
     handler.send_response(answer.status)
     for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
         handler.send_header(name, value)
@@ -337,6 +340,8 @@ def _faulty(fault: Entry, answer: _Answer) -> _Answer:
         return replace(whole, drip=float(fault["drip"]))
     if "cut" in fault:
         return replace(whole, cut=int(fault["cut"]))
+    if "hang_up" in fault:
+        return replace(whole, status=0)
     if "malformed" in fault:
         return replace(whole, body=answer.body[: len(answer.body) // 2])
     status = int(fault.get("status", 200))

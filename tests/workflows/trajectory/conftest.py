@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.trajectory.harbor_judge import installed_harbor, judge
+from tests.fetched import fetch
+from tests.workflows.trajectory.harbor_judge import HARBOR, judge
 
 Judge = Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
 
@@ -15,5 +16,5 @@ Judge = Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
 @pytest.fixture(scope="session")
 def harbor() -> Judge:
     """Harbor's opinion of ATIF documents."""
-    folder = installed_harbor()
+    folder = fetch(HARBOR)
     return lambda documents: judge(folder, documents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,11 +101,29 @@ def in_own_words(call: ToolCall, schemas: Sequence[Schema]) -> ToolCall:
 
 
 def is_json_object(text: str) -> bool:
-    """Whether raw arguments may stand in the history as they are: some servers parse them again and fail on others."""
+    """Whether raw arguments may stand in the history as they are: some servers parse them again and fail on others.
+
+    llama.cpp, the strictest known, answers 500 to every request that has a number beyond a double's range, NaN, or half
+    a surrogate pair in them.
+    """
     try:
-        return isinstance(json.loads(text), dict)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_within_range, parse_int=_within_range)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return False
+    return isinstance(value, dict)
+
+
+def _within_range(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(number)
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _read(text: str) -> LooseObject:

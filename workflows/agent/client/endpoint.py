@@ -23,6 +23,9 @@ CONNECT_SECONDS = 10.0
 LARGEST_BODY = 16 * 1024 * 1024
 LEAST_SECONDS = 0.1
 END_SECONDS = 1.0
+AT_ONCE_SECONDS = 1.0
+HUNG_UP = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+"""A connection that ended before any answer."""
 AS_IT_COMES = {"X-Stainless-Raw-Response": "stream"}
 """What the openai package's with_streaming_response sets: the answer itself, its body not yet read."""
 
@@ -99,6 +102,17 @@ class Endpoint:
         return self._parse_whole(body, kind), False
 
     def _post(self, body: bytes, timeout: httpx2.Timeout) -> closing[APIResponse[object]]:
+        began = self._clock()
+        try:
+            return self._send(body, timeout)
+        except APIConnectionError as error:
+            # A kept connection may be closed at the moment that it is used again, and llama.cpp closes each one after a
+            # stream though it says otherwise. That is no failure of the server, and nothing to wait for.
+            if not isinstance(error.__cause__, HUNG_UP) or self._clock() - began > AT_ONCE_SECONDS:
+                raise
+        return self._send(body, timeout)
+
+    def _send(self, body: bytes, timeout: httpx2.Timeout) -> closing[APIResponse[object]]:
         options: Any = {"headers": AS_IT_COMES, "timeout": timeout}
         response = self._client.post("/chat/completions", cast_to=object, content=body, options=options)
         return closing(cast("APIResponse[object]", response))

@@ -184,6 +184,24 @@ def test_redirects_are_not_followed(serve: Serve, connect: Connect) -> None:
     assert elsewhere.requests == []
 
 
+def test_a_kept_connection_that_is_closed_is_no_failure(serve: Serve, connect: Connect, naps: Naps) -> None:
+    """The same request goes out on another connection at once: no attempt is lost, and nobody waits."""
+    server = serve(faulty({"hang_up": True}))
+    assert connect(server, attempts=1).complete(HELLO).content == "Good day."
+    first, second = server.completions()
+    assert first.client != second.client
+    assert naps.taken == []
+
+
+def test_a_server_that_always_hangs_up_is_a_failure(serve: Serve, connect: Connect, naps: Naps) -> None:
+    """Then the attempts and their waits are as for any other broken connection."""
+    server = serve(faulty({"hang_up": True, "times": -1}))
+    with pytest.raises(BrokenWorld, match=r"in 3 attempts.*connection failed"):
+        connect(server, attempts=3).complete(HELLO)
+    assert len(server.completions()) == 6
+    assert len(naps.taken) == 2
+
+
 def test_nobody_listens(connect: Connect, serve: Serve) -> None:
     """A refused connection is retried, and then says where nobody was."""
     server = serve([REPLY])
