@@ -72,8 +72,9 @@ class ScriptedModel:
     ``delay`` (seconds) and ``faults``, which are answered first, each once (``"times": -1``: for ever):
     ``{"status", "body", "retry_after", "location"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
     ``{"cut": bytes}``, ``{"hang_up": true}``, ``{"malformed": true}``, ``{"html": true}``; in a stream also
-    ``{"cut_events": events}`` (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}`` (``"alive": seconds``: with
-    nothing but comments so far apart), ``{"error_event": events, "body"}``, ``{"junk_event": events}``.
+    ``{"cut_events": events}`` (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}``
+    (``"alive": seconds``: with nothing but comments so far apart), ``{"error_event": events, "body"}``,
+    ``{"junk_event": events}``.
 
     A request with ``stream`` gets a stream: :func:`app.demo.scripted_stream.render_stream` says which keys of a reply
     shape it. ``streams`` False: such a request is answered whole; "refused": with a 400. ``refuses`` names fields of
