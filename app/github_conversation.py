@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from urllib.parse import quote
 
 from app.github_calls import RepositoryCalls
 from app.github_json import parse_comment, parse_issue, parse_label_act
 from app.github_session import refusal
 from app.github_text import fit_body
+from app.keyed_locks import Taken
 from workflows.services import Reaction
 from workflows.types import Comment, CommentRef, Issue, LabelAct
 
 LABEL_TEXT_LIMIT = 100
+EDIT_SECONDS = 5.0
+"""An edit that takes longer waits for GitHub's rate limit."""
 
 
 class ConversationCalls(RepositoryCalls):
@@ -89,5 +94,25 @@ class ConversationCalls(RepositoryCalls):
 
     def update_comment(self, comment_id: int, body: str) -> None:
         """Edit our comment. Raises BrokenWorld when somebody deleted it."""
+        with self._locks.hold(self._edit_of(comment_id)):
+            self._edit(comment_id, body)
+
+    def update_comment_if(self, comment_id: int, body: str, *, holds: Callable[[str], bool]) -> None:
+        """Edit our comment where ``holds`` is true of its text: no edit of this process comes between look and edit.
+
+        Nothing where it was deleted, or where another edit takes long: whoever makes that has the last word.
+        """
+        with suppress(Taken), self._locks.hold(self._edit_of(comment_id), patience=EDIT_SECONDS):
+            answer = self._send("GET", f"/issues/comments/{comment_id}")
+            if answer.status in {404, 410}:
+                return
+            found = self._accept("reading our comment", answer)
+            if holds(found.get("body") or ""):
+                self._edit(comment_id, body)
+
+    def _edit_of(self, comment_id: int) -> Hashable:
+        return (self._ref.id, "comment edit", comment_id)
+
+    def _edit(self, comment_id: int, body: str) -> None:
         answer = self._send("PATCH", f"/issues/comments/{comment_id}", body={"body": fit_body(body)})
         self._accept("editing our comment", answer)

@@ -20,6 +20,8 @@ from sandbox.container import SandboxUnavailable
 _HEADER = struct.Struct(">BxxxL")
 _STDOUT = 1
 _TICK = 0.1
+_QUIET_TICKS = 5
+"""So long nothing more came when the program has ended: the engine passes on its two outputs each by itself."""
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -58,15 +60,19 @@ class Exec:
         """
         output, errors = bytearray(), bytearray()
         take = on_output or output.extend
-        with self._attached(argv, stdin=stdin, environment=environment) as (number, connection):
+        with self._attached(argv, stdin=stdin, environment=environment) as (number, connection, ahead):
             deadline = time.monotonic() + timeout
-            raw = bytearray()
+            raw = bytearray(ahead)
+            _sort(raw, take, errors)
+            quiet = 0
             while time.monotonic() < deadline and not (cancelled is not None and cancelled.is_set()):
                 if not select.select([connection], [], [], _TICK)[0]:
-                    if done(bytes(errors)):
+                    quiet += 1
+                    if quiet >= _QUIET_TICKS and done(bytes(errors)):
                         break
                     continue
-                chunk = connection.recv(1 << 18)
+                quiet = 0
+                chunk = _receive(connection)
                 if not chunk:
                     break
                 raw += chunk
@@ -86,8 +92,11 @@ class Exec:
             attached = api.exec_start(made["Id"], socket=True)
             connection: Any = getattr(attached, "_sock", attached)
             try:
-                connection.sendall(stdin)
-                yield made["Id"], connection
+                ahead = _read_ahead(attached, connection)
+                # A program may end before it has read all: what it said then is still there to be read.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(stdin)
+                yield made["Id"], connection, ahead
             finally:
                 connection.close()
                 attached.close()
@@ -105,6 +114,29 @@ class Exec:
                 code = state["ExitCode"]
                 return None if code is None else int(code)
             time.sleep(0.02)
+
+
+def _receive(connection: Any) -> bytes:
+    """Some more of what the program said; nothing at its end, which is a reset where it left input unread."""
+    try:
+        return bytes(connection.recv(1 << 18))
+    except ConnectionResetError:
+        return b""
+
+
+def _read_ahead(attached: Any, connection: Any) -> bytes:
+    """What came with the head of the engine's answer: the first that a quick program said, or all of it.
+
+    docker-py hands out the connection below the buffer in which http.client reads that head, and more where there is
+    more: https://github.com/docker/docker-py/blob/main/docker/api/client.py (_get_raw_response_socket).
+    """
+    buffered = attached._response.raw._fp.fp
+    patience = connection.gettimeout()
+    connection.setblocking(False)
+    try:
+        return bytes(buffered.read1() or b"")
+    finally:
+        connection.settimeout(patience)
 
 
 def _sort(raw: bytearray, take: Callable[[bytes], None], errors: bytearray) -> None:

@@ -7,10 +7,15 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import docker
+import hypothesis
 import pytest
 
 from sandbox.engine import ensure_engine
 from tests.machine import one_at_a_time
+
+# An example is not wrong because the machine was busy with others: what computing costs has tests of its own.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 EXPECTED_SKIPS: tuple[str, ...] = ()
 """Reasons (their beginnings) that continuous integration accepts for a skip."""

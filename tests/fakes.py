@@ -157,6 +157,10 @@ class OneThread:
             raise BrokenWorld("github", "The comment was deleted.")
         self.comments[comment_id] = body
 
+    def update_comment_if(self, comment_id: int, body: str, *, holds: Callable[[str], bool]) -> None:
+        if holds(self.comments.get(comment_id, "")):
+            self.update_comment(comment_id, body)
+
     def find_or_create_check_run(
         self, *, head_sha: str, name: str, external_id: str, title: str, summary: str, conclusion: Conclusion | None
     ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.machine import one_at_a_time
+from tests.ports import ReservedPort
 
 
 def find_binaries() -> Path | None:
@@ -44,7 +44,7 @@ def cluster() -> Iterator[str]:
     if binaries is None:
         pytest.skip("PostgreSQL is not installed, and only root can install it: apt-get install postgresql")
     root = Path(tempfile.mkdtemp(prefix="forgehand-postgres-"))
-    data, port = root / "data", _free_port()
+    data = root / "data"
     # The server refuses to run as root.
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     if account is not None:
@@ -56,12 +56,14 @@ def cluster() -> Iterator[str]:
 
     try:
         run("initdb", "-D", str(data), "-A", "trust", "-U", "tests", "--no-sync", "-E", "UTF8")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root}"
-        run("pg_ctl", "-D", str(data), "-w", "-l", str(root / "log"), "-o", options, "start")
-        try:
-            yield f"postgresql://tests@127.0.0.1:{port}"
-        finally:
-            run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        with ReservedPort() as port:
+            # No test kills the server itself, so nothing is lost without fsync, and a busy disk holds nobody up.
+            options = f"-p {port.number} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root} -c fsync=off"
+            run("pg_ctl", "-D", str(data), "-w", "-l", str(root / "log"), "-o", options, "start")
+            try:
+                yield f"postgresql://tests@127.0.0.1:{port.number}"
+            finally:
+                run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -72,9 +74,3 @@ def create_database(server: str, name: str) -> str:
     assert binaries is not None
     subprocess.run([str(binaries / "psql"), f"{server}/postgres", "-qc", f'CREATE DATABASE "{name}"'], check=True)
     return f"{server}/{name}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

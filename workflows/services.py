@@ -110,6 +110,12 @@ class GitHub(Protocol):
     def update_comment(self, comment_id: int, body: str) -> None:
         """Edit our comment in place."""
 
+    def update_comment_if(self, comment_id: int, body: str, *, holds: Callable[[str], bool]) -> None:
+        """Edit our comment where ``holds`` is true of its text; no other edit of this process comes in between.
+
+        Nothing where it was deleted, or where another edit of it is under way for seconds.
+        """
+
     def find_or_create_pull_request(self, *, head: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
         """The pull request from ``head``, by our App, in any state; created or updated."""
 

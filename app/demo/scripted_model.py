@@ -42,7 +42,8 @@ class RecordedRequest:
 class _Answer:
     """What is sent: ``wait`` seconds late, ``drip`` seconds between bytes, ``cut`` after so many; status 0: nothing.
 
-    With ``events`` it goes out in their writes, each a chunk of its own, and ``body`` is all of them.
+    With ``events`` it goes out in their writes, each a chunk of its own, and ``body`` is all of them. Nothing goes out
+    before ``held`` is set.
     """
 
     status: int
@@ -50,6 +51,7 @@ class _Answer:
     kind: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     wait: float = 0.0
+    held: threading.Event | None = None
     drip: float = 0.0
     cut: int | None = None
     events: Events | None = None
@@ -69,7 +71,8 @@ class ScriptedModel:
 
     ``session`` is a list of replies, or a JSON file that holds one. A reply has ``content``, ``tool_calls`` (a list of
     ``{"name", "arguments"}``, the arguments an object or raw text), ``usage`` (null leaves it out), ``finish_reason``,
-    ``delay`` (seconds) and ``faults``, which are answered first, each once (``"times": -1``: for ever):
+    ``delay`` (seconds), ``held`` (a threading.Event that it waits for) and ``faults``, which are answered first, each
+    once (``"times": -1``: for ever):
     ``{"status", "body", "retry_after", "location"}``, ``{"hang": seconds}``, ``{"drip": seconds between bytes}``,
     ``{"cut": bytes}``, ``{"hang_up": true}``, ``{"malformed": true}``, ``{"html": true}``; in a stream also
     ``{"cut_events": events}`` (``"politely": true``: as if that were the end), ``{"stall": events, "seconds"}``
@@ -173,7 +176,7 @@ class ScriptedModel:
         place, entry = chosen
         fault = self._due_fault(place, entry)
         completion = _completion(entry, payload, self._name)
-        answer = _Answer(200, _json(completion), wait=float(entry.get("delay", 0.0)))
+        answer = _Answer(200, _json(completion), wait=float(entry.get("delay", 0.0)), held=entry.get("held"))
         if payload.get("stream") and self._streams is True:
             events = render_stream(entry, completion, payload, fault)
             body = b"".join(events.writes)
@@ -221,6 +224,8 @@ class ScriptedModel:
                 answer = script.answer(request)
                 if answer.wait:
                     script._stopping.wait(answer.wait)
+                while answer.held is not None and not script._stopping.is_set() and not answer.held.wait(0.05):
+                    pass
                 try:
                     self._send(answer)
                 except (BrokenPipeError, ConnectionResetError):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app import github_conversation
 from app.github import GitHubApp
 from app.github_calls import SETTLE_PAUSES
 from app.github_retry import RetryRules
@@ -335,6 +336,53 @@ def test_comment_is_made_once_and_edited_in_place(place: Place) -> None:
     [comment] = place.github.fetch_comments(place.issue)
     assert (comment.body, comment.author.login, comment.author.type) == (f"three\n{MARKER}", "forgehand[bot]", "Bot")
     assert place.github.find_or_create_comment(place.issue, "<!-- other -->", "five") != first
+
+
+def test_comment_is_edited_if_it_still_says_so(place: Place) -> None:
+    """The text counts that it has when it is edited; a comment that is gone is left."""
+    made = place.github.find_or_create_comment(place.issue, MARKER, f"one\n{MARKER}")
+    for body, seen in (("two", "one"), ("three", "one")):
+        place.github.update_comment_if(made, body, holds=lambda text, seen=seen: text.startswith(seen))
+    assert place.hub.comments(place.name, place.issue)[0].body == "two"
+    place.github.update_comment_if(999_999_999, "x", holds=lambda text: True)
+
+
+def test_what_is_written_while_a_comment_is_looked_at_stays(place: Place) -> None:
+    """An edit that comes between the look and ours waits, and has the last word."""
+    made = place.github.find_or_create_comment(place.issue, MARKER, f"one\n{MARKER}")
+    other = threading.Thread(target=place.github.update_comment, args=(made, "the last word"))
+
+    def between(exchange: Exchange) -> None:
+        if exchange.method == "GET" and exchange.path.endswith(f"/comments/{made}"):
+            other.start()
+            other.join(0.5)  # it would be over by then
+
+    place.hub.observe(between)
+    place.github.update_comment_if(made, "two", holds=lambda text: text.startswith("one"))
+    other.join(30)
+    assert place.hub.comments(place.name, place.issue)[0].body == "the last word"
+
+
+def test_an_edit_that_waits_for_github_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who edits meanwhile, and is held back, has the last word; nobody waits for it."""
+    monkeypatch.setattr(github_conversation, "EDIT_SECONDS", 0.1)
+    made = place.github.find_or_create_comment(place.issue, MARKER, f"one\n{MARKER}")
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(exchange: Exchange) -> None:
+        if exchange.method == "PATCH" and exchange.path.endswith(f"/comments/{made}"):
+            begun.set()
+            go.wait(30)
+
+    place.hub.observe(hold)
+    other = threading.Thread(target=place.github.update_comment, args=(made, "the last word"))
+    other.start()
+    assert begun.wait(30)
+    place.github.update_comment_if(made, "two", holds=lambda text: True)
+    assert not go.is_set()
+    go.set()
+    other.join(30)
+    assert place.hub.comments(place.name, place.issue)[0].body == "the last word"
 
 
 def test_forged_marker_is_not_adopted(place: Place) -> None:

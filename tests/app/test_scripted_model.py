@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,17 @@ def test_a_match_is_a_session_of_its_own() -> None:
         assert "described" in post(server, {"role": "system", "content": "Describe the change."}, USER).text
         assert "described" in post(server, SYSTEM, {"role": "user", "content": "Describe"}).text
         assert "work" in post(server, SYSTEM, USER).text
+
+
+def test_a_reply_that_is_held_comes_when_it_is_let_go() -> None:
+    """However long that takes: whatever a test does meanwhile comes before it."""
+    held = threading.Event()
+    with ThreadPoolExecutor(1) as thread, ScriptedModel([{"content": "one", "held": held}]) as server:
+        answer = thread.submit(post, server, USER)
+        with pytest.raises(TimeoutError):
+            answer.result(timeout=0.3)
+        held.set()
+        assert "one" in answer.result(timeout=30).text
 
 
 def test_it_says_that_it_is_scripted() -> None:

@@ -20,7 +20,7 @@ from tests.faults.moments import Moment, Plan
 from tests.faults.nursery import Child, Nursery
 from tests.postgres import cluster, create_database
 
-LEASE_SECONDS = 2
+LEASE_SECONDS = 3
 
 
 class Crew(Arena):

@@ -174,9 +174,9 @@ def test_a_paused_container_is_noticed(
 ) -> None:
     """A container that falls silent in a long command is found out long before the command's deadline."""
     monkeypatch.setattr(stream, "_SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(stream, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(stream, "_PATIENCE_SECONDS", 3.0)
     with sandboxes.open(spec(sandbox_image)) as sandbox:
-        assert sandbox.execute("sleep 2", timeout=30).ok, "a quiet command is not a silent container"
+        assert sandbox.execute("sleep 4", timeout=30).ok, "a quiet command is not a silent container"
         engine.api.pause(sandbox.id)
         with pytest.raises(SandboxUnavailable, match="paused; resume it with: docker unpause"):
             sandbox.execute("true", timeout=600)

@@ -29,8 +29,8 @@ def test_a_forged_header_breaks_the_stream_at_once(claimed: int) -> None:
         theirs.sendall(docker_frame(struct.pack(">II", 2, claimed) + bytes(HEADER.size - 8)))
         started = time.monotonic()
         with pytest.raises(SandboxUnavailable, match="wrote into the tool stream"):
-            stream.call("execute", {}, timeout=4)
-        assert time.monotonic() - started < 2
+            stream.call("execute", {}, timeout=60)
+        assert time.monotonic() - started < 20
 
 
 def test_a_frame_is_read_back() -> None:

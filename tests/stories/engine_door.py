@@ -6,14 +6,19 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 
 class EngineDoor:
-    """A Unix socket at ``path`` that leads to the real engine's; ``address`` is what DOCKER_HOST is set to."""
+    """A Unix socket at ``path`` that leads to the real engine's; ``address`` is what DOCKER_HOST is set to.
 
-    def __init__(self, path: Path) -> None:
+    What the engine says within ``gathers`` seconds comes in one piece, as it does where the caller is slow.
+    """
+
+    def __init__(self, path: Path, *, gathers: float = 0.0) -> None:
         self._path = path
+        self._gathers = gathers
         self._engine = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
         self._listener: socket.socket | None = None
         self._lines: set[socket.socket] = set()
@@ -56,7 +61,7 @@ class EngineDoor:
             inner.connect(self._engine)
             with self._lock:
                 self._lines |= {outer, inner}
-            back = threading.Thread(target=_pass, args=(inner, outer), daemon=True)
+            back = threading.Thread(target=_pass, args=(inner, outer, self._gathers), daemon=True)
             back.start()
             _pass(outer, inner)
             back.join()
@@ -64,10 +69,13 @@ class EngineDoor:
                 self._lines -= {outer, inner}
 
 
-def _pass(source: socket.socket, target: socket.socket) -> None:
+def _pass(source: socket.socket, target: socket.socket, gathers: float = 0.0) -> None:
     """Everything until the end; the other direction goes on: the end of an input is not the end of its output."""
     with contextlib.suppress(OSError):
         while chunk := source.recv(65_536):
+            time.sleep(gathers)
+            with contextlib.suppress(BlockingIOError):
+                chunk += source.recv(65_536, socket.MSG_DONTWAIT) if gathers else b""
             target.sendall(chunk)
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)

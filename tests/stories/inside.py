@@ -49,10 +49,10 @@ class Inside:
         web = threading.Thread(target=server.run, name="web", daemon=True)
         web.start()
         self._undo += [lambda: web.join(timeout=10), lambda: setattr(server, "should_exit", True)]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not server.started:
             assert web.is_alive(), "the web server ended"
-            assert time.monotonic() < deadline, "the web server did not start within 20 s"
+            assert time.monotonic() < deadline, "the web server did not start within 60 s"
             time.sleep(0.01)
 
     def _keep_log(self, path: Path, settings: Settings) -> None:

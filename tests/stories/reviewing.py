@@ -110,7 +110,7 @@ def until_waiting(ground: Ground, repository: str, number: int, *, queued: int, 
         gone = [one for one in found if one.outcome is not None and one.outcome.status == "joined"]
         return len(waiting) == queued and len(gone) == joined
 
-    ground.world.wait_until(is_so, 30, "the next reviews to wait")
+    ground.world.wait_until(is_so, 90, "the next reviews to wait")
 
 
 def reviews(ground: Ground, repository: str, number: int) -> list[Review]:
@@ -134,8 +134,9 @@ def ended(ground: Ground, repository: str, number: int, *, jobs: int) -> list[Jo
     def found() -> list[JobRecord]:
         return ground.inside.queue.thread(identity, number)
 
+    ground.world.wait_until_heard()
     ground.world.wait_until(
-        lambda: len(found()) >= jobs and all(one.state in ("ended", "cancelled") for one in found()), 90, "its end"
+        lambda: len(found()) >= jobs and all(one.state in ("ended", "cancelled") for one in found()), 180, "its end"
     )
     return found()
 

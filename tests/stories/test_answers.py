@@ -235,19 +235,28 @@ def test_an_issue_closed_before_the_job_ran(ground: Ground) -> None:
 
 
 def test_an_issue_closed_while_the_job_runs(ground: Ground) -> None:
-    """Closing the issue ends the running job: one comment, which says so, and no container."""
+    """Closing the issue ends the running job: one comment, which says so, and no container.
+
+    Its own words stay, also where they come after the look of whoever says it for workers that died.
+    """
     world = ground.world
-    slow = turn(call("bash", command="git diff"), delay=1.0)
-    ground.play(turn(NOTE), slow, turn(finish()))
+
+    def look(exchange: Exchange) -> None:
+        listing = (exchange.method, exchange.path) == ("GET", f"/repos/{repository}/issues/1/comments")
+        if listing and was_cancelled(ground.inside.queue, repository):
+            world.wait_until(lambda: "Cancelled" in world.comments(number, repository)[0], 20, "the job's own words")
+
+    world.hub.observe(look)
+    ground.play(turn(NOTE), turn(finish(), delay=120.0))
     repository = world.create_repository("cancelled", UNTESTED)
     before = len(world.model.requests)
     number = world.ask(ISSUE, repository=repository)
-    world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
+    world.wait_until(lambda: len(world.model.requests) == before + 2, 90, "the second turn")
     assert len(world.containers(ground.engine)) == 1
     assert world.comments(number, repository)[0].startswith("Working on it: work on the change.")
     world.hub.close_issue(repository, number, "alice")
     world.wait_until(
-        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 90, "the comment to say so"
     )
     told = ground.told(repository, number)
 
@@ -270,12 +279,12 @@ def test_an_issue_closed_while_the_job_is_accepted(ground: Ground) -> None:
     def close(exchange: Exchange) -> None:
         if exchange.path == f"/repos/{repository}/issues/1/reactions":
             world.hub.close_issue(repository, number, "alice")
-            world.wait_until(lambda: was_cancelled(queue, repository), 10, "the job to be cancelled")
+            world.wait_until(lambda: was_cancelled(queue, repository), 60, "the job to be cancelled")
 
     world.hub.observe(close)
     world.hub.add_label(repository, number, "qwen", "alice")
     world.wait_until(
-        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 90, "the comment to say so"
     )
     told = ground.told(repository, number)
 
@@ -293,12 +302,12 @@ def test_an_issue_closed_while_the_job_publishes(ground: Ground) -> None:
     def close(exchange: Exchange) -> None:
         if (exchange.method, exchange.path) == ("POST", f"/repos/{repository}/pulls"):
             world.hub.close_issue(repository, number, "alice")
-            world.wait_until(lambda: was_cancelled(queue, repository), 10, "the job to be cancelled")
+            world.wait_until(lambda: was_cancelled(queue, repository), 60, "the job to be cancelled")
 
     world.hub.observe(close)
     number = world.ask(ISSUE, repository=repository)
     world.wait_until(
-        lambda: "Cancelled, when" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+        lambda: "Cancelled, when" in "".join(world.comments(number, repository)), 90, "the comment to say so"
     )
     told = ground.told(repository, number)
 

@@ -109,7 +109,7 @@ def test_truncated_body(ground: Ground) -> None:
         line.sendall(head.encode() + half)
         line.shutdown(socket.SHUT_WR)
         ground.world.wait_until(
-            lambda: last_refusal(ground) == (400, "The connection ended before the body did."), 10, "a line in the log"
+            lambda: last_refusal(ground) == (400, "The connection ended before the body did."), 60, "a line in the log"
         )
     assert request(ground.world.port, "POST", "/webhook", half, headers_for(body)).status == 401
     assert post(ground, half).status == 400
@@ -258,13 +258,14 @@ def test_the_engine_is_down(ground: Ground, door: EngineDoor) -> None:
 def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor) -> None:
     """An engine that goes down between two turns ends the job; the container it kept goes with the next job."""
     world = ground.world
-    slow = turn(call("bash", command="git diff"), delay=0.5)
-    ground.play(turn(NOTE), slow, turn(finish()))
+    shut = threading.Event()
+    ground.play(turn(NOTE), turn(call("bash", command="git diff"), held=shut), turn(finish()))
     repository = world.create_repository("engine-middle", UNTESTED)
     before = len(world.model.requests)
     number = world.ask(ISSUE, repository=repository)
-    world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
+    world.wait_until(lambda: len(world.model.requests) == before + 2, 90, "the second turn")
     door.shut()
+    shut.set()
     record = world.end_of(repository, number)
     door.open()
 
@@ -287,13 +288,14 @@ def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor) ->
 def test_a_token_that_expires_in_the_middle(ground: Ground) -> None:
     """Tokens that end in the middle are replaced, for REST and for git."""
     world = ground.world
-    slow = turn(finish("One more note."), delay=0.5)
-    ground.play(turn(NOTE), slow)
+    expired = threading.Event()
+    ground.play(turn(NOTE), turn(finish("One more note."), held=expired))
     repository = world.create_repository("token", UNTESTED)
     before = len(world.model.requests)
     number = world.ask(ISSUE, repository=repository)
-    world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
+    world.wait_until(lambda: len(world.model.requests) == before + 2, 90, "the second turn")
     world.hub.expire_tokens()
+    expired.set()
     told = ground.told(repository, number)
 
     assert told.outcome.status == "pull_request", told.outcome
@@ -346,13 +348,15 @@ def test_github_answers_502(ground: Ground, after: bool) -> None:
 def test_the_tracking_comment_is_deleted(ground: Ground) -> None:
     """When somebody deletes the tracking comment in the middle, the last word is said in a new one."""
     world = ground.world
-    ground.play(turn(NOTE), turn(finish("One more note."), delay=0.5))
+    deleted = threading.Event()
+    ground.play(turn(NOTE), turn(finish("One more note."), held=deleted))
     repository = world.create_repository("deleted", UNTESTED)
     before = len(world.model.requests)
     number = world.ask(ISSUE, repository=repository)
-    world.wait_until(lambda: len(world.model.requests) == before + 2, 30, "the second turn")
+    world.wait_until(lambda: len(world.model.requests) == before + 2, 90, "the second turn")
     [comment] = world.hub.comments(repository, number)
     world.rest("DELETE", f"/repos/{repository}/issues/comments/{comment.id}")
+    deleted.set()
     told = ground.told(repository, number)
 
     assert told.outcome.status == "pull_request", told.outcome

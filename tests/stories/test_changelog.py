@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -143,11 +144,13 @@ def test_a_branch_that_moved_meanwhile(ground: Ground) -> None:
     """What a person pushed while the entry was worded is not overwritten; the entry is not lost."""
     hub = ground.world.hub
     repository, number = pull_of(ground, "moved", {"CHANGELOG.md": UNRELEASED})
-    ground.script[:] = [{"match": ASKED, "content": json.dumps(ENTRY), "delay": 2.0}]
+    moved = threading.Event()
+    ground.script[:] = [{"match": ASKED, "content": json.dumps(ENTRY), "held": moved}]
     before = asked(ground)
     hub.add_comment(repository, number, "alice", "/qwen changelog")
-    ground.world.wait_until(lambda: asked(ground) > before, 30, "the model to be asked")
+    ground.world.wait_until(lambda: asked(ground) > before, 90, "the model to be asked")
     tip = hub.commit(repository, {"more.txt": "more\n"}, branch="work", author="alice")
+    moved.set()
     told = ground.told(repository, number)
     assert told.outcome.status == "rejected"
     assert told.branches["work"] == tip

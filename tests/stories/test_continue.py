@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import pytest
@@ -108,12 +109,12 @@ def test_cancelled_work_goes_on(ground: Ground) -> None:
     ground.play(turn(NOTE), SLOW, turn(finish("One more note.")), turn(finish("One more note.")))
     world = ground.world
     world.hub.add_comment(repository, number, "alice", "/qwen fix")
-    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 90, "the work to begin")
     job = world_job(ground, repository, number)
     log = ground.inside.composition.trajectories.open(job)
-    world.wait_until(lambda: sum(one.kind == "tool_intent" for one in log.events()) == 2, 30, "the second call")
+    world.wait_until(lambda: sum(one.kind == "tool_intent" for one in log.events()) == 2, 90, "the second call")
     world.hub.add_comment(repository, number, "alice", "/qwen stop")
-    world.wait_until(lambda: world.containers(ground.engine) == [], 30, "the container to be gone")
+    world.wait_until(lambda: world.containers(ground.engine) == [], 90, "the container to be gone")
     stopped = ground.told(repository, number, jobs=2)
     assert ours(ground, stopped)[0].startswith("Cancelled: nothing was published.")
     told = say(ground, repository, number, "/qwen continue", jobs=3)
@@ -186,10 +187,10 @@ def test_an_answer_while_another_job_runs(ground: Ground) -> None:
     ground.play(SLOW, turn(finish("It subtracts.")))
     world = ground.world
     world.hub.add_comment(repository, number, "alice", '/qwen ask "What does it do?"')
-    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the second job to run")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 90, "the second job to run")
     answer = world.hub.add_comment(repository, number, "alice", "Yes, floats too.")
     waiting = "Queued: 1 ahead on this thread."
-    world.wait_until(lambda: any(waiting in text for text in world.comments(number, repository)), 30, "the queue")
+    world.wait_until(lambda: any(waiting in text for text in world.comments(number, repository)), 90, "the queue")
     world.hub.edit_comment(repository, answer.id, "alice", "No, never floats.")
     ground.script[:] = asking
     release(ground)
@@ -202,9 +203,14 @@ def test_an_answer_while_another_job_runs(ground: Ground) -> None:
 
 
 def release(ground: Ground) -> None:
-    """Let the command of SLOW end."""
-    [container] = ground.engine.containers.list(filters={"name": ground.world.containers(ground.engine)[0]})
-    assert container.exec_run(["touch", "/tmp/go"]).exit_code == 0
+    """Let the command of SLOW end, once the container in which it runs has started."""
+
+    def running() -> list[Any]:
+        [name] = ground.world.containers(ground.engine)
+        return ground.engine.containers.list(filters={"name": name})
+
+    ground.world.wait_until(lambda: bool(running()), 90, "the container to have started")
+    assert running()[0].exec_run(["touch", "/tmp/go"]).exit_code == 0
 
 
 def test_an_answer_after_the_issue_was_closed(ground: Ground) -> None:
@@ -241,8 +247,8 @@ def test_an_answered_question_is_not_answered_twice(ground: Ground) -> None:
     world = ground.world
     answer = world.hub.add_comment(repository, number, "alice", "Floats too.")
     log = ground.inside.composition.trajectories.open(asked.job)
-    world.wait_until(lambda: any(one.kind == "answer" for one in log.events()), 30, "the answer to be heard")
-    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to go on")
+    world.wait_until(lambda: any(one.kind == "answer" for one in log.events()), 90, "the answer to be heard")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 90, "the work to go on")
     world.hub.add_comment(repository, number, "alice", "No, wait.")
     world.hub.edit_comment(repository, answer.id, "alice", "No floats.")
     world.hub.wait_for_deliveries()
@@ -262,12 +268,12 @@ def cancelled_on_pull(ground: Ground, name: str) -> tuple[str, int, str]:
     number = world.hub.open_pull_request(repository, world.hub.bot_login, head="qwen/work", title="Notes").number
     ground.play(turn(write("more.txt", "More.\n")), SLOW, *[turn(finish("More notes."))] * 3)
     world.hub.add_comment(repository, number, "alice", "/qwen do write more.txt")
-    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 30, "the work to begin")
+    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 90, "the work to begin")
     job = world_job(ground, repository, number)
     log = ground.inside.composition.trajectories.open(job)
-    world.wait_until(lambda: sum(one.kind == "tool_intent" for one in log.events()) == 2, 30, "the second call")
+    world.wait_until(lambda: sum(one.kind == "tool_intent" for one in log.events()) == 2, 90, "the second call")
     world.hub.add_comment(repository, number, "alice", "/qwen stop")
-    world.wait_until(lambda: world.containers(ground.engine) == [], 30, "the container to be gone")
+    world.wait_until(lambda: world.containers(ground.engine) == [], 90, "the container to be gone")
     ground.told(repository, number, jobs=2)
     return repository, number, job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -179,12 +180,14 @@ def test_a_model_that_says_nothing_usable(ground: Ground) -> None:
 def test_whoever_lost_the_permission_meanwhile(ground: Ground) -> None:
     """The permission is read again before the body is written."""
     repository, pull = pull_of(ground, "lost")
-    play(ground, described() | {"delay": 2.0})
+    lost = threading.Event()
+    play(ground, described() | {"held": lost})
     hub = ground.world.hub
     before = len(requests(ground))
     hub.add_comment(repository, pull.number, "alice", "/qwen describe")
-    ground.world.wait_until(lambda: len(requests(ground)) > before, 30, "the model to be asked")
+    ground.world.wait_until(lambda: len(requests(ground)) > before, 90, "the model to be asked")
     hub.set_permission(repository, "alice", "read")
+    lost.set()
     told = ground.told(repository, pull.number)
     assert told.outcome.status == "rejected"
     assert "no longer has write permission" in told.comments[-1]

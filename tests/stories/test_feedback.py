@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 
 import docker
 import pytest
+from dbos import DBOS
 
 from app import dispatch
 from app.demo.scripted_model import ScriptedModel
@@ -61,6 +63,11 @@ def pull_of(ground: Ground, repository: str, number: int) -> Pull:
 def jobs_of(ground: Ground, repository: str) -> list[JobRecord]:
     found = ground.inside.queue.jobs(limit=1000)
     return [record for record in found if record.job.repository.full_name == repository]
+
+
+def statuses_of(ground: Ground, repository: str) -> list[str]:
+    """How its jobs ended, of those that have."""
+    return [record.outcome.status for record in jobs_of(ground, repository) if record.outcome]
 
 
 def told_to_model(ground: Ground) -> list[str]:
@@ -158,21 +165,23 @@ def test_a_point_that_is_declined(ground: Ground, monkeypatch: pytest.MonkeyPatc
 
 def test_three_loose_comments_are_one_round(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments on lines that come one by one are waited for, and dealt with in one round and one commit."""
-    monkeypatch.setattr(dispatch, "BURST_SECONDS", 3.0)
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 600.0)
     hub = ground.world.hub
     repository, number = open_pull(ground.world, "loose")
     said = finish("[F1] done: yes.\n[F2] done: yes.\n[F3] done: yes.")
     ground.play(turn(BETTER), turn(said), turn(said))
     for line in (1, 2, 3):
         hub.comment_on_line(repository, number, "alice", Wanted("notes.txt", f"Mend line {line}.", line=line))
+    ground.world.wait_until(lambda: statuses_of(ground, repository) == ["joined"] * 2, 60, "the others to join")
+    [waiting] = [record.job.id for record in jobs_of(ground, repository) if record.state == "queued"]
+    DBOS.set_workflow_delay(waiting, delay_seconds=0)
     told = ground.told(repository, number, jobs=3)
 
     assert [write for write in told.writes if write.startswith("PUSH")] == [f"PUSH {BRANCH}"]
     assert len(replies(ground, repository, number)) == 3
     assert len(hub.resolved_threads(repository, number)) == 3
     assert len(told.comments) == 1
-    statuses = [record.outcome.status for record in jobs_of(ground, repository) if record.outcome]
-    assert sorted(statuses) == ["joined", "joined", "pushed"]
+    assert sorted(statuses_of(ground, repository)) == ["joined", "joined", "pushed"]
 
 
 @pytest.mark.parametrize(
@@ -277,13 +286,13 @@ def test_a_pull_request_closed_meanwhile(ground: Ground) -> None:
     world.wait_until(lambda: len(told_to_model(ground)) >= asked + 2, 60, "the second turn")
     hub.close_issue(repository, number, "alice")
     world.wait_until(
-        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 30, "the comment to say so"
+        lambda: "Cancelled: nothing" in "".join(world.comments(number, repository)), 90, "the comment to say so"
     )
     told = ground.told(repository, number)
 
     assert told.answer.startswith("Cancelled: nothing was published.")
     assert told.branches == before
-    world.wait_until(lambda: hub.check_runs(repository)[0].status == "completed", 10, "the check run's end")
+    world.wait_until(lambda: hub.check_runs(repository)[0].status == "completed", 60, "the check run's end")
     [live] = hub.check_runs(repository)
     assert live.conclusion == "cancelled"
     assert told.writes == [f"POST issues/{number}/comments", "POST check-runs"]
@@ -460,8 +469,9 @@ def test_nothing_to_address(ground: Ground) -> None:
     assert len(told_to_model(ground)) == asked
 
 
-def test_answers_lost_on_their_way(ground: Ground) -> None:
+def test_answers_lost_on_their_way(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """When GitHub's answer to the push or to a reply is lost, nothing is said or pushed twice."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
     hub = ground.world.hub
     repository, number = open_pull(ground.world, "lost")
     said = finish("[F1] done: better.")
@@ -484,11 +494,14 @@ def push_meanwhile(
     """A review is followed up, and while the agent works a person pushes ``files`` to the branch; that commit."""
     hub = ground.world.hub
     said = finish("[F1] done: better.", verification="It cannot be run here.")
-    ground.play(turn(change), {**turn(said), "delay": 1.0}, turn(said))
+    pushed = threading.Event()
+    ground.play(turn(change), turn(said, held=pushed), turn(said))
     before = len(told_to_model(ground))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     ground.world.wait_until(lambda: len(told_to_model(ground)) >= before + 2, 60, "the second turn")
-    return hub.commit(repository, dict(files), branch=BRANCH, author="alice")
+    theirs = hub.commit(repository, dict(files), branch=BRANCH, author="alice")
+    pushed.set()
+    return theirs
 
 
 def test_a_person_pushes_meanwhile(ground: Ground) -> None:

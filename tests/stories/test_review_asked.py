@@ -87,11 +87,11 @@ def test_taking_the_label_off_cancels_the_review(ground: Ground) -> None:
     ground.world.hub.add_label(repository, number, "qwen:review", "alice")
     world = ground.world
     world.wait_until(lambda: len(told_to_model(ground)) > asked, 60, "the reviewer to read")
-    world.wait_until(lambda: "qwen:working" in world.state_labels(repository, number), 30, "the label to be on")
+    world.wait_until(lambda: "qwen:working" in world.state_labels(repository, number), 90, "the label to be on")
     world.hub.remove_label(repository, number, "qwen:working", "alice")
     assert statuses(ground, repository, number, jobs=2)[:2] == ["ignored", "cancelled"]
-    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 30, "the comment to say so")
-    world.wait_until(lambda: world.containers(ground.engine) == [], 30, "the container to be gone")
+    world.wait_until(lambda: "Cancelled" in "".join(world.comments(number, repository)), 90, "the comment to say so")
+    world.wait_until(lambda: world.containers(ground.engine) == [], 90, "the container to be gone")
     assert reviews(ground, repository, number) == []
 
 
@@ -175,7 +175,7 @@ def test_two_reviews_in_one_comment_are_one(ground: Ground) -> None:
 
     def both() -> None:
         command(ground, repository, number, "/qwen review paths=docs/**\n/qwen review full")
-        ground.world.wait_until(lambda: "**Joined:**" in "".join(ground.world.comments(number, repository)), 30, "it")
+        ground.world.wait_until(lambda: "**Joined:**" in "".join(ground.world.comments(number, repository)), 90, "it")
 
     with meanwhile(ground, both):
         command(ground, repository, number, "/qwen review")
@@ -218,7 +218,7 @@ def test_one_reads_and_one_waits(ground: Ground, monkeypatch: pytest.MonkeyPatch
         hub.commit(repository, {"calc.py": LONGER}, branch="mean")
         until_waiting(ground, repository, number, queued=1)
         command(ground, repository, number, "/qwen review full")
-        ground.world.wait_until(lambda: "Queued" in "".join(ground.world.comments(number, repository)), 30, "the word")
+        ground.world.wait_until(lambda: "Queued" in "".join(ground.world.comments(number, repository)), 90, "the word")
         until_waiting(ground, repository, number, queued=1)
         hub.commit(repository, {"calc.py": LONGER + "\n\nTWO = 2\n"}, branch="mean")
         until_waiting(ground, repository, number, queued=1, joined=1)

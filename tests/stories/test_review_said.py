@@ -254,8 +254,9 @@ def test_an_accepted_answer_makes_no_check_green_whose_review_was_stopped(
     assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
 
 
-def test_a_doubt_that_was_not_said_is_not_approved_later(ground: Ground) -> None:
+def test_a_doubt_that_was_not_said_is_not_approved_later(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too doubtful for a word, yet not minor: the next review, which does not read it again, approves nothing."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
     doubt = {**FINDING, "confidence": 0.2, "command": "", "suggestion": None}
     ground.script[:] = [stands(ground), report(doubt)]
     policy = "review: { approve: true, push: true }\n"

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from app.demo.scripted_model import ScriptedModel
 from app.localhub.records import Issue
 from app.localhub.server import LocalHub
 from sandbox.container import JOB_LABEL
+from tests.ports import ReservedPort
 from tests.stories.inside import Inside
 from workflows.durable.queue import JobRecord, Queue
 
@@ -39,7 +39,8 @@ class World:
 
     def __init__(self, folder: Path, *, files: Mapping[str, bytes | str], model: ScriptedModel | str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
         self.model = model
         self.hub = LocalHub(
             folder / "github", webhook_url=f"http://127.0.0.1:{self.port}/webhook", webhook_secret=SECRET
@@ -130,6 +131,7 @@ class World:
         if isinstance(self.model, ScriptedModel):
             self.model.stop()
         self.hub.stop()
+        self._reserved.close()
         shutil.rmtree(self._short, ignore_errors=True)
 
     def ask(self, issue: str, *, label: str = "qwen", actor: str = "alice", repository: str = REPOSITORY) -> int:
@@ -157,10 +159,10 @@ class World:
         headers = {"Authorization": f"Bearer {self.hub.create_token('alice')}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.hub.api_url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10):
+        with urllib.request.urlopen(request, timeout=60):
             pass
 
-    def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = 60) -> JobRecord:
+    def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = 120) -> JobRecord:
         """The last job of an issue, once it has had that many and none is left; for Forgehand inside."""
         assert self._inside is not None
         queue = self._inside.queue
@@ -174,6 +176,7 @@ class World:
             found = of_issue()
             return len(found) >= jobs and all(record.state in ("ended", "cancelled") for record in found)
 
+        self.wait_until_heard()
         self.wait_until(all_ended, timeout, f"{jobs} jobs of {repository}#{number} to end")
         assert len(of_issue()) == jobs
         return of_issue()[0]
@@ -212,6 +215,7 @@ class World:
 
     def ended(self, *, jobs: int = 1, timeout: float = 240) -> list[JobRecord]:
         """The jobs once that many have ended, oldest first."""
+        self.wait_until_heard()
         queue = Queue(f"sqlite:///{self.data / 'forgehand.sqlite3'}", worker=False)
         queue.start()
         try:
@@ -232,6 +236,10 @@ class World:
     def comments(self, number: int, repository: str = REPOSITORY) -> list[str]:
         """The bodies of an issue's comments."""
         return [comment.body for comment in self.hub.comments(repository, number)]
+
+    def wait_until_heard(self) -> None:
+        """Wait until Forgehand has stored all that happened so far: what is counted before may end without its last."""
+        self.hub.wait_for_deliveries(timeout=60)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
         """Wait for a condition; when it does not come true, show the log's end."""
@@ -258,10 +266,3 @@ def _unasked(record: JobRecord) -> bool:
     """Whether it is a review that the policy did not want: every push of a person's has one."""
     ignored = record.outcome is not None and record.outcome.status == "ignored"
     return ignored and record.job.workflow == "review_pull" and record.job.command is None
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ def tidy(github: GitHub, job: Job, services: JobServices) -> Outcome:
     """Say in the comments of cancelled requests that they were. Again, it changes nothing.
 
     What runs closes its own comment, with more words; but a worker that died, or stopped just then, runs nothing more.
+    So it is looked at once more, as it stands when it is edited: what it says itself meanwhile stays.
     """
     records = services.jobs.thread(job.repository.id, job.number)
     cancelled = [one for one in records if one.state == "cancelled"]
@@ -29,7 +30,8 @@ def tidy(github: GitHub, job: Job, services: JobServices) -> Outcome:
         said = "Cancelled." if _has_begun(one) else render_cancelled(None)
         for comment in ours:
             if mark in comment.body and is_unended(comment.body):
-                github.update_comment(comment.id, f"{services.scrub(f'{said} {job.words}'.strip())}\n\n{mark}")
+                text = f"{services.scrub(f'{said} {job.words}'.strip())}\n\n{mark}"
+                github.update_comment_if(comment.id, text, holds=is_unended)
     if not any(one.state in ("queued", "running") and not one.job.admission for one in records):
         _take_working_label_off(github, job.number, cancelled)
     return Outcome(status="answered", reason=f"{job.words} {len(cancelled)} cancelled.".strip())

@@ -351,7 +351,7 @@ def test_turns_run_out(stage: Callable[..., Stage]) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "stop"),
-    [(Budget(tokens=5_000), "tokens"), (Budget(usd=0.005), "money"), (Budget(seconds=0.5), "seconds")],
+    [(Budget(tokens=5_000), "tokens"), (Budget(usd=0.005), "money"), (Budget(seconds=2.5), "seconds")],
 )
 def test_other_budgets_run_out(stage: Callable[..., Stage], budget: Budget, stop: str) -> None:
     """Tokens and money are counted though the endpoint says nothing of them; time is the turns' own."""

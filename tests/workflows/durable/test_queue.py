@@ -36,7 +36,7 @@ from workflows.services import BrokenWorld, JobCancelled, Run
 from workflows.types import Actor, Job, Patch, PatchFile, RepositoryRef
 
 ROOT = Path(__file__).parents[3]
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 3.0
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +120,7 @@ def test_a_job_runs_to_its_end_and_is_on_record(url: str) -> None:
         delivery, job = make()
         receipt = queue.submit(delivery, job, "Started.")
         assert (receipt.job_id, receipt.duplicate) == (job.id, False)
-        record = queue.wait(job.id, timeout=10)
+        record = queue.wait(job.id, timeout=30)
         assert record.job == job
         assert (record.state, record.attempts) == ("ended", 1)
         assert record.outcome == Outcome(status="no_change", reason="done")
@@ -163,7 +163,7 @@ def test_one_delivery_id_is_one_job_from_fifty_threads(url: str) -> None:
         with ThreadPoolExecutor(50) as pool:
             duplicates = Counter(pool.map(deliver, range(50)))
         assert duplicates == {False: 1, True: 49}
-        queue.wait(job.id, timeout=10)
+        queue.wait(job.id, timeout=30)
         assert ran == [job.id]
         again = queue.submit(delivery, job, "Started.")
         assert (again.duplicate, again.job_id) == (True, job.id)
@@ -199,7 +199,7 @@ def test_a_web_process_does_not_run_jobs(sqlite_url: str) -> None:
         web = Queue(sqlite_url, worker=False)
         web.start()
         job = submit(web)
-        assert worker.wait(job.id, timeout=10).state == "ended"
+        assert worker.wait(job.id, timeout=30).state == "ended"
         assert web.job(job.id) == worker.job(job.id)
         assert web.stop()
 
@@ -215,7 +215,7 @@ def test_a_locked_database_refuses_the_receipt(sqlite_url: str) -> None:
         started = time.monotonic()
         with pytest.raises(QueueUnavailable, match="locked"):
             queue.submit(delivery, job, "Started.")
-        assert time.monotonic() - started < 9
+        assert time.monotonic() - started < 20
         holder.rollback()
     assert queue.submit(delivery, job, "Started.").duplicate is False
     queue.stop()
@@ -343,7 +343,7 @@ def test_sigterm_repeats_nothing(workers: Workers, web: Queue) -> None:
     waiting = submit(web)
     first.terminate()
     workers.release(2)
-    assert first.wait(10) == 0
+    assert first.wait(30) == 0
     assert web.job(job.id).state == "running"  # type: ignore[union-attr]
     workers.start()
     web.wait(job.id, timeout=30)
@@ -398,7 +398,7 @@ def test_a_living_worker_takes_over_from_a_dead_one(postgres_url: str, tmp_path:
         killed = time.monotonic()
         workers.release(2)
         web.wait(job.id, timeout=30)
-        assert time.monotonic() - killed < LEASE_SECONDS * 4
+        assert time.monotonic() - killed < LEASE_SECONDS * 4 + 10, "soon after it, on a busy machine too"
         assert workers.steps(job) == [(name, first.pid) for name in "012"] + [
             (name, second.pid) for name in ["2", "3", "broken", "4", "5"]
         ]
@@ -414,7 +414,7 @@ def test_a_paused_worker_ends_itself_when_it_wakes(postgres_url: str, tmp_path: 
         first.send_signal(signal.SIGSTOP)
         until(lambda: workers.steps(job)[-1] == ("2", second.pid))
         first.send_signal(signal.SIGCONT)
-        assert first.wait(10) == 75
+        assert first.wait(30) == 75
         workers.release(2)
         record = web.wait(job.id, timeout=30)
         assert [name for name, pid in workers.steps(job) if pid == second.pid] == ["2", "3", "broken", "4", "5"]
@@ -434,7 +434,7 @@ def test_a_living_worker_keeps_its_jobs(postgres_url: str, tmp_path: Path) -> No
         web.wait(job.id, timeout=30)
         assert {pid for _, pid in workers.steps(job)} == {first.pid}
         second.terminate()
-        assert second.wait(10) == 0
+        assert second.wait(30) == 0
     finally:
         workers.end()
         web.stop()
@@ -456,7 +456,7 @@ def test_a_bug_ends_the_job_with_an_answer(url: str) -> None:
 
     with running(url, {"count": broken}, on_bug=on_bug) as queue, capture_logs() as logs:
         job = submit(queue)
-        record = queue.wait(job.id, timeout=10)
+        record = queue.wait(job.id, timeout=30)
     assert record.outcome is not None
     assert record.outcome.status == "failed"
     assert "ZeroDivisionError" in record.outcome.reason
@@ -475,7 +475,7 @@ def test_a_broken_world_that_no_workflow_met_is_answered_in_its_words(sqlite_url
         raise BrokenWorld("github", "still down")
 
     with running(sqlite_url, {"count": broken}, on_bug=on_bug) as queue:
-        record = queue.wait(submit(queue).id, timeout=10)
+        record = queue.wait(submit(queue).id, timeout=30)
     assert record.outcome == Outcome(status="failed", reason="GitHub is down: try again later.")
 
 
@@ -488,7 +488,7 @@ def test_a_queued_job_can_be_cancelled(sqlite_url: str) -> None:
     assert not web.cancel(job.id)
     with running(sqlite_url, {"count": done}) as queue:
         after = submit(queue)
-        queue.wait(after.id, timeout=10)
+        queue.wait(after.id, timeout=30)
         record = queue.job(job.id)
     assert record is not None
     assert (record.state, record.attempts) == ("cancelled", 0)
@@ -504,7 +504,7 @@ def test_a_running_job_ends_at_its_next_step_when_cancelled(url: str) -> None:
         if job.number != 7 or seen:
             return done(run, job)
         try:
-            run.step("long", lambda: inside.set() or go_on.wait(10), bool)  # type: ignore[func-returns-value]
+            run.step("long", lambda: inside.set() or go_on.wait(30), bool)  # type: ignore[func-returns-value]
             run.step("after", lambda: seen.append("ran"), type(None))
         except JobCancelled:
             seen.append("told")
@@ -515,12 +515,12 @@ def test_a_running_job_ends_at_its_next_step_when_cancelled(url: str) -> None:
 
     with running(url, {"count": wait_then_step}) as queue:
         job = submit(queue)
-        assert inside.wait(10)
+        assert inside.wait(30)
         assert queue.cancel_issue(11, 7) == [job.id]
         go_on.set()
         until(lambda: seen == ["told", "tidied"])
         assert queue.job(job.id).state == "cancelled"  # type: ignore[union-attr]
-        assert queue.wait(submit(queue).id, timeout=10).state == "ended"
+        assert queue.wait(submit(queue).id, timeout=30).state == "ended"
         assert queue.cancel_issue(11, 7) == []
 
 
@@ -531,10 +531,10 @@ def test_a_waiting_job_is_told_of_its_cancellation(url: str) -> None:
 
     def wait(run: Run, job: Job) -> Outcome:
         def work() -> bool:
-            inside.wait(10)
+            inside.wait(30)
             if job.number == 8:
-                return told.wait(10) and run.over.is_set()
-            if run.over.wait(10):
+                return told.wait(30) and run.over.is_set()
+            if run.over.wait(30):
                 told.set()
                 run.check()
             return False
@@ -548,12 +548,12 @@ def test_a_waiting_job_is_told_of_its_cancellation(url: str) -> None:
 
     with running(url, {"count": wait}) as queue:
         job, other = submit(queue), submit(queue, number=8)
-        inside.wait(10)
+        inside.wait(30)
         web = Queue(url, worker=False)
         web.start()
         assert web.cancel(job.id)
         web.stop()
-        assert queue.wait(other.id, timeout=10).state == "ended"
+        assert queue.wait(other.id, timeout=30).state == "ended"
         until(lambda: len(ends) == 2)
         assert queue.job(job.id).state == "cancelled"  # type: ignore[union-attr]
     assert sorted(ends) == ["7 cancelled", "8 False"]
@@ -566,7 +566,7 @@ def test_a_step_that_waits_ends_with_the_process(url: str) -> None:
     def wait(run: Run, job: Job) -> Outcome:
         def work() -> bool:
             inside.set()
-            if run.over.wait(10):
+            if run.over.wait(30):
                 run.check()
             return True
 
@@ -575,10 +575,10 @@ def test_a_step_that_waits_ends_with_the_process(url: str) -> None:
 
     with running(url, {"count": wait}) as queue:
         job = submit(queue)
-        assert inside.wait(10)
-        assert queue.stop(drain_seconds=1.0)
+        assert inside.wait(30)
+        assert queue.stop(drain_seconds=4.0)
     with running(url, {"count": done}) as queue:
-        assert queue.wait(job.id, timeout=20).state == "ended"
+        assert queue.wait(job.id, timeout=30).state == "ended"
 
 
 def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
@@ -593,7 +593,7 @@ def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
             for number in (0, job.number):
                 most[number] = max(most[number], active[number])
         if job.trigger == "meet":
-            together.wait(10)
+            together.wait(30)
         outcome = done(run, job)
         with lock:
             active[job.number] -= 1
@@ -608,7 +608,7 @@ def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
             queue.submit(delivery, job.model_copy(update={"trigger": "meet"}), "Started.")
         jobs = [submit(queue, number=number) for number in (1, 2, 3) for _ in range(3)]
         for job in (*meeting, *jobs):
-            queue.wait(job.id, timeout=20)
+            queue.wait(job.id, timeout=30)
     assert [most[number] for number in (1, 2, 3)] == [1, 1, 1]
     assert 3 <= most[0] <= 4
 
@@ -633,7 +633,7 @@ def test_a_job_waits_for_a_database_that_refuses_its_checkpoint(sqlite_url: str)
             job = submit(queue)
             until(lambda: any(entry["event"] == "job_parked" for entry in logs))
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            assert queue.wait(job.id, timeout=20).outcome == Outcome(status="no_change", reason="400000")
+            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="400000")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(attempts) == 2
@@ -671,7 +671,7 @@ def test_a_pickled_row_is_not_executed(sqlite_url: str, tmp_path: Path) -> None:
             assert connection.execute(sa.text(statement), {"payload": payload, "id": job.id}).rowcount == 1
     web.stop()
     with running(sqlite_url, {"count": done}) as queue:
-        queue.wait(submit(queue, number=8).id, timeout=10)
+        queue.wait(submit(queue, number=8).id, timeout=30)
         until(lambda: status_of(engine, job) == "ERROR")
         assert [record.job.number for record in queue.jobs()] == [8]
     assert not proof.exists()
@@ -711,7 +711,7 @@ def test_values_survive_the_database(url: str) -> None:
         return done(run, job)
 
     with running(url, {"count": values}) as queue:
-        queue.wait(submit(queue).id, timeout=20)
+        queue.wait(submit(queue).id, timeout=30)
     assert results[:3] == [patch, text, None]
     assert results[4:] == results[:4]
 
@@ -720,7 +720,7 @@ def test_old_rows_are_forgotten_and_young_ones_never(sqlite_url: str) -> None:
     """Retention deletes ended jobs and their deliveries; nothing that GitHub could still redeliver."""
     with running(sqlite_url, {"count": done}) as queue:
         job = submit(queue)
-        queue.wait(job.id, timeout=10)
+        queue.wait(job.id, timeout=30)
         with pytest.raises(ValueError, match="three days"):
             queue.prune(datetime.now(UTC) - timedelta(days=2))
         old = int((time.time() - 9 * 86400) * 1000)
@@ -729,7 +729,7 @@ def test_old_rows_are_forgotten_and_young_ones_never(sqlite_url: str) -> None:
             connection.execute(sa.text("UPDATE workflow_status SET completed_at = :old"), {"old": old})
             connection.execute(sa.text("UPDATE forgehand_deliveries SET received_ms = :old"), {"old": old})
         young = submit(queue)
-        queue.wait(young.id, timeout=10)
+        queue.wait(young.id, timeout=30)
         assert queue.prune(datetime.now(UTC) - timedelta(days=4)) == 1
         assert queue.job(job.id) is None
         assert queue.delivery(job.delivery_id) is None
@@ -1084,7 +1084,7 @@ def test_what_is_cancelled_while_it_is_held_back_stays_so(url: str) -> None:
     def admit(run: Run, job: Job) -> Outcome | Job:
         tries.append(job.id)
         if len(tries) == 1:
-            raise JobPostponed(0.5)
+            raise JobPostponed(3.0)
         return refused(run, job)
 
     with admitting(url, admit) as queue, capture_logs() as logs:

@@ -88,7 +88,7 @@ class Judge:
         return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(files=st.lists(edited(), min_size=1, max_size=3), data=st.data())
 def test_every_accepted_anchor_is_accepted_by_github(
     files: list[tuple[bytes | None, bytes | None]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -134,7 +134,7 @@ def test_the_deadline_ends_an_answer_that_never_comes(serve: Serve, connect: Con
     started = time.monotonic()
     with pytest.raises(BrokenWorld, match="in time"):
         connect(server).complete(HELLO, deadline=0.5)
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 20.0
 
 
 def test_a_hang_is_tried_again(serve: Serve, connect: Connect) -> None:
@@ -307,7 +307,7 @@ def test_check_tells_the_truth(serve: Serve, connect: Connect) -> None:
         False,
         f"The model endpoint {dead.url} does not answer: no answer in time",
     )
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 20.0
 
 
 def test_a_private_authority_is_trusted_through_ssl_cert_file(

@@ -198,8 +198,8 @@ def test_fields_that_are_refused_are_left_out(serve: Serve, connect: Connect, na
 
 def test_silence_before_the_first_event_has_a_deadline_of_its_own(serve: Serve, connect: Connect) -> None:
     """A long prompt takes its time: the first event may take longer than the later ones."""
-    server = serve(faulty({"stall": 0, "seconds": 0.8}))
-    reply = connect(server, idle_timeout=0.2, request_timeout=5.0).complete(HELLO)
+    server = serve(faulty({"stall": 0, "seconds": 2.0}))
+    reply = connect(server, idle_timeout=1.0, request_timeout=20.0).complete(HELLO)
     assert (reply.content, len(server.completions())) == (REPLY["content"], 1)
 
 
@@ -208,7 +208,7 @@ def test_a_stall_ends_with_the_idle_deadline(serve: Serve, connect: Connect) -> 
     server = serve(faulty({"stall": 3, "seconds": 60}))
     started = time.monotonic()
     assert connect(server, idle_timeout=0.3).complete(HELLO).content == REPLY["content"]
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 20.0
 
 
 @pytest.mark.parametrize("place", [0, 3])
@@ -216,9 +216,9 @@ def test_comments_alone_do_not_keep_a_stream_alive_for_ever(serve: Serve, connec
     """They reset the idle deadline, for a queue may be long; but an event must come within the first deadline."""
     server = serve(faulty({"stall": place, "alive": 0.05}))
     started = time.monotonic()
-    reply = connect(server, idle_timeout=0.3, request_timeout=1.0).complete(HELLO)
+    reply = connect(server, idle_timeout=1.5, request_timeout=2.0).complete(HELLO)
     assert reply.content == REPLY["content"]
-    assert 0.9 < time.monotonic() - started < 6.0
+    assert 1.9 < time.monotonic() - started < 20.0
 
 
 def test_the_overall_deadline_ends_a_stream_that_goes_on(serve: Serve, connect: Connect) -> None:
@@ -313,7 +313,7 @@ def test_a_connection_is_used_again(serve: Serve, connect: Connect) -> None:
     endless = serve([{**REPLY, "faults": [{"stall": 7, "seconds": 60, "times": -1}]}])
     started = time.monotonic()
     assert connect(endless).complete(HELLO).content == REPLY["content"]
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 20.0
 
 
 NAMELESS_CALL = {"index": 0, "id": "x", "function": {"arguments": '{"command": "ls"}'}}

@@ -68,7 +68,7 @@ def contents(messages: Messages) -> list[str]:
 # --- the whole of it ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_sequence_of_compactions_leaves_a_valid_conversation(serve_all: OpenAIModel, data: st.DataObject) -> None:
     """Strict servers take it, the opening two are untouched, every step is worth it, and it survives its storage."""
