@@ -37,7 +37,8 @@ from workflows.durable.queue import Queue
 
 ROOT = Path(__file__).parents[2]
 LABELED = (Path(__file__).parent / "payloads" / "issues.labeled.json").read_bytes()
-BODY_SECONDS = 1.0
+BODY_SECONDS = 30.0
+"""Enough for any body, on a busy machine too."""
 
 
 @pytest.fixture
@@ -363,18 +364,20 @@ def test_an_endless_body_is_cut_at_the_cap(port: int) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000
 
 
-def test_slow_bodies_are_cut_and_hold_up_nobody(port: int) -> None:
+def test_slow_bodies_are_cut_and_hold_up_nobody(queue: Queue) -> None:
     """Connections that never finish their body are 408 at the deadline, while a delivery passes them by."""
-    peers = [socket.create_connection(("127.0.0.1", port), timeout=15) for _ in range(100)]
-    started = time.monotonic()
-    for peer in peers:
-        peer.sendall(head(Content_Length="1000") + b"{")
-    assert deliver(port, LABELED).status == 202
-    assert time.monotonic() - started < BODY_SECONDS
-    for peer in peers:
-        assert status_of(answer_of(peer)) == 408
-        peer.close()
-    assert time.monotonic() - started < BODY_SECONDS + 5
+    app = create_app(queue=queue, secrets=[SECRET], audience=Audience(), checks={}, body_seconds=6)
+    with serve(app) as port:
+        peers = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(100)]
+        started = time.monotonic()
+        for peer in peers:
+            peer.sendall(head(Content_Length="1000") + b"{")
+        assert deliver(port, LABELED).status == 202
+        assert time.monotonic() - started < 6
+        for peer in peers:
+            assert status_of(answer_of(peer)) == 408
+            peer.close()
+        assert time.monotonic() - started < 30
 
 
 def test_a_peer_that_leaves_is_no_error(port: int) -> None:

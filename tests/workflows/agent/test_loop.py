@@ -351,11 +351,12 @@ def test_turns_run_out(stage: Callable[..., Stage]) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "stop"),
-    [(Budget(tokens=5_000), "tokens"), (Budget(usd=0.005), "money"), (Budget(seconds=2.5), "seconds")],
+    [(Budget(tokens=5_000), "tokens"), (Budget(usd=0.005), "money"), (Budget(seconds=3.0), "seconds")],
 )
 def test_other_budgets_run_out(stage: Callable[..., Stage], budget: Budget, stop: str) -> None:
     """Tokens and money are counted though the endpoint says nothing of them; time is the turns' own."""
-    slow = {"name": "bash", "arguments": {"command": "sleep 0.1"}}
+    # Several turns within the seconds, on a busy machine too, and too few to go round in circles.
+    slow = {"name": "bash", "arguments": {"command": "sleep 0.6" if stop == "seconds" else "sleep 0.1"}}
     set_up = stage([says(slow, usage=None)] * 60, prices=Prices(input=1.0, output=1.0))
     result = set_up.play(budget)
     assert result.stop == stop
