@@ -165,7 +165,7 @@ def test_a_change_that_makes_tests_hang(ground: Ground) -> None:
 
 
 NONSENSE = {
-    "prose": [{"content": "I am a teapot."}] * 3,
+    "prose": [{"content": "I am a teapot."}] * 12,
     "no such tool": [turn(call("rm_rf", path="/"))] * 3,
     "no JSON": [turn({"name": "write_file", "arguments": "{path: ]["})] * 3,
 }
@@ -173,7 +173,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_a_model_that_answers_nonsense(ground: Ground, kind: str) -> None:
-    """A model that only talks, calls tools that are not there or cannot write JSON is stopped after three tries."""
+    """A model that only talks, calls tools that are not there or cannot write JSON is stopped, and why is said."""
     told = ground.run(f"nonsense-{kind.replace(' ', '-').lower()}", UNTESTED, *NONSENSE[kind])
 
     assert told.outcome.status == "no_change"
