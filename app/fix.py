@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
 from rich.console import Console
 
 from app.composition import Composition
@@ -20,7 +21,7 @@ from sandbox.authorities import BadAuthorities
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
 from workflows import fix_issue
-from workflows.durable.queue import QueueUnavailable
+from workflows.durable.database import QueueUnavailable, describe
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror, Mirrors
 from workflows.progress import closing
@@ -117,6 +118,9 @@ def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str |
     except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
         return 1
+    except sa.exc.SQLAlchemyError as error:
+        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
+        return 1
     finally:
         composition.close()
 
@@ -138,6 +142,9 @@ def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
         outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.named_services())
     except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
+        return 1
+    except sa.exc.SQLAlchemyError as error:
+        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
         return 1
     finally:
         composition.close()

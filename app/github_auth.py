@@ -42,8 +42,8 @@ class AppCredential:
         except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # a public key cannot sign: it has no sign()
             raise BrokenWorld(
                 "github",
-                "The App's private key is not an RSA private key in PEM form (it begins with "
-                "-----BEGIN RSA PRIVATE KEY-----). Make a new one on the App's settings page and give that file.",
+                "The App's private key is not an RSA private key in PEM form (its first line says BEGIN RSA PRIVATE "
+                "KEY). Make a new one on the App's settings page and give that file.",
             ) from None
 
     def auth(self) -> Auth:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from rich.console import Console
 
 from app.composition import Composition
@@ -15,7 +16,7 @@ from sandbox.authorities import BadAuthorities
 from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
-from workflows.durable.database import QueueUnavailable
+from workflows.durable.database import QueueUnavailable, describe
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror
 from workflows.repository.policy import POLICY_PATH, Policy, parse_policy
@@ -52,6 +53,9 @@ def replay_session(settings: Settings, job_id: str, session: str) -> int:
         done = _play(composition, trajectories.events(trajectories.find(job_id, session)), console)
     except _FAILURES as error:
         console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
+        return 1
+    except sa.exc.SQLAlchemyError as error:
+        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
         return 1
     finally:
         composition.close()

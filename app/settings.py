@@ -22,6 +22,9 @@ from workflows.types import Budget
 
 PREFIX = "FORGEHAND_"
 LEAST_MEMORY_MB = 256
+_NO_KEY = (
+    "names a file that holds no private key in PEM form: use the .pem file that GitHub gave you when you made the key"
+)
 Commas = Annotated[tuple[str, ...], NoDecode]
 PresetName = Literal[
     "auto", "dashscope", "openrouter", "together", "vllm", "sglang", "ollama", "llamacpp", "lmstudio", "generic"
@@ -272,7 +275,7 @@ class Settings(BaseSettings):
     def _unescape_line_breaks(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        if value.startswith("-----BEGIN ") and "PRIVATE KEY-----" in value:
+        if _is_private_key(value):
             return value.replace("\\n", "\n").strip() + "\n"
         raise _wrong("is not a private key in PEM form: paste the whole file that GitHub gave you, BEGIN line included")
 
@@ -309,6 +312,13 @@ class Settings(BaseSettings):
     def _readable_file(cls, value: Path | None) -> Path | None:
         if value is not None and not (value.is_file() and os.access(value, os.R_OK)):
             raise _wrong("names a file that is not there or cannot be read: correct the path or the file's rights")
+        return value
+
+    @field_validator("private_key_path")
+    @classmethod
+    def _file_with_key(cls, value: Path | None) -> Path | None:
+        if value is not None and not _is_private_key(value.read_text(encoding="utf-8", errors="replace")):
+            raise _wrong(_NO_KEY)
         return value
 
     @field_validator("data_dir")
@@ -419,11 +429,8 @@ class Settings(BaseSettings):
         if self.private_key_path is None:
             return self.private_key
         text = self.private_key_path.read_text(encoding="utf-8", errors="replace").strip()
-        if not (text.startswith("-----BEGIN ") and "PRIVATE KEY-----" in text):
-            raise SettingsError(
-                f"{PREFIX}PRIVATE_KEY_PATH names a file that holds no private key in PEM form: "
-                "use the .pem file that GitHub gave you when you made the key."
-            )
+        if not _is_private_key(text):
+            raise SettingsError(f"{PREFIX}PRIVATE_KEY_PATH {_NO_KEY}.")
         return SecretStr(text + "\n")
 
     def missing_for_app(self) -> tuple[str, ...]:
@@ -510,6 +517,10 @@ def _names_in(env_file: Path) -> list[str]:
         return list(dotenv_values(env_file))
     except UnicodeDecodeError:
         return []
+
+
+def _is_private_key(text: str) -> bool:
+    return text.lstrip().startswith("-----BEGIN ") and "PRIVATE KEY-----" in text
 
 
 def _wrong(message: str) -> PydanticCustomError:

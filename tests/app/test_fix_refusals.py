@@ -1,4 +1,4 @@
-"""`forgehand fix` and what it cannot begin with: one message that says what to do, and nothing else."""
+"""What commands on this machine cannot begin with: one message that says what to do, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ ROOT = Path(__file__).parent.parent.parent
 def git(*arguments: str | Path) -> None:
     person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
     subprocess.run(["git", *person, *arguments], check=True, capture_output=True)
+
+
+def forgehand(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """The exit code, and what was said on standard error."""
+    known = {name for names in variable_names().values() for name in names}
+    environment = {name: value for name, value in os.environ.items() if name not in known}
+    own = {"PYTHONPATH": str(ROOT), "FORGEHAND_DATA_DIR": str(folder / "data"), "COLUMNS": "300", **settings}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        env={**environment, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", **own},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +78,26 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_cannot_begin_is_said_with_what_to_do(place: Path, arguments: list[str], words: str) -> None:
     """A wrong file, folder, branch or address: the exit code is not 0, and no traceback hides the sentence."""
-    known = {name for names in variable_names().values() for name in names}
-    environment = {name: value for name, value in os.environ.items() if name not in known}
-    own = {"PYTHONPATH": str(ROOT), "FORGEHAND_DATA_DIR": str(place / "data"), "COLUMNS": "300"}
-    own["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", "fix", *arguments],
-        env={**environment, **own},
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode in (1, 2)
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    code, said = forgehand(place, "fix", *arguments)
+    assert code in (1, 2)
+    assert words in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fix", "sound", "--issue", "x"], ["trajectory", "show"], ["replay", "x"]], ids=lambda value: value[0]
+)
+def test_a_database_that_refuses_is_said(place: Path, arguments: list[str]) -> None:
+    """A file that is none, or a data folder that cannot be: one sentence, whichever command meets it."""
+    (place / "bad.sqlite3").write_text("no database " * 100)
+    code, said = forgehand(place, *arguments, DATABASE_URL=f"sqlite:///{place}/bad.sqlite3")
+    assert code == 1
+    assert said.startswith("The database refuses: file is not a database. See that")
+    assert said.count("\n") == 1
+    code, said = forgehand(place, *arguments, FORGEHAND_DATA_DIR=str(place / "latin.txt"))
+    assert code == 1
+    assert said.startswith("FORGEHAND_DATA_DIR: ")
+    assert said.count("\n") == 1
 
 
 def test_a_checkout_is_found_from_inside(place: Path) -> None:

@@ -71,6 +71,7 @@ def test_every_secret_stays_out_of_the_text(monkeypatch: pytest.MonkeyPatch) -> 
         ("FORGEHAND_PORT", "99999", "less than or equal to 65535"),
         ("FORGEHAND_PRIVATE_KEY", "AAAA", "paste the whole file"),
         ("FORGEHAND_PRIVATE_KEY_PATH", "/nowhere/key.pem", "correct the path"),
+        ("FORGEHAND_PRIVATE_KEY_PATH", __file__, "holds no private key in PEM form"),
         ("FORGEHAND_GITHUB_API_URL", "http://ghe.example.com/api/v3", "write https://"),
         ("FORGEHAND_GITHUB_API_URL", "https://user:pw@ghe.example.com", "plain URL"),
         ("FORGEHAND_GITHUB_API_URL", "https://[::1", "write it like"),
@@ -142,10 +143,10 @@ def test_key_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
     assert key is not None
     assert key.get_secret_value() == PEM
+    assert "not both" in problem(monkeypatch, FORGEHAND_PRIVATE_KEY=PEM)
     path.write_text("not a key")
     with pytest.raises(SettingsError, match="PRIVATE_KEY_PATH"):
         settings.read_private_key()
-    assert "not both" in problem(monkeypatch, FORGEHAND_PRIVATE_KEY=PEM)
 
 
 @pytest.mark.parametrize(
