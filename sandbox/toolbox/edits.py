@@ -120,11 +120,11 @@ def _substrings(text: str, searched: str, old: str, new: str) -> list[Span]:
     if len(places) == 1 and searched.find(old, places[0] + 1) >= 0:
         places.append(searched.find(old, places[0] + 1))  # overlapping, so it is not unique either
     spans = [_whole_lines(text, Span(at, at + len(old), new)) for at in places]
-    # The file ends without a newline where old_string has one: both lose it.
+    # The file ends without the last newline that old_string has: both lose it.
     if not spans and old.endswith("\n") and len(old) > 1 and searched.endswith(old[:-1]):
         start = len(text) - len(old) + 1
         if start == 0 or old[0] == "\n" or text[start - 1] == "\n":
-            spans.append(Span(start, len(text), new[:-1] if new.endswith("\n") else new))
+            spans.append(_whole_lines(text, Span(start, len(text), new[:-1] if new.endswith("\n") else new)))
     return spans
 
 

@@ -631,6 +631,8 @@ def test_edit_vectors(case: dict[str, Any]) -> None:
         ("a \nb\na\t\nb\n", "a\nb\n", "c\n", False, None),
         ("a \nb\na\t\nb\n", "a\nb\n", "c\n", True, "c\nc\n"),
         ("if x:\n    a\n", "a\nb", "c", False, None),
+        ("a\nb\n", "b\n\n", "c\n", False, "a\nc\n"),
+        ("a\nb", "b\n", "c\n", False, "a\nc"),
     ],
 )
 def test_edits_keep_the_rest(content: str, old: str, new: str, replace_all: bool, expected: str | None) -> None:
