@@ -25,6 +25,8 @@ from workflows.durable.queue import JobRecord, Queue
 DEMO = Path(__file__).parent.parent.parent / "app" / "demo"
 POLICY = b"setup: mkdir -p made && echo 1 > made/by-setup\ntest: python -m pytest -q\n"
 """Set-up commands, so that a snapshot is made."""
+PATIENCE = 300.0
+"""Seconds for a job, or what is left of it after a kill: at a load of 16 on two cores one took 100."""
 KILLS_A_JOB = 8
 """Below the ten starts after which a job is given up."""
 
@@ -161,7 +163,7 @@ class Arena(World):
 
     def end(self, begun: Begun) -> Told:
         """What came of a job, once it has ended."""
-        self.wait_until(self.has_ended, 120, "the job's end")
+        self.wait_until(self.has_ended, PATIENCE, "the job's end")
         self.killer.disarm()
         return self._told(begun)
 
@@ -176,7 +178,7 @@ class Arena(World):
 
     def _killed_before_the_end(self) -> bool:
         fired = self.killer.fired
-        self.wait_until(lambda: fired.is_set() or self.has_ended(), 120, "the next kill, or the job's end")
+        self.wait_until(lambda: fired.is_set() or self.has_ended(), PATIENCE, "the next kill, or the job's end")
         return fired.is_set()
 
     def has_ended(self) -> bool:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import docker
+import pytest
 
 from tests.faults.arena import Arena
 from tests.faults.conftest import Undisturbed
@@ -14,6 +15,9 @@ from tests.faults.moments import Moment, Plan
 from tests.faults.nursery import Nursery
 from tests.ports import ReservedPort
 from tests.stories.world import World
+
+# A whole job, more than once, on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_sigterm_in_the_middle(

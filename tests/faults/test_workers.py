@@ -20,6 +20,8 @@ from tests.faults.moments import Moment, Plan
 from tests.faults.nursery import Child, Nursery
 from tests.postgres import cluster, create_database
 
+# A whole job, more than once, on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 LEASE_SECONDS = 3
 
 

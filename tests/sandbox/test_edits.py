@@ -159,4 +159,4 @@ def test_equal_lines_cost_linear_time(content: str, old: str) -> None:
     """A generated file of a hundred thousand equal lines is searched for two thousand of them at once."""
     started = time.thread_time()
     assert replace_text(content, old, "y\n").content is None
-    assert time.thread_time() - started < 2.0
+    assert time.thread_time() - started < 4.0
