@@ -33,6 +33,7 @@ from workflows.types import (
     PullRequest,
     Repository,
     RepositoryRef,
+    Review,
     TestRun,
 )
 
@@ -91,6 +92,9 @@ class OneThread:
 
     def fetch_file(self, path: str, ref: str) -> bytes | None:
         return self.policy.encode() or None
+
+    def fetch_reviews(self, number: int) -> list[Review]:
+        return []
 
     def fetch_permission(self, login: str) -> Permission:
         return self.permission

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from workflows.outcome import Outcome, Status
 from workflows.progress.stages import Stages
@@ -18,7 +19,16 @@ from workflows.review.check import Checked, say_stopped, show_check
 from workflows.review.demands import Demand, fetch_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
-from workflows.review.ledger import Ledger, Merged, keep_unsaid, merge_review, note_comments, withdraw
+from workflows.review.ledger import (
+    Entry,
+    Ledger,
+    Merged,
+    keep_unsaid,
+    merge_review,
+    note_comments,
+    note_unread,
+    withdraw,
+)
 from workflows.review.material import Found, Material, Scope
 from workflows.review.posting import Posted, Poster
 from workflows.review.readers import Read, Readers
@@ -150,6 +160,8 @@ class _Conclusion:
             ledger = withdraw(ledger, name)
         ledger = with_judgements(ledger, weighed.judged).model_copy(update=self._reach(weighed.found))
         read, scope = weighed.read, self.material.scope
+        gone = () if scope.nothing else [one.id for one in weighed.merged.fixed]
+        ledger = note_unread(ledger, gone, is_read=partial(self._has_read, weighed.found))
         event = decide_event(
             self.policy,
             self.pull,
@@ -171,6 +183,13 @@ class _Conclusion:
         missed = bool(self.material.partition.unread or found.stopped)
         partial = missed or (bool(scope.since) and before.partial)
         return {"base": self.material.change.base, "partial": partial, "lost": found.lost}
+
+    def _has_read(self, found: Found, entry: Entry) -> bool:
+        """Whether somebody read what took the place of a finding's code."""
+        scope = self.material.scope
+        if scope.nothing or found.stopped or found.lost:
+            return False
+        return self.material.is_wanted(entry.path) and entry.path not in self.material.unseen
 
     def _merge(self, found: Found) -> Merged:
         material = self.material
@@ -284,7 +303,11 @@ class _Conclusion:
     def _settle(self, weighed: _Weighed) -> int:
         thread = self.thread
         settler = Settler(thread.github, self.pull.number, self.standing, thread.services.clean)
-        return settler.settle(weighed.merged.fixed, weighed.judged)
+        new = {one.id for one in weighed.merged.fixed}
+        before = {one.id for one in self.standing.ledger.entries if one.unread}
+        known = [one for one in weighed.ledger.entries if one.state == "fixed"]
+        fixed = [one for one in known if one.id in new or (one.id in before and not one.unread)]
+        return settler.settle(fixed, weighed.judged)
 
     def _settle_verdicts(self, ledger: Ledger, posted: Posted | None) -> int:
         return settle_verdicts(self.thread, self.pull.number, ledger, inline=posted.inline if posted else ())

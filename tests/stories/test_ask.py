@@ -116,6 +116,18 @@ def test_readers_where_the_policy_lets_them(ground: Ground) -> None:
     assert told.outcome.status == "answered", told.outcome
 
 
+def test_a_tag_with_the_default_branch_s_name_brings_no_policy(ground: Ground) -> None:
+    """Whoever may push tags, and not to the protected default branch, does not change what is allowed."""
+    hub = ground.world.hub
+    repository = ground.world.create_repository("tagged", WRONG)
+    hub.create_user("mallory")
+    hub.set_permission(repository, "mallory", "read")
+    commit = hub.commit(repository, {POLICY: "readers: ask\n"}, branch="aside", author="alice")
+    ground.world.rest("POST", f"/repos/{repository}/git/refs", {"ref": "refs/tags/main", "sha": commit})
+    number, _ = ask(ground, repository, "Why?", login="mallory")
+    assert ground.told(repository, number).outcome.status == "refused"
+
+
 def test_a_session_without_an_answer_says_so(ground: Ground) -> None:
     """A model that uses up its turns has answered nothing, and that is what is said."""
     repository = ground.world.create_repository("spent", {**WRONG, POLICY: "budget:\n  turns: 8\n"})

@@ -115,6 +115,35 @@ def test_an_answer_that_is_accepted_lifts_what_was_requested(ground: Ground, mon
     assert (check(ground, repository).conclusion, check(ground, repository).title) == ("success", "Nothing to say")
 
 
+def test_a_line_that_was_changed_a_little_lifts_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The author changes the line, and says so: what was requested stands, and fails, until a review has read it."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "a-little", policy=STRICT)
+    ended(ground, repository, number, jobs=1)
+    [finding] = line_comments(ground, repository, number)
+    changed = CHANGED.replace("sum(numbers)", "sum((numbers))")
+    head = ground.world.hub.commit(repository, {"calc.py": changed, "other.py": "ONE = 1\n"}, branch="mean")
+    ground.script[:] = []
+    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "Done.")
+    ended(ground, repository, number, jobs=4)
+    assert states(ground, repository, number)[0] == "CHANGES_REQUESTED"
+    assert not is_resolved(ground, repository, number, finding)
+    said = line_comments(ground, repository, number)[-1].body
+    assert said.startswith(f"Its lines are changed in `{head[:12]}`; whether that mends it, the next review sees.")
+    ground.script[:] = [stands(ground), report()]
+    command(ground, repository, number, "/qwen review paths=other.py")
+    ended(ground, repository, number, jobs=5)
+    assert states(ground, repository, number)[0] == "CHANGES_REQUESTED"
+    assert check(ground, repository).conclusion == "failure"
+    ground.script[:] = [stands(ground), report()]
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=6)
+    assert states(ground, repository, number)[0] == "DISMISSED"
+    assert is_resolved(ground, repository, number, finding)
+    assert check(ground, repository).conclusion == "success"
+
+
 def test_an_approval_by_policy_holds_as_long_as_it_is_true(ground: Ground) -> None:
     """A clean change is approved once; when something that matters is found later, the approval is taken back."""
     ground.script[:] = [stands(ground), report()]

@@ -47,6 +47,21 @@ def diverged(
     return repository, number
 
 
+@pytest.mark.parametrize("words", ["/qwen update", "/qwen fix add a test", "/qwen ci"])
+def test_nothing_is_pushed_to_the_default_branch(ground: Ground, words: str) -> None:
+    """Of a release's pull request the head is the default branch, and what is pushed there nobody has reviewed."""
+    hub = ground.world.hub
+    repository = ground.world.create_repository(f"release-{words.split()[1]}", {**CALC, **NO_REVIEWS})
+    hub.commit(repository, OURS, branch="release", author="alice", message="Released")
+    head = hub.commit(repository, {"new.py": "new = 1\n"}, branch="main", author="alice", message="New")
+    number = hub.open_pull_request(repository, "alice", head="main", base="release", title="Release").number
+    told = asked(ground, repository, number, words)
+    assert told.outcome.status == "refused", told.outcome
+    assert "This pull request comes from the default branch, `main`, to which nothing is pushed" in answer(told)
+    assert hub.branches(repository)["main"] == head
+    assert not [write for write in told.writes if "PUSH" in write]
+
+
 PUSHED = ["POST check-runs", "PUSH topic", "POST check-runs"]
 """The live stage on the head, the merge, and the evidence on it."""
 

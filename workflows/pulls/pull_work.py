@@ -25,6 +25,7 @@ from workflows.solving.bench import Bench, say_tests
 from workflows.solving.interruptible import interruptible
 from workflows.solving.solve import Assignment, Solution, solve
 from workflows.solving.workshop import SetupReport
+from workflows.texts.outbound import code_span
 from workflows.types import Job, Noun, Patch, PullRequest, TestRun, Verdict
 
 
@@ -285,4 +286,7 @@ def head_now(github: GitHub, job: Job, asked: Asked) -> Head:
     if not pull.comes_from(asked.repository.ref.full_name):
         told = "This pull request comes from a fork, to which nothing can be pushed from here."
         return Head(pull=pull, problem=f"{told} Push its branch to this repository to have it worked on.")
+    if pull.head == asked.repository.default_branch:
+        told = f"This pull request comes from the default branch, {code_span(pull.head)}, to which nothing is pushed"
+        return Head(pull=pull, problem=f"{told} that nobody reviewed. Ask on a pull request into that branch.")
     return Head(pull=pull)

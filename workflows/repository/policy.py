@@ -82,15 +82,16 @@ class ReviewPolicy(Noun):
     request_changes_on: Literal["never", "critical", "important"] = Field(
         default="never",
         description="A review that says something of this severity, or worse, on a line requests changes; they are "
-        "taken back once nothing of the kind is open. Where the branch's protection says who may dismiss reviews, name "
-        "the App.",
+        "taken back once nothing of the kind is open, and a review has read what took its place. Where the branch's "
+        "protection says who may dismiss reviews, name the App.",
     )
     approve: bool = Field(
         default=False,
         description="Approve a change when all of it was read, it has tests and they pass, and nothing but minor "
-        "points is open; never a fork's, a bot's or our own, and none that touches a protected path. A push takes the "
-        "approval back, reviewed or not; where the branch's protection says who may dismiss reviews, name the App, or "
-        "have GitHub dismiss stale approvals. A model can be talked into an approval: demand a person's beside it.",
+        "points is open; never a fork's, a bot's or our own, and none that touches a protected path, or brings what a "
+        "diff does not show (a rename or a mode alone, another repository's commit). A push takes the approval back, "
+        "reviewed or not; where the branch's protection says who may dismiss reviews, name the App, or have GitHub "
+        "dismiss stale approvals. A model can be talked into an approval: demand a person's beside it.",
     )
 
 

@@ -9,9 +9,9 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-MOST_LINES = 2_000
+MOST_RULES = 500
+LONGEST_LINE = 2_000
 MOST_PARTS = 20
 _ASKED = ("linguist-generated", "linguist-vendored", "diff")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
@@ -19,8 +19,10 @@ _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 @dataclass(frozen=True)
 class _Rule:
+    """``parts`` are patterns of names; None stands for any names."""
+
     folder: tuple[str, ...]
-    parts: tuple[str, ...]
+    parts: tuple[re.Pattern[str] | None, ...]
     values: Mapping[str, bool | None]
 
 
@@ -49,13 +51,13 @@ class Attributes:
 def parse_attributes(files: Mapping[str, bytes]) -> Attributes:
     """The rules in .gitattributes files by their path, such as ``docs/.gitattributes``; what cannot be read is skipped.
 
-    At most 2,000 lines in all: a list of exceptions that is longer is no help to a reader.
+    At most 500 rules in all: a list of exceptions that is longer is no help to a reader.
     """
     rules: list[_Rule] = []
     for path, content in sorted(files.items(), key=lambda one: (one[0].count("/"), one[0])):
         folder = tuple(path.split("/")[:-1])
         for line in content.decode("utf-8", "replace").split("\n"):
-            if len(rules) >= MOST_LINES:
+            if len(rules) >= MOST_RULES:
                 break
             rule = _parse_rule(line.strip(), folder)
             if rule is not None:
@@ -66,7 +68,7 @@ def parse_attributes(files: Mapping[str, bytes]) -> Attributes:
 def _parse_rule(line: str, folder: tuple[str, ...]) -> _Rule | None:
     # A pattern in quotes may hold spaces; a macro's definition and a negative pattern are nothing for a path.
     match = re.match(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?!\[attr\])[^#"!\s]\S*))\s+(?P<words>\S.*)', line)
-    if match is None or len(line) > MOST_LINES:
+    if match is None or len(line) > LONGEST_LINE:
         return None
     pattern = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
     values: dict[str, bool | None] = {}
@@ -75,7 +77,10 @@ def _parse_rule(line: str, folder: tuple[str, ...]) -> _Rule | None:
     parts = pattern.removeprefix("/").split("/")
     if not values or pattern.endswith("/") or len(parts) > MOST_PARTS:
         return None
-    return _Rule(folder, tuple(parts) if "/" in pattern else ("**", pattern), values)
+    names = parts if "/" in pattern else ["**", pattern]
+    # fnmatch writes atomic groups, so that a name is looked at once for each star.
+    patterns = (None if name == "**" else re.compile(fnmatch.translate(name)) for name in names)
+    return _Rule(folder, tuple(patterns), values)
 
 
 def _parse_word(word: str) -> dict[str, bool | None]:
@@ -91,22 +96,16 @@ def _parse_word(word: str) -> dict[str, bool | None]:
     return {name: True} if not value or value.lower() in _TRUE else {}
 
 
-def _matches(names: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+def _matches(names: tuple[str, ...], parts: tuple[re.Pattern[str] | None, ...]) -> bool:
     """Whether the parts of a pattern cover the parts of a path: row by row, so never exponential."""
     open_at = {0}
     for number, part in enumerate(parts):
-        if part == "**":
+        if part is None:
             # At the end it stands for what is in the folder, so for one name at least.
             least = min(open_at, default=len(names) + 1) + (number == len(parts) - 1)
             open_at = set(range(least, len(names) + 1))
         else:
-            open_at = {at + 1 for at in open_at if at < len(names) and _pattern(part).match(names[at])}
+            open_at = {at + 1 for at in open_at if at < len(names) and part.match(names[at])}
         if not open_at:
             return False
     return len(names) in open_at
-
-
-@lru_cache(maxsize=1024)
-def _pattern(part: str) -> re.Pattern[str]:
-    # fnmatch writes atomic groups, so that a name is looked at once for each star.
-    return re.compile(fnmatch.translate(part))

@@ -62,7 +62,7 @@ def annotate(points: Sequence[Point], *, secrets: Collection[str] = ()) -> tuple
 def show_check(thread: Thread, head: str, checked: Checked, ledger: Ledger) -> int:
     """The check run on the reviewed head, made or found, with what is open now: what is new, and what stood before."""
     names = {one.id for one in checked.new}
-    stood = [one for one in ledger.entries if one.state == "open" and one.id not in names]
+    stood = [one for one in ledger.entries if one.stands and one.id not in names]
     severities = [*(one.severity for one in checked.new), *(one.severity for one in stood)]
     check = thread.github.find_or_create_check_run(
         head_sha=head,
@@ -89,7 +89,7 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
     )
     if not runs or not runs[-1].external_id:
         return
-    still = [one for one in ledger.entries if one.state == "open"]
+    still = [one for one in ledger.entries if one.stands]
     whole = _STOPPED not in runs[-1].summary
     thread.github.find_or_create_check_run(
         head_sha=head,
@@ -120,7 +120,7 @@ def render_summary(checked: Checked, stood: int) -> str:
     parts = [f"{found}{where}" if checked.new else "Nothing new was found."]
     if stood:
         parts.append(f"{stood} from earlier reviews {'is' if stood == 1 else 'are'} open.")
-    parts += [" ".join(checked.notes)] if checked.notes else []
+    parts += [" ".join(clean_line(note, limit=600) for note in checked.notes)] if checked.notes else []
     lines = [f"- {code_span(path[:300])}: {reason}" for path, reason in checked.unread[:MOST_UNREAD]]
     more = len(checked.unread) - MOST_UNREAD
     lines += [f"- and {more} more"] if more > 0 else []

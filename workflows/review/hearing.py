@@ -7,7 +7,7 @@ from functools import partial
 from workflows.pulls.pull_change import PullChange, read_change
 from workflows.requests.thread_work import Thread
 from workflows.review.check import conclude_again
-from workflows.review.ledger import Merged, merge_review
+from workflows.review.ledger import Merged, merge_review, note_unread
 from workflows.review.material import Material
 from workflows.review.rebutting import Judgements, judge_rebuttals
 from workflows.review.settling import Settler, with_judgements
@@ -42,10 +42,12 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
     judgements = run.step("judge", lambda: judge(thread, material, standing, merged), Judgements) if judging else None
     judged = judgements.judged if judgements is not None else ()
     settler = Settler(thread.github, pull.number, standing, thread.services.clean)
-    run.step("settle", lambda: settler.settle(merged.fixed, judged), int)
-    # Nothing new was read: the next review reads it.
+    # Nothing new was read: the next review reads it. What our own session changed it has proved.
     kept = {"head": before.head, "partial": before.partial}
-    ledger = with_judgements(merged.ledger, judged).model_copy(update=kept)
+    gone = {one.id for one in merged.fixed} if judging and change.head != before.head else set()
+    ledger = note_unread(with_judgements(merged.ledger, judged).model_copy(update=kept), gone)
+    fixed = [one for one in ledger.entries if one.id in {each.id for each in merged.fixed}]
+    run.step("settle", lambda: settler.settle(fixed, judged), int)
     run.step("verdicts", lambda: settle_verdicts(thread, pull.number, ledger), int)
     if ledger.entries != before.entries:
         # A review of some paths shows its check on a head that counts as unread: both stand.

@@ -6,7 +6,7 @@ could close a finding, or have one answered that never was (docs/decisions/0016)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,7 @@ State = Literal["open", "fixed", "rebutted", "withdrawn"]
 
 class Entry(Noun):
     """A finding as it was last seen. ``sha`` is the head at which it was found fixed, ``found_at`` where it was found.
+    ``unread``: no review has read what took the place of its code, so that it is only known to be gone.
 
     ``shown``: a run showed it. ``said``: some review told people of it. ``comment`` is our comment on its lines.
     ``answered`` is the last reply that was considered, 0 before the first: people have the last word after our one
@@ -40,11 +41,17 @@ class Entry(Noun):
     anchor: Anchor | None = None
     state: State = "open"
     sha: str = ""
+    unread: bool = False
     found_at: str = ""
     shown: bool = False
     said: bool = True
     comment: int | None = None
     answered: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether a verdict must count it: it is open, or gone from what nobody read."""
+        return self.state == "open" or self.unread
 
 
 class Ledger(Noun):
@@ -157,6 +164,18 @@ def keep_unsaid(ledger: Ledger, new: Collection[str], *, known: Collection[str])
     entries = (one.model_copy(update={"said": False}) if one.id in new else one for one in ledger.entries)
     kept = tuple(one for one in entries if one.said or one.severity != "minor" or one.id in known)
     return ledger.model_copy(update={"entries": kept})
+
+
+def note_unread(ledger: Ledger, gone: Collection[str], *, is_read: Callable[[Entry], bool] = lambda _: False) -> Ledger:
+    """The ledger with those of the findings ``gone``, and of earlier ones like them, as unread that are not read now.
+
+    Whoever changes a line a little makes its finding go away; whether it is mended a review sees.
+    """
+    entries = (
+        one.model_copy(update={"unread": (one.unread or one.id in gone) and one.state == "fixed" and not is_read(one)})
+        for one in ledger.entries
+    )
+    return ledger.model_copy(update={"entries": tuple(entries)})
 
 
 def note_comments(ledger: Ledger, comments: Mapping[str, int]) -> Ledger:

@@ -93,6 +93,17 @@ class Material:
         return partition(self.wanted, characters=PART, parts=MOST_PARTS)
 
     @cached_property
+    def unseen(self) -> frozenset[str]:
+        """What the files that nobody reads are, and were, called."""
+        unread = {path for path, _ in self.partition.unread}
+        names = {file.old_path for file in self.wanted.files if file.path in unread and file.old_path}
+        return frozenset(unread | names)
+
+    def is_wanted(self, path: str) -> bool:
+        """Whether a file is among those that are read now."""
+        return _is_asked_for(path, self.scope.paths)
+
+    @cached_property
     def shown(self) -> str:
         """The change as a second reader is told it: the riskiest files, whole, as far as they have room."""
         return show_files([file for part in self.partition.parts for file in part], LONGEST_SHOWN)

@@ -29,8 +29,11 @@ class Settler:
         """Say it in the threads and resolve what is done. How many were settled; one that is gone stops no other."""
         settled = 0
         for entry in fixed:
-            text = f"Fixed in {code_span(entry.sha[:12])}."
-            settled += self._say(entry.id, text, name=f"fixed={entry.id} sha={entry.sha[:12]}", resolve=True)
+            sha, word = entry.sha[:12], "changed" if entry.unread else "fixed"
+            text = f"Fixed in {code_span(sha)}."
+            if entry.unread:
+                text = f"Its lines are changed in {code_span(sha)}; whether that mends it, the next review sees."
+            settled += self._say(entry.id, text, name=f"{word}={entry.id} sha={sha}", resolve=not entry.unread)
         for one in judged:
             end = "\n\nThe finding is withdrawn." if one.accepted else ""
             name = f"rebuttal={one.finding} reply={one.reply}"

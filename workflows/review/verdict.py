@@ -8,12 +8,13 @@ from workflows.git.protected import protecting_pattern
 from workflows.repository.policy import ReviewPolicy
 from workflows.requests.thread_work import Thread
 from workflows.review.approvals import MOVED, overtaken
-from workflows.review.diff import Diff
+from workflows.review.diff import Diff, FileDiff
 from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
 from workflows.review.ledger import Ledger
 from workflows.services import ReviewEvent
 from workflows.types import PullRequest, Review, TestRun
 
+SUBMODULE = "160000"
 LIFTED = "Nothing for which changes were requested is open any more: it was fixed, answered or withdrawn."
 OVERTAKEN = "Something that matters was found since."
 
@@ -43,7 +44,7 @@ def decide_event(
     if any(reaches(policy.request_changes_on, one.severity) for one in inline):
         return "REQUEST_CHANGES"
     trusted = pull.comes_from(repository) and pull.author.type == "User"
-    calm = not any(one.severity != "minor" for one in ledger.entries if one.state == "open")
+    calm = not any(one.severity != "minor" for one in ledger.entries if one.stands)
     passed = tests is not None and tests.exit_code == 0
     return "APPROVE" if policy.approve and approvable and passed and trusted and calm and not guarded else "COMMENT"
 
@@ -51,10 +52,17 @@ def decide_event(
 def is_guarded(diff: Diff, extra: Sequence[str]) -> bool:
     """Whether a change touches a protected path, by any name that a file of it has or had; ``extra`` is the policy's.
 
-    Of a diff that was cut nobody knows what it touches.
+    Of a diff that was cut nobody knows what it touches. A rename or a mode without lines, and another repository's
+    commit, tell a reviewer nothing of what they bring, so they are for people as well.
     """
     names = {name for file in diff.files for name in (file.path, file.old_path) if name is not None}
-    return diff.cut or any(protecting_pattern(name, extra) for name in names)
+    return diff.cut or any(map(_is_unseen, diff.files)) or any(protecting_pattern(name, extra) for name in names)
+
+
+def _is_unseen(file: FileDiff) -> bool:
+    # An added or deleted file without lines is an empty one.
+    moved = not file.raw and file.status not in ("added", "deleted")
+    return moved or SUBMODULE in (file.old_mode, file.new_mode)
 
 
 def reaches(threshold: Threshold, severity: Severity) -> bool:
@@ -76,10 +84,10 @@ def outdated(
     ``head`` is the pull request's now. ``inline`` are the findings whose comments were made just now, and of which the
     ledger does not know that yet.
     """
-    open_now = [one for one in ledger.entries if one.state == "open"]
-    threads = [one for one in open_now if one.comment is not None or one.id in inline]
+    standing = [one for one in ledger.entries if one.stands]
+    threads = [one for one in standing if one.comment is not None or one.id in inline]
     blocked = any(reaches(policy.request_changes_on, one.severity) for one in threads)
-    matters = any(one.severity != "minor" for one in open_now)
+    matters = any(one.severity != "minor" for one in standing)
     moved = overtaken(reviews, login, head)
     found = []
     for one in _ours(reviews, login):

@@ -43,6 +43,9 @@ def test_the_check_tells_what_no_review_tells() -> None:
     said = render_summary(Checked([finding()], said=True), 2)
     assert said == "1 new finding: the review on the pull request says more. 2 from earlier reviews are open."
     unread = [(f"gen/{number}.py", "generated") for number in range(60)]
+    hostile = render_summary(Checked([], said=False, notes=["It said ![x](https://evil.example/a.png) @alice"]), 0)
+    assert "![" not in hostile
+    assert "`@alice`" in hostile
     quiet = render_summary(Checked([], said=False, unread=unread, notes=["Only a part was read."]), 0)
     assert quiet.startswith("Nothing new was found. Only a part was read.\n\nNot read:\n\n- `gen/0.py`: generated\n")
     assert quiet.endswith("- and 10 more")

@@ -250,3 +250,13 @@ def test_a_diff_is_read_from_the_mirror(repository: Path, tmp_path_factory: pyte
     diff = read_diff(mirror, base, git(repository, "rev-parse", "HEAD"), attributes=read_attributes(mirror, base))
     assert [file.path for file in diff.readable] == [".gitattributes", "a.py"]
     assert diff.left_out == (("deep/b.py", "generated"),)
+
+
+def test_many_rules_of_attributes_take_little_time() -> None:
+    """The patterns of a hostile .gitattributes are read once, and not anew for every file of a large change."""
+    lines = "".join(f"**/*a*a*a*{number}/**/x{number} linguist-generated\n" for number in range(2_000))
+    rules = parse_attributes({".gitattributes": lines.encode()})
+    path = "/".join(f"a{number}a" * 20 for number in range(10))
+    started = time.thread_time()
+    assert not any(rules.of(f"{path}/f{number}") for number in range(30))
+    assert time.thread_time() - started < 2.0

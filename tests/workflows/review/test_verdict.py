@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ import pytest
 from tests.workflows.review.test_render import finding
 from workflows.repository.policy import ReviewPolicy
 from workflows.review.approvals import MOVED, overtaken, stands_approved
-from workflows.review.diff import Diff, FileDiff
-from workflows.review.ledger import Entry, Ledger
+from workflows.review.diff import Diff, FileDiff, parse_diff
+from workflows.review.ledger import Entry, Ledger, note_unread
 from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated
 from workflows.types import Actor, PullRequest, Review, TestRun
 
@@ -112,6 +114,18 @@ def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
     assert outdated(said, "", policy, CALM, head="d") == []
 
 
+def test_what_is_gone_from_what_nobody_read_still_counts() -> None:
+    """A line that was changed a little takes no verdict back: a review that reads it does."""
+    policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
+    gone = note_unread(ledger("critical", "fixed"), ["0" * 12])
+    assert outdated(said, US, policy, gone, head="c") == []
+    assert decide({"approve": True}, ledger=gone) == "COMMENT"
+    assert outdated(said, US, policy, note_unread(gone, ()), head="c") == []
+    read = note_unread(gone, (), is_read=lambda one: True)
+    assert outdated(said, US, policy, read, head="c") == [(1, LIFTED)]
+    assert not any(one.unread for one in note_unread(ledger("critical"), ["0" * 12]).entries)
+
+
 def test_what_nobody_can_answer_holds_up_no_merge() -> None:
     """A point that is open without a thread requests no changes for good; one whose comment is new does."""
     policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
@@ -141,6 +155,34 @@ def test_a_change_of_what_is_protected_is_for_people() -> None:
     moved = FileDiff(path="old.yml", old_path=".github/workflows/ci.yml", status="renamed")
     assert is_guarded(Diff(files=(moved,)), ())
     assert is_guarded(Diff(cut=True), ())
-    plain = Diff(files=(FileDiff(path="src/a.py", old_path="src/a.py", status="modified"),))
+    plain = Diff(
+        files=(FileDiff(path="src/a.py", old_path="src/a.py", status="modified", raw=b"@@ -1 +1 @@\n-a\n+b\n"),)
+    )
     assert not is_guarded(plain, ())
     assert is_guarded(plain, ("src/**",))
+
+
+def test_what_a_diff_does_not_show_is_for_people(tmp_path: Path) -> None:
+    """A rename or a mode alone, and another repository's commit, as git tells of them; an empty file is no matter."""
+
+    def git(*words: str) -> bytes:
+        settings = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        return subprocess.run(["git", *settings, *words], cwd=tmp_path, check=True, capture_output=True).stdout
+
+    def change(*words: str) -> Diff:
+        git("reset", "-q", "--hard", "start")
+        git(*words)
+        git("commit", "-qm", "change")
+        return parse_diff(git("diff", "-M", "--full-index", "start", "HEAD"))
+
+    git("init", "-q")
+    (tmp_path / "deploy.off").write_text("rm -rf /\n")
+    (tmp_path / "empty").touch()
+    git("add", "deploy.off")
+    git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},lib")
+    git("commit", "-qm", "start")
+    git("tag", "start")
+    assert is_guarded(change("mv", "deploy.off", "deploy.sh"), ())
+    assert is_guarded(change("update-index", "--chmod=+x", "deploy.off"), ())
+    assert is_guarded(change("update-index", "--cacheinfo", f"160000,{'2' * 40},lib"), ())
+    assert not is_guarded(change("add", "empty"), ())

@@ -24,8 +24,10 @@ LARGEST = 8_000
 WORDS_A_TOKEN = 0.7
 SHORTEST_WAIT = 1.0
 
-# A heading in whatever form: "## Task", "**Task**", "1. Task:".
-_SECTION = re.compile(r"^[\W\d]*(task|plan|decisions|files|test state|done|tried and failed|next step)\b", re.I | re.M)
+# A heading in whatever form: "## Task", "**Task**", "1. Task:"; bounded, as a model wrote what stands before it.
+_SECTION = re.compile(
+    r"^(?:[^\w\n]|\d){0,40}(task|plan|decisions|files|test state|done|tried and failed|next step)\b", re.I | re.M
+)
 
 Objection = Callable[[str], str | None]
 
