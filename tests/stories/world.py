@@ -220,12 +220,15 @@ class World:
         queue.start()
         try:
 
+            def asked_for() -> list[JobRecord]:
+                return [record for record in queue.jobs() if not _unasked(record)]
+
             def all_ended() -> bool:
-                found = queue.jobs()
+                found = asked_for()
                 return len(found) >= jobs and all(job.state in ("ended", "cancelled") for job in found)
 
             self.wait_until(all_ended, timeout, f"{jobs} jobs to end")
-            return list(reversed(queue.jobs()))
+            return list(reversed(asked_for()))
         finally:
             queue.stop()
 
