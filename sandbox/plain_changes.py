@@ -20,6 +20,7 @@ format=sha1; grep -qi 'objectformat = sha256' /mirror/config && format=sha256
 cd /workspace; rm -rf .git
 git init -q --object-format=$format . 2>/dev/null || git init -q .
 echo /mirror/objects >.git/objects/info/alternates
+[ ! -f /mirror/shallow ] || cp /mirror/shallow .git/shallow
 git cat-file -e "$1^{commit}" || exit 45
 git config user.name 'Forgehand agent'; git config user.email agent@sandbox.invalid; git config gc.auto 0
 git update-ref refs/heads/work "$1"; git symbolic-ref HEAD refs/heads/work
@@ -33,6 +34,7 @@ cd /workspace; d=$(mktemp -d /tmp/.forgehand-XXXXXX)
 format=sha1; grep -qi 'objectformat = sha256' /mirror/config && format=sha256
 git init -q --bare --object-format=$format "$d" 2>/dev/null || git init -q --bare "$d"
 echo /mirror/objects >"$d/objects/info/alternates"
+[ ! -f /mirror/shallow ] || cp /mirror/shallow "$d/shallow"
 git --git-dir="$d" config core.bare false
 GIT_DIR=$d git update-ref --no-deref HEAD "$1"
 GIT_DIR=$d git read-tree "$1"

@@ -52,6 +52,9 @@ def make_git_folder(folder: str, mirror: str, *, head: str = "ref: refs/heads/wo
         "objects/info/alternates": os.path.join(mirror, "objects") + "\n",
         "config": _CONFIG % sha256 + (_SHA256 if sha256 else ""),
     }
+    # Where a shallow mirror's history begins; without it git looks for the commits before, and does not find them.
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(mirror, "shallow"), encoding="ascii") as shallow:
+        files["shallow"] = shallow.read()
     for name, content in files.items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(content)

@@ -71,6 +71,15 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
 
 
 @pytest.fixture(scope="session")
+def shallow_mirror(tmp_path_factory: pytest.TempPathFactory, mirror: Mirror) -> Mirror:
+    """The same commit without the one before it, as a shallow checkout gives it."""
+    bare = tmp_path_factory.mktemp("shallow") / "bare.git"
+    origin = f"file://{mirror.path}"
+    subprocess.run(["git", "clone", "--quiet", "--bare", "--depth", "1", origin, bare], check=True, capture_output=True)
+    return Mirror(bare, mirror.commit)
+
+
+@pytest.fixture(scope="session")
 def sandboxes(engine: docker.DockerClient) -> Iterator[DockerSandboxes]:
     """Sandboxes under an owner of this test run alone; whatever a failed test left is removed at the end."""
     made = DockerSandboxes(engine, f"test-{uuid.uuid4().hex[:12]}")

@@ -86,6 +86,17 @@ def test_commands(plain: PlainSandbox) -> None:
     assert seen.get(timeout=30) == "two\n"
 
 
+def test_the_history_of_a_shallow_mirror_has_a_beginning(
+    sandboxes: DockerSandboxes, pythonless: str, shallow_mirror: Mirror
+) -> None:
+    """git reads the log of a checkout that never had the first commit, and the change comes out."""
+    spec = SandboxSpec(pythonless, "shallow", mirror=shallow_mirror.path, commit=shallow_mirror.commit)
+    with sandboxes.open(spec) as sandbox:
+        assert sandbox.execute("git log --format=%s; echo x >> README.md", timeout=20).output == "Second\n"
+        changes = sandbox.export_changes(max_files=10, max_bytes=1_000_000)
+        assert [change.path for change in changes] == ["README.md"]
+
+
 def test_what_a_quick_program_says_is_not_lost(plain: PlainSandbox, tmp_path: Path) -> None:
     """Its output may come in one piece with the head of the engine's answer."""
     door = EngineDoor(tmp_path / "docker.sock", gathers=0.3)

@@ -775,6 +775,19 @@ def test_changes_go_out_and_in_again(
         assert run(other, "ls -d gone") != "gone\n"
 
 
+def test_the_history_of_a_shallow_mirror_has_a_beginning(
+    sandboxes: DockerSandboxes, sandbox_image: str, shallow_mirror: Mirror
+) -> None:
+    """git reads the log of a checkout that never had the first commit, and takes a new one."""
+    spec = SandboxSpec(sandbox_image, "shallow", mirror=shallow_mirror.path, commit=shallow_mirror.commit)
+    with sandboxes.open(spec) as sandbox:
+        assert run(sandbox, "git log --format=%s; echo x >> README.md; git commit -qam Third; git log --format=%s") == (
+            "Second\nThird\nSecond\n"
+        )
+        changes = sandbox.export_changes(max_files=10, max_bytes=MEGABYTE)
+        assert [change.path for change in changes] == ["README.md"]
+
+
 def test_changes_survive_a_hostile_repository(fresh: DockerSandbox) -> None:
     """Filters, hooks, a broken index, no .git at all: what is in the tree comes out, and nothing is run for it."""
     assert fresh.execute(
