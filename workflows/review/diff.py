@@ -242,15 +242,20 @@ def _reason(file: FileDiff, attributes: Attributes, *, binary: bool) -> Reason |
         return "not shown by GitHub"
     if len(file.raw) > MOST_FILE_BYTES or file.raw.count(b"\n") > MOST_FILE_LINES:
         return "too large"
-    return made_by(file.path, _beginning(file), said=said) or ""
+    made = [made_by(file.path, beginning, said=said) for beginning in _beginnings(file)]
+    return made[0] if made[0] and all(made) else ""
 
 
-def _beginning(file: FileDiff) -> str:
-    """The file's first lines, when the first hunk shows them."""
+def _beginnings(file: FileDiff) -> list[str]:
+    """The file's first lines now and before, when the first hunk shows them: of one that was there both must say what
+    made it, or a comment would keep a change from being read.
+    """
     match = _HUNK.match(file.raw)
     if match is None or int(match[3]) > 1:
-        return ""
-    return file.raw[match.end() : match.end() + 2_000].decode("utf-8", "replace")
+        return [""]
+    lines = file.raw[match.end() : match.end() + 2_000].decode("utf-8", "replace").split("\n")
+    without = {"added": "-", "deleted": "+"}.get(file.status, "-+")
+    return ["\n".join(line for line in lines if not line.startswith(sign)) for sign in without]
 
 
 def _joined(first: FileDiff, second: FileDiff) -> FileDiff:
