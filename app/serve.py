@@ -14,12 +14,24 @@ from app.logging import configure_logging
 from app.server import make_server
 from app.settings import Settings, SettingsError
 from app.sweep import Sweeper
+from sandbox.authorities import BadAuthorities
 from sandbox.container import SandboxUnavailable
 from sandbox.engine import EngineMissing
 from sandbox.images import ImageUnavailable
 from workflows.durable.queue import Queue, QueueUnavailable
+from workflows.services import BrokenWorld
 
 log = structlog.get_logger()
+
+_FAILURES = (
+    QueueUnavailable,
+    EngineMissing,
+    ImageUnavailable,
+    SandboxUnavailable,
+    BadAuthorities,
+    BrokenWorld,
+    SettingsError,
+)
 
 
 def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
@@ -36,7 +48,7 @@ def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
     configure_logging(style=settings.log_format, level=settings.log_level, redactor=composition.redactor)
     try:
         return _run(composition, web=web, worker=worker)
-    except (QueueUnavailable, EngineMissing, ImageUnavailable, SandboxUnavailable, SettingsError) as error:
+    except _FAILURES as error:
         log.error("cannot start", reason=str(error))
         return 1
     finally:
@@ -45,6 +57,7 @@ def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
 
 def _run(composition: Composition, *, web: bool, worker: bool) -> int:
     settings = composition.settings
+    _ = composition.github  # a key that cannot sign is said before anything begins
     queue = composition.queue(worker=worker)
     queue.start(prepare=lambda: _prepare_worker(composition))
     log.info("started", web=web, worker=worker, model=settings.model, github=settings.github_api_url)

@@ -23,7 +23,7 @@ def git(*arguments: str | Path) -> None:
 
 
 def forgehand(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]:
-    """The exit code, and what was said on standard error."""
+    """The exit code, and what was said on standard error; of a server, its log."""
     known = {name for names in variable_names().values() for name in names}
     environment = {name: value for name, value in os.environ.items() if name not in known}
     own = {"PYTHONPATH": str(ROOT), "FORGEHAND_DATA_DIR": str(folder / "data"), "COLUMNS": "300", **settings}
@@ -36,7 +36,7 @@ def forgehand(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]
         timeout=120,
         check=False,
     )
-    return done.returncode, done.stderr
+    return done.returncode, done.stdout + done.stderr if arguments == ("serve",) else done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,24 @@ def test_a_database_that_refuses_is_said(place: Path, arguments: list[str]) -> N
     assert code == 1
     assert said.startswith("FORGEHAND_DATA_DIR: ")
     assert said.count("\n") == 1
+
+
+def test_a_server_does_not_start_with_a_broken_key(place: Path) -> None:
+    """What looks like a private key and is none ends `forgehand serve` with the sentence that the doctor has for it."""
+    (place / "broken.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+    code, said = forgehand(
+        place,
+        "serve",
+        FORGEHAND_APP_ID="1",
+        FORGEHAND_PRIVATE_KEY_PATH=str(place / "broken.pem"),
+        FORGEHAND_WEBHOOK_SECRETS="a secret of some length",
+        FORGEHAND_DATA_DIR=str(place / "served"),
+        DOCKER_HOST="unix:///nonexistent.sock",
+    )
+    assert code == 1
+    assert "cannot start" in said
+    assert "Make a new one on the App's settings page and give that file." in said
+    assert "Traceback" not in said
 
 
 def test_a_checkout_is_found_from_inside(place: Path) -> None:
