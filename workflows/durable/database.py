@@ -5,8 +5,10 @@ Only one process at a time may run jobs on a SQLite file; :class:`WorkerLock` ho
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -181,10 +183,36 @@ def _prepare_sqlite(connection: Any, version: tuple[int, int, int], wait_seconds
     # it what was there before the commit. With a write-ahead log EXTRA is FULL: one sync a commit.
     connection.execute("PRAGMA synchronous=EXTRA")
     connection.execute("PRAGMA foreign_keys=ON")
-    if version < (3, 42):
-        # DBOS asks for unixepoch('subsec') by Python's version, not by SQLite's, and would store NULL.
-        connection.create_function("unixepoch", -1, _unixepoch)
+    # DBOS orders a thread's jobs by the database's clock. It asks by Python's version, below 3.12 for whole seconds.
+    connection.create_function("unixepoch", -1, _unixepoch)
+    connection.create_function("strftime", 2, _strftime)
 
 
 def _unixepoch(*modifiers: str) -> float | int:
-    return time.time() if "subsec" in modifiers else int(time.time())
+    return _CLOCK.next_seconds() if "subsec" in modifiers else int(time.time())
+
+
+def _strftime(form: str, moment: str) -> float:
+    if (form, moment) != ("%s", "now"):
+        raise ValueError(f"strftime({form!r}, {moment!r}) is not what DBOS asks for")
+    return _CLOCK.next_seconds()
+
+
+class _Clock:
+    """The time in milliseconds, never twice the same: what was asked for later is later."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._asking = threading.Lock()
+
+    def next_seconds(self) -> float:
+        """Seconds since 1970, of which SQLite makes whole milliseconds when it multiplies them."""
+        with self._asking:
+            self._last = max(time.time_ns() // 1_000_000, self._last + 1)
+            seconds = self._last / 1000
+            while seconds * 1000 != self._last:
+                seconds = math.nextafter(seconds, math.inf if seconds * 1000 < self._last else 0.0)
+            return seconds
+
+
+_CLOCK = _Clock()

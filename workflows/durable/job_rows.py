@@ -5,6 +5,7 @@ A job has one row in the work queue, and before that its delivery has one in the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -21,6 +22,8 @@ ADMISSION = "forgehand_admission"
 ADMISSIONS = "admissions"
 TAKE_IN = 50
 """Jobs handed over in one transaction: it must not hold up receipts."""
+CLOCK_SECONDS = 0.002
+"""A moment in which the clock moves on by which DBOS orders: it counts milliseconds."""
 LOOKED_UP_AT_ONCE = 5_000
 """Databases bind so many values in a statement: SQLite 32,766, PostgreSQL 65,535."""
 
@@ -33,15 +36,24 @@ class JobRows:
         self._client = client
 
     def take_in(self) -> None:
-        """Hand the jobs that wait in their deliveries to DBOS; twice is once, for the job's id is DBOS's key."""
-        waiting: dict[str, list[dict[str, Any]]] = {"first": []}
-        while waiting:
+        """Hand the jobs that wait in their deliveries to DBOS; twice is once, for the job's id is DBOS's key.
+
+        DBOS orders a thread's jobs by when they were put in, which on PostgreSQL is when the transaction began: of each
+        thread only the first goes with one transaction.
+        """
+        left = True
+        while left:
             with self._engine.begin() as connection:
                 waiting = store.fetch_waiting(connection, TAKE_IN)
-                for jobs in waiting.values():
+                firsts = {_thread_key(jobs[0]): guid for guid, jobs in reversed(waiting.items())}.values()
+                taken = {guid: jobs for guid, jobs in waiting.items() if guid in firsts}
+                for jobs in taken.values():
                     self._hand_over(connection, jobs)
-                if waiting:
-                    store.mark_taken(connection, waiting)
+                if taken:
+                    store.mark_taken(connection, taken)
+            left = bool(waiting)
+            if len(taken) < len(waiting):
+                time.sleep(CLOCK_SECONDS)
 
     def _hand_over(self, connection: sa.Connection, jobs: list[dict[str, Any]]) -> None:
         """One admission for all jobs of a delivery, so that they come in their order; or each to the queue at once."""

@@ -38,7 +38,7 @@ class Machine:
         self.mirrors = Mirrors(folder, local_checkouts=True)
         self.source = source
         self.job = JOB
-        self.services = SimpleNamespace(secrets=())
+        self.services = SimpleNamespace(secrets=(), jobs=SimpleNamespace(thread=lambda *_: []))
 
     def fetch(self) -> Mirror:
         mirror = self.mirrors.at(7)
