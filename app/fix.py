@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import sqlalchemy as sa
 from rich.console import Console
 
 from app.composition import Composition
+from app.failures import FAILURES, say_failure
 from app.logging import configure_logging
 from app.settings import Settings, SettingsError
-from sandbox.authorities import BadAuthorities
-from sandbox.engine import EngineMissing
-from sandbox.images import ImageUnavailable
 from workflows import fix_issue
-from workflows.durable.database import QueueUnavailable, describe
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror, Mirrors
 from workflows.progress import closing
@@ -39,7 +35,6 @@ from workflows.texts.untrusted import show_hidden
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
 
 _ISSUE_URL = re.compile(r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/issues/(?P<number>\d+)/?")
-_FAILURES = (BrokenWorld, QueueUnavailable, SettingsError, EngineMissing, ImageUnavailable, BadAuthorities)
 
 
 class TerminalProgress:
@@ -115,12 +110,8 @@ def fix_local_checkout(settings: Settings, path: Path, *, text: str, base: str |
             print(show_hidden(ending.text))
             return 1
         return _leave(composition, console, checkout, solution, seconds=seconds)
-    except _FAILURES as error:
-        console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
-        return 1
-    except sa.exc.SQLAlchemyError as error:
-        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
-        return 1
+    except FAILURES as error:
+        return say_failure(console, error, redact=composition.redactor.redact)
     finally:
         composition.close()
 
@@ -140,12 +131,8 @@ def fix_issue_url(settings: Settings, url: str, *, login: str) -> int:
     try:
         job = _job_of_url(composition, found["name"], int(found["number"]), login)
         outcome = fix_issue.fix_issue(InlineRun(job.id), job, composition.named_services())
-    except _FAILURES as error:
-        console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
-        return 1
-    except sa.exc.SQLAlchemyError as error:
-        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
-        return 1
+    except FAILURES as error:
+        return say_failure(console, error, redact=composition.redactor.redact)
     finally:
         composition.close()
     print(_one_line(outcome.url or outcome.reason))

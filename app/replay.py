@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
 from rich.console import Console
 
 from app.composition import Composition
-from app.settings import Settings, SettingsError
+from app.failures import FAILURES, say_failure
+from app.settings import Settings
 from app.trajectory_reading import NoSuchSession, Trajectories
-from sandbox.authorities import BadAuthorities
 from sandbox.container import SandboxUnavailable
-from sandbox.engine import EngineMissing
-from sandbox.images import ImageUnavailable
-from workflows.durable.database import QueueUnavailable, describe
 from workflows.durable.run import InlineRun
 from workflows.git.mirrors import Mirror
 from workflows.repository.policy import POLICY_PATH, Policy, parse_policy
@@ -29,17 +25,6 @@ from workflows.texts.untrusted import show_hidden
 from workflows.trajectory.events import Event, of_kind
 from workflows.types import Actor, Issue, Job, RepositoryRef, Turn
 
-_FAILURES = (
-    BrokenWorld,
-    SettingsError,
-    NoSuchSession,
-    QueueUnavailable,
-    EngineMissing,
-    ImageUnavailable,
-    SandboxUnavailable,
-    BadAuthorities,
-)
-
 
 def replay_session(settings: Settings, job_id: str, session: str) -> int:
     """Play a stored session again and say whether every turn left the same change. The exit code: 0 when it did.
@@ -51,12 +36,8 @@ def replay_session(settings: Settings, job_id: str, session: str) -> int:
     try:
         trajectories = Trajectories(composition.trajectories, composition.redactor.redact)
         done = _play(composition, trajectories.events(trajectories.find(job_id, session)), console)
-    except _FAILURES as error:
-        console.print(show_hidden(composition.redactor.redact(str(error))), style="red", markup=False)
-        return 1
-    except sa.exc.SQLAlchemyError as error:
-        console.print(show_hidden(composition.redactor.redact(describe(error))), style="red", markup=False)
-        return 1
+    except (*FAILURES, NoSuchSession, SandboxUnavailable) as error:
+        return say_failure(console, error, redact=composition.redactor.redact)
     finally:
         composition.close()
     for difference in done.differences[:20]:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from rich.console import Console
 
+from app.failures import sentence_of
 from app.settings import SettingsError
 from app.trajectory_view import one_line, show_list, show_session, show_turn
-from workflows.durable.database import QueueUnavailable, describe
+from workflows.durable.database import QueueUnavailable
 from workflows.git import leaks
 from workflows.trajectory.atif import atif_documents
 from workflows.trajectory.chat_jsonl import chat_lines
@@ -135,10 +136,8 @@ def guarded(work: Callable[[], int], console: Console) -> int:
     """The exit code of ``work``; 1, with a sentence on what to do, when the record, database or file fails it."""
     try:
         return work()
-    except (NoSuchSession, BrokenChain, QueueUnavailable, SettingsError) as error:
-        console.print(one_line(str(error), 1000), style="red", markup=False, highlight=False, soft_wrap=True)
-    except sa.exc.SQLAlchemyError as error:
-        console.print(one_line(describe(error), 1000), style="red", markup=False, highlight=False, soft_wrap=True)
+    except (NoSuchSession, BrokenChain, QueueUnavailable, SettingsError, sa.exc.SQLAlchemyError) as error:
+        console.print(one_line(sentence_of(error), 1000), style="red", markup=False, highlight=False, soft_wrap=True)
     except BrokenPipeError:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe: `| head` has read enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,8 +37,8 @@ class JobRecord(Noun):
     changed_at: datetime
 
     def was_cancelled_since(self, moment: datetime) -> bool:
-        """Whether it was cancelled then or later. SQLite's engine keeps whole seconds: an earlier part of that second
-        counts too.
+        """Whether it was cancelled then or later. Rows of earlier versions on SQLite hold whole seconds: an earlier
+        part of that second counts too.
         """
         return self.state == "cancelled" and moment.replace(microsecond=0) <= self.changed_at
 
