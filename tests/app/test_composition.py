@@ -90,13 +90,7 @@ def test_a_job_is_not_begun_while_its_installation_is_held_back(compose: Any) ->
         answer(403, {"message": "You have exceeded a secondary rate limit"}, Retry_After="3000"),
     ]
     with rude_server(*answers) as server:
-        composition = compose(
-            openai_base_url="http://localhost:1/v1",
-            model="m",
-            app_id=1,
-            private_key=private_key(),
-            github_api_url=server.url,
-        )
+        composition = compose(**as_app(server.url))
         queue = composition.queue(worker=True)
         queue.start()
         try:
@@ -114,6 +108,12 @@ def test_a_job_is_not_begun_while_its_installation_is_held_back(compose: Any) ->
             composition.close()
 
 
+def as_app(github_api_url: str) -> dict[str, Any]:
+    """The settings of an App at this GitHub."""
+    model = {"openai_base_url": "http://localhost:1/v1", "model": "m"}
+    return {**model, "app_id": 1, "private_key": private_key(), "github_api_url": github_api_url}
+
+
 def private_key() -> str:
     return (
         rsa.generate_private_key(65537, 2048)
@@ -126,13 +126,7 @@ def test_an_admission_does_not_wait_to_learn_our_name(compose: Any) -> None:
     """While GitHub limits the App as it starts, an admission is put off and keeps no thread."""
     time_ = FakeClock()
     with rude_server(answer(403, {"message": "API rate limit exceeded"}, Retry_After="3000")) as server:
-        composition = compose(
-            openai_base_url="http://localhost:1/v1",
-            model="m",
-            app_id=1,
-            private_key=private_key(),
-            github_api_url=server.url,
-        )
+        composition = compose(**as_app(server.url))
         composition.rules = RetryRules(clock=time_.clock)
         with pytest.raises(JobPostponed) as postponed:
             composition.admission_services()

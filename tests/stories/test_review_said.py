@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from app import dispatch
-from app.localhub.records import CheckRun
+from app.localhub.records import CheckRun, ReviewComment
 from tests.localhub.conftest import Rest
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.reviewing import (
@@ -241,23 +241,29 @@ def test_a_change_onto_another_base_is_read_whole(ground: Ground) -> None:
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 
 
-def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The head counts as unread, and shows its check all the same: it fails no more either."""
-    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+def accept_on_paths(ground: Ground, name: str, *said: dict[str, Any]) -> tuple[str, int, ReviewComment]:
+    """An answer to the finding on a head of which a later review, with these turns, read some paths: it is accepted."""
     ground.script[:] = [stands(ground), RUN, report(FINDING)]
-    repository, number = propose(ground, "paths-lifted", policy=STRICT)
+    repository, number = propose(ground, name, policy=STRICT)
     ended(ground, repository, number, jobs=1)
     [finding] = line_comments(ground, repository, number)
     ground.world.hub.commit(repository, {"other.py": "ONE = 1\n"}, branch="mean")
-    ground.script[:] = [stands(ground), report()]
+    ground.script[:] = [stands(ground), *said]
     command(ground, repository, number, "/qwen review paths=other.py")
     ended(ground, repository, number, jobs=3)
     assert check(ground, repository).conclusion == "failure"
     ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
     ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
     ended(ground, repository, number, jobs=4)
+    return repository, number, finding
+
+
+def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head counts as unread, and shows its check all the same: it fails no more either."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    repository, _, _ = accept_on_paths(ground, "paths-lifted", report())
     assert check(ground, repository).conclusion == "success"
 
 
@@ -266,19 +272,8 @@ def test_an_accepted_answer_makes_no_check_green_whose_review_was_stopped(
 ) -> None:
     """A review of some paths, whose findings cannot be read, leaves the head's check neutral, whatever is withdrawn."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
-    ground.script[:] = [stands(ground), RUN, report(FINDING)]
-    repository, number = propose(ground, "stopped-paths", policy=STRICT)
-    ended(ground, repository, number, jobs=1)
-    [finding] = line_comments(ground, repository, number)
-    ground.world.hub.commit(repository, {"other.py": "ONE = 1\n"}, branch="mean")
     prose = turn(finish("I looked at it all."))
-    ground.script[:] = [stands(ground), prose, prose, prose]
-    command(ground, repository, number, "/qwen review paths=other.py")
-    ended(ground, repository, number, jobs=3)
-    assert check(ground, repository).conclusion == "failure"
-    ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
-    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "It is never called with an empty list.")
-    ended(ground, repository, number, jobs=4)
+    repository, number, finding = accept_on_paths(ground, "stopped-paths", prose, prose, prose)
     assert is_resolved(ground, repository, number, finding)
     assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
 
