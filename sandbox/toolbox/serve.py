@@ -35,7 +35,7 @@ MOST_OTHERS = 4
 _THREADS = MOST_COMMANDS + MOST_OTHERS + 1
 _WORKSPACE = "/workspace"
 _MIRROR = "/mirror"
-_TOO_DEEP = "The folders lie too deep in each other."
+_TOO_DEEP = "The folders lie too deep in each other; make or leave fewer levels of them, with bash."
 
 
 class Closed(Exception):
@@ -136,7 +136,7 @@ class Toolbox:
         except OSError as error:
             ok, text, data = False, explain_error(name, error), {"error": "system"}
         except RecursionError:  # os.makedirs and, before Python 3.12, os.walk call themselves for each folder
-            ok, text, data = False, f"{name} failed: {_TOO_DEEP} Use bash.", {"error": "too_deep"}
+            ok, text, data = False, f"{name} failed: {_TOO_DEEP}", {"error": "too_deep"}
         # A file's name need not be UTF-8; what leaves here is.
         return {"ok": ok, "text": text.encode("utf-8", "replace").decode("utf-8"), "data": data}, b""
 
