@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import docker
 import requests
+import structlog
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from sandbox.container import (
     JOB_LABEL,
@@ -55,7 +57,9 @@ _OPEN_SECONDS = 600.0
 _TOOL_SECONDS = 60.0
 _CHANGES_SECONDS = 300.0
 _LATE_SECONDS = 20.0
+_REMOVE_SECONDS = 3.0
 
+log = structlog.get_logger()
 
 Opened = TypeVar("Opened", "DockerSandbox", PlainSandbox)
 
@@ -142,15 +146,25 @@ class DockerSandboxes:
         return frozenset(str(container["Labels"][JOB_LABEL]) for container in found)
 
     def _remove(self, container: str) -> None:
-        """Kill and remove a container with its volumes; never raises. One that an absent engine keeps goes later."""
+        """Kill and remove a container with its volumes; never raises. One that the engine keeps goes later."""
+        # An engine refuses to remove what ends by itself in the same moment, and what another is just removing.
+        again = Retrying(
+            retry=retry_if_exception_type(APIError),
+            stop=stop_after_delay(_REMOVE_SECONDS),
+            wait=wait_exponential(multiplier=0.02, max=0.5),
+            reraise=True,
+        )
         try:
-            self._client.api.remove_container(container, force=True, v=True)
-        except NotFound:
-            self._unremoved.discard(container)
-        except (DockerException, requests.RequestException):
+            again(self._remove_once, container)
+        except (DockerException, requests.RequestException) as error:
             self._unremoved.add(container)
+            log.warning("container_left", container=container, reason=str(error).splitlines()[0])
         else:
             self._unremoved.discard(container)
+
+    def _remove_once(self, container: str) -> None:
+        with suppress(NotFound):
+            self._client.api.remove_container(container, force=True, v=True)
 
     def _remove_unremoved(self) -> None:
         """Remove what was left behind when the engine did not answer; it does now."""

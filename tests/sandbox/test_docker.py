@@ -16,11 +16,13 @@ from typing import Any
 
 import docker
 import pytest
+from structlog.testing import capture_logs
 
 from sandbox import stream
 from sandbox.container import JOB_LABEL, OWNER_LABEL, FileChange, Limits, SandboxSpec, SandboxUnavailable
 from sandbox.docker import DockerSandbox, DockerSandboxes, render_create_request
 from tests.sandbox.conftest import Mirror
+from tests.sandbox.refusing_engine import RefusingEngine
 
 BATTERY = (Path(__file__).parent / "cases" / "battery.py").read_text()
 MAY = {"loopback": "allowed"}
@@ -243,6 +245,46 @@ def test_close_leaves_nothing(sandboxes: DockerSandboxes, sandbox_image: str, en
         engine.api.inspect_container(sandbox.id)
     with pytest.raises(SandboxUnavailable, match="closed"):
         sandbox.execute("true", timeout=5)
+
+
+RACES = [
+    (500, "Could not kill running container 1f58, cannot remove - Container 1f58 is not running"),
+    (409, "removal of container 1f58 is already in progress"),
+]
+
+
+@pytest.mark.parametrize(("status", "words"), RACES)
+def test_a_removal_that_met_the_container_s_end_is_asked_for_again(
+    engine: docker.DockerClient, sandbox_image: str, status: int, words: str
+) -> None:
+    """An engine refuses to remove what ends in that moment; nothing is left behind for that."""
+    client = docker.from_env()
+    refusing = RefusingEngine(client, left=2, status=status, words=words)
+    sandbox = DockerSandboxes(client, f"test-{uuid.uuid4().hex}").open(spec(sandbox_image))
+    sandbox.close()
+    assert refusing.left == 0
+    with pytest.raises(docker.errors.NotFound):
+        engine.api.inspect_container(sandbox.id)
+
+
+def test_what_an_engine_keeps_goes_with_the_next_that_is_opened(
+    engine: docker.DockerClient, sandbox_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal that is refused for longer does not hold up the job; it is said in the log, and made up for."""
+    monkeypatch.setattr("sandbox.docker._REMOVE_SECONDS", 0.2)
+    client = docker.from_env()
+    refusing = RefusingEngine(client, left=1000, status=500, words="device or resource busy")
+    sandboxes = DockerSandboxes(client, f"test-{uuid.uuid4().hex}")
+    kept = sandboxes.open(spec(sandbox_image))
+    with capture_logs() as said:
+        kept.close()
+    assert [(line["event"], line["container"]) for line in said] == [("container_left", kept.id)]
+    assert "device or resource busy" in said[0]["reason"]
+    assert engine.api.inspect_container(kept.id)
+    refusing.left = 0
+    sandboxes.open(spec(sandbox_image)).close()
+    with pytest.raises(docker.errors.NotFound):
+        engine.api.inspect_container(kept.id)
 
 
 def test_the_container_ends_with_its_controller(

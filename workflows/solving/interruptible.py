@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -43,13 +44,21 @@ def interruptible(assignment: Assignment, run: Run, on_output: OnOutput | None =
     )
 
 
-def leave_when_over(run: Run, work: Callable[[], T]) -> T:
-    """What ``work`` gives or raises; once the run is over, what ``run.check`` raises, while ``work`` goes on alone."""
+def leave_when_over(run: Run, work: Callable[[], T], discard: Callable[[T], None] | None = None) -> T:
+    """What ``work`` gives or raises; once the run is over, what ``run.check`` raises, while ``work`` goes on alone.
+
+    ``discard`` takes what it gives when nobody does any more.
+    """
     _end_with(run)
     future = begin_beside(work, name="left-when-over")
-    while not future.done():
-        wait([future], timeout=LOOK_SECONDS)
-        _end_with(run)  # first: what was cut because of the end is no failure of its own
+    with ExitStack() as left:
+        if discard is not None:
+            left.callback(future.add_done_callback, partial(_discard, discard))
+        done = False
+        while not done:
+            done = bool(wait([future], timeout=LOOK_SECONDS).done)
+            _end_with(run)  # first: what was cut because of the end is no failure of its own
+        left.pop_all()
     return future.result()
 
 
@@ -95,14 +104,8 @@ class InterruptibleSandboxes:
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         """A started container; see :class:`sandbox.container.Sandboxes`."""
-
-        def work() -> Sandbox:
-            sandbox = self.sandboxes.open(spec)
-            if self.run.over.is_set():
-                sandbox.close()
-            return sandbox
-
-        return InterruptibleSandbox(leave_when_over(self.run, work), self.run, self.on_output)
+        opened = leave_when_over(self.run, lambda: self.sandboxes.open(spec), discard=lambda late: late.close())
+        return InterruptibleSandbox(opened, self.run, self.on_output)
 
     def remove_leftovers(self, job_id: str | None = None) -> int:
         """Remove this owner's containers."""
@@ -190,6 +193,11 @@ def _workshop(workshop: Workshop, run: Run, on_output: OnOutput | None) -> Works
         images=lambda custom: leave_when_over(run, lambda: images(custom)),
         run=run,
     )
+
+
+def _discard(discard: Callable[[T], None], done: Future[T]) -> None:
+    if done.exception() is None:
+        discard(done.result())
 
 
 def _end_with(run: Run) -> None:

@@ -131,6 +131,34 @@ class SlowSandboxes:
         return slow
 
 
+class OverForWhoWaits(threading.Event):
+    """Set between the last look of the thread that opens and the first one of the thread that waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = threading.current_thread()
+
+    def is_set(self) -> bool:
+        return super().is_set() and threading.current_thread() is self.waiting
+
+
+def test_a_container_that_is_there_as_the_run_ends_is_closed(tmp_path: Path) -> None:
+    """The moment between its start and its being handed over is no gap."""
+    run, inner = CancelledRun("job"), SlowSandboxes(tmp_path, slow="nothing")
+    run.over = OverForWhoWaits()
+    opened = inner.open
+
+    def open_at_the_end(spec: SandboxSpec) -> FolderSandbox:
+        run.over.set()
+        sandbox: FolderSandbox = opened(spec)
+        return sandbox
+
+    inner.open = open_at_the_end
+    with pytest.raises(JobCancelled):
+        InterruptibleSandboxes(inner, run).open(SandboxSpec("image", "job"))
+    assert not inner.sandbox.folder.exists()
+
+
 @pytest.mark.parametrize("slow", ["open", "tool", "export_changes", "apply_changes"])
 def test_a_large_tree_is_not_waited_for(tmp_path: Path, slow: str) -> None:
     """Filling a container, searching it and taking the change out of it can take long: they are left, and closed."""
