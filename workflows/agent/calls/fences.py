@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_MARK = re.compile(r"(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)")
+# Not `{3,}: what begins with plain characters is looked for several times as fast.
+_MARK = re.compile(r"(?P<mark>```+|~~~+)(?P<info>[^\n]*)")
 
 
 class Fences:
