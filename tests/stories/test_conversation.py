@@ -201,8 +201,9 @@ def test_the_last_act_on_a_label_counts(ground: Ground) -> None:
     repository, number = issue(ground, "flicker")
     hub, world = ground.world.hub, ground.world
     ground.play(WAIT)
+    before = len(world.model.requests)
     hub.add_label(repository, number, "qwen", "alice")
-    world.wait_until(lambda: len(world.containers(ground.engine)) == 1, 90, "the work to begin")
+    world.wait_until(lambda: len(world.model.requests) > before, 90, "the work to begin")
     hub.add_label(repository, number, "qwen", "alice")
     world.wait_until(lambda: len(records(ground, repository, number)) == 2, 90, "the second request")
     world.wait_until(lambda: records(ground, repository, number)[1].outcome is not None, 90, "its end")

@@ -281,7 +281,7 @@ def test_a_pull_request_closed_meanwhile(ground: Ground) -> None:
     hub, world = ground.world.hub, ground.world
     repository, number = open_pull(world, "closed")
     before, asked = hub.branches(repository), len(told_to_model(ground))
-    ground.play(turn(BETTER), {**turn(finish("[F1] done: better.")), "delay": 30.0})
+    ground.play(turn(BETTER), turn(finish("[F1] done: better."), delay=120.0))
     hub.submit_review(repository, number, "alice", event="REQUEST_CHANGES", body="Better, please.")
     world.wait_until(lambda: len(told_to_model(ground)) >= asked + 2, 60, "the second turn")
     hub.close_issue(repository, number, "alice")

@@ -37,6 +37,8 @@ from workflows.types import Actor, Job, Patch, PatchFile, RepositoryRef
 
 ROOT = Path(__file__).parents[3]
 LEASE_SECONDS = 3.0
+PATIENCE = 120.0
+"""How long is waited for what comes: the start of a process alone has taken 20 s on a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +102,7 @@ def submit(queue: Queue, workflow: str = "count", *, number: int = 7) -> Job:
     return job
 
 
-def until(condition: Callable[[], object], timeout: float = 30.0) -> None:
+def until(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -120,7 +122,7 @@ def test_a_job_runs_to_its_end_and_is_on_record(url: str) -> None:
         delivery, job = make()
         receipt = queue.submit(delivery, job, "Started.")
         assert (receipt.job_id, receipt.duplicate) == (job.id, False)
-        record = queue.wait(job.id, timeout=30)
+        record = queue.wait(job.id, timeout=PATIENCE)
         assert record.job == job
         assert (record.state, record.attempts) == ("ended", 1)
         assert record.outcome == Outcome(status="no_change", reason="done")
@@ -163,7 +165,7 @@ def test_one_delivery_id_is_one_job_from_fifty_threads(url: str) -> None:
         with ThreadPoolExecutor(50) as pool:
             duplicates = Counter(pool.map(deliver, range(50)))
         assert duplicates == {False: 1, True: 49}
-        queue.wait(job.id, timeout=30)
+        queue.wait(job.id, timeout=PATIENCE)
         assert ran == [job.id]
         again = queue.submit(delivery, job, "Started.")
         assert (again.duplicate, again.job_id) == (True, job.id)
@@ -186,11 +188,11 @@ def test_one_delivery_id_is_one_job_from_two_processes(url: str) -> None:
     for sender in senders:
         sender.start()
     for sender in senders:
-        sender.join(60)
+        sender.join(PATIENCE)
     assert [sender.exitcode for sender in senders] == [0, 0]
     with running(url, {"count": done}) as queue:
         assert sorted(job.job.delivery_id for job in queue.jobs(limit=100)) == sorted(guids)
-        assert {queue.wait(f"gh-{guid}", timeout=30).attempts for guid in guids} == {1}
+        assert {queue.wait(f"gh-{guid}", timeout=PATIENCE).attempts for guid in guids} == {1}
 
 
 def test_a_web_process_does_not_run_jobs(sqlite_url: str) -> None:
@@ -199,7 +201,7 @@ def test_a_web_process_does_not_run_jobs(sqlite_url: str) -> None:
         web = Queue(sqlite_url, worker=False)
         web.start()
         job = submit(web)
-        assert worker.wait(job.id, timeout=30).state == "ended"
+        assert worker.wait(job.id, timeout=PATIENCE).state == "ended"
         assert web.job(job.id) == worker.job(job.id)
         assert web.stop()
 
@@ -321,7 +323,7 @@ def test_kill_9_in_a_step_repeats_that_step_alone(workers: Workers, web: Queue, 
     first.wait()
     workers.release(step)
     second = workers.start()
-    record = web.wait(job.id, timeout=30)
+    record = web.wait(job.id, timeout=PATIENCE)
     at = EXPECTED.index(str(step))
     expected = [(name, first.pid) for name in EXPECTED[: at + 1]] + [(name, second.pid) for name in EXPECTED[at:]]
     assert workers.steps(job) == expected
@@ -343,12 +345,12 @@ def test_sigterm_repeats_nothing(workers: Workers, web: Queue) -> None:
     waiting = submit(web)
     first.terminate()
     workers.release(2)
-    assert first.wait(30) == 0
+    assert first.wait(PATIENCE) == 0
     assert web.job(job.id).state == "running"  # type: ignore[union-attr]
     workers.start()
-    web.wait(job.id, timeout=30)
+    web.wait(job.id, timeout=PATIENCE)
     assert [name for name, _ in workers.steps(job)] == EXPECTED
-    assert web.wait(waiting.id, timeout=30).state == "ended"
+    assert web.wait(waiting.id, timeout=PATIENCE).state == "ended"
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -356,14 +358,14 @@ def test_a_job_that_ends_its_worker_is_given_up(workers: Workers, web: Queue) ->
     """A poisonous job is tried again a few times, then it fails with a reason, and others run."""
     job = submit(web, "poison")
     for _ in range(2):
-        assert workers.start(wait=False).wait(30) == -signal.SIGKILL
+        assert workers.start(wait=False).wait(PATIENCE) == -signal.SIGKILL
     workers.start()
-    record = web.wait(job.id, timeout=30)
+    record = web.wait(job.id, timeout=PATIENCE)
     assert record.outcome is not None
     assert record.outcome.status == "failed"
     assert "2 times" in record.outcome.reason
     assert len(workers.steps(job)) == 2
-    assert web.wait(submit(web).id, timeout=30).state == "ended"
+    assert web.wait(submit(web).id, timeout=PATIENCE).state == "ended"
 
 
 def test_a_second_worker_on_one_sqlite_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
@@ -397,7 +399,7 @@ def test_a_living_worker_takes_over_from_a_dead_one(postgres_url: str, tmp_path:
         first.kill()
         killed = time.monotonic()
         workers.release(2)
-        web.wait(job.id, timeout=30)
+        web.wait(job.id, timeout=PATIENCE)
         assert time.monotonic() - killed < LEASE_SECONDS * 4 + 10, "soon after it, on a busy machine too"
         assert workers.steps(job) == [(name, first.pid) for name in "012"] + [
             (name, second.pid) for name in ["2", "3", "broken", "4", "5"]
@@ -414,9 +416,9 @@ def test_a_paused_worker_ends_itself_when_it_wakes(postgres_url: str, tmp_path: 
         first.send_signal(signal.SIGSTOP)
         until(lambda: workers.steps(job)[-1] == ("2", second.pid))
         first.send_signal(signal.SIGCONT)
-        assert first.wait(30) == 75
+        assert first.wait(PATIENCE) == 75
         workers.release(2)
-        record = web.wait(job.id, timeout=30)
+        record = web.wait(job.id, timeout=PATIENCE)
         assert [name for name, pid in workers.steps(job) if pid == second.pid] == ["2", "3", "broken", "4", "5"]
         assert f"value-2-{second.pid}" in record.outcome.reason  # type: ignore[union-attr]
     finally:
@@ -431,10 +433,10 @@ def test_a_living_worker_keeps_its_jobs(postgres_url: str, tmp_path: Path) -> No
         with pytest.raises(TimeoutError):
             web.wait(job.id, timeout=LEASE_SECONDS * 2)
         workers.release(2)
-        web.wait(job.id, timeout=30)
+        web.wait(job.id, timeout=PATIENCE)
         assert {pid for _, pid in workers.steps(job)} == {first.pid}
         second.terminate()
-        assert second.wait(30) == 0
+        assert second.wait(PATIENCE) == 0
     finally:
         workers.end()
         web.stop()
@@ -456,7 +458,7 @@ def test_a_bug_ends_the_job_with_an_answer(url: str) -> None:
 
     with running(url, {"count": broken}, on_bug=on_bug) as queue, capture_logs() as logs:
         job = submit(queue)
-        record = queue.wait(job.id, timeout=30)
+        record = queue.wait(job.id, timeout=PATIENCE)
     assert record.outcome is not None
     assert record.outcome.status == "failed"
     assert "ZeroDivisionError" in record.outcome.reason
@@ -475,7 +477,7 @@ def test_a_broken_world_that_no_workflow_met_is_answered_in_its_words(sqlite_url
         raise BrokenWorld("github", "still down")
 
     with running(sqlite_url, {"count": broken}, on_bug=on_bug) as queue:
-        record = queue.wait(submit(queue).id, timeout=30)
+        record = queue.wait(submit(queue).id, timeout=PATIENCE)
     assert record.outcome == Outcome(status="failed", reason="GitHub is down: try again later.")
 
 
@@ -488,7 +490,7 @@ def test_a_queued_job_can_be_cancelled(sqlite_url: str) -> None:
     assert not web.cancel(job.id)
     with running(sqlite_url, {"count": done}) as queue:
         after = submit(queue)
-        queue.wait(after.id, timeout=30)
+        queue.wait(after.id, timeout=PATIENCE)
         record = queue.job(job.id)
     assert record is not None
     assert (record.state, record.attempts) == ("cancelled", 0)
@@ -504,7 +506,7 @@ def test_a_running_job_ends_at_its_next_step_when_cancelled(url: str) -> None:
         if job.number != 7 or seen:
             return done(run, job)
         try:
-            run.step("long", lambda: inside.set() or go_on.wait(30), bool)  # type: ignore[func-returns-value]
+            run.step("long", lambda: inside.set() or go_on.wait(PATIENCE), bool)  # type: ignore[func-returns-value]
             run.step("after", lambda: seen.append("ran"), type(None))
         except JobCancelled:
             seen.append("told")
@@ -515,12 +517,12 @@ def test_a_running_job_ends_at_its_next_step_when_cancelled(url: str) -> None:
 
     with running(url, {"count": wait_then_step}) as queue:
         job = submit(queue)
-        assert inside.wait(30)
+        assert inside.wait(PATIENCE)
         assert queue.cancel_issue(11, 7) == [job.id]
         go_on.set()
         until(lambda: seen == ["told", "tidied"])
         assert queue.job(job.id).state == "cancelled"  # type: ignore[union-attr]
-        assert queue.wait(submit(queue).id, timeout=30).state == "ended"
+        assert queue.wait(submit(queue).id, timeout=PATIENCE).state == "ended"
         assert queue.cancel_issue(11, 7) == []
 
 
@@ -531,10 +533,10 @@ def test_a_waiting_job_is_told_of_its_cancellation(url: str) -> None:
 
     def wait(run: Run, job: Job) -> Outcome:
         def work() -> bool:
-            inside.wait(30)
+            inside.wait(PATIENCE)
             if job.number == 8:
-                return told.wait(30) and run.over.is_set()
-            if run.over.wait(30):
+                return told.wait(PATIENCE) and run.over.is_set()
+            if run.over.wait(PATIENCE):
                 told.set()
                 run.check()
             return False
@@ -548,12 +550,12 @@ def test_a_waiting_job_is_told_of_its_cancellation(url: str) -> None:
 
     with running(url, {"count": wait}) as queue:
         job, other = submit(queue), submit(queue, number=8)
-        inside.wait(30)
+        inside.wait(PATIENCE)
         web = Queue(url, worker=False)
         web.start()
         assert web.cancel(job.id)
         web.stop()
-        assert queue.wait(other.id, timeout=30).state == "ended"
+        assert queue.wait(other.id, timeout=PATIENCE).state == "ended"
         until(lambda: len(ends) == 2)
         assert queue.job(job.id).state == "cancelled"  # type: ignore[union-attr]
     assert sorted(ends) == ["7 cancelled", "8 False"]
@@ -566,7 +568,7 @@ def test_a_step_that_waits_ends_with_the_process(url: str) -> None:
     def wait(run: Run, job: Job) -> Outcome:
         def work() -> bool:
             inside.set()
-            if run.over.wait(30):
+            if run.over.wait(PATIENCE):
                 run.check()
             return True
 
@@ -575,10 +577,10 @@ def test_a_step_that_waits_ends_with_the_process(url: str) -> None:
 
     with running(url, {"count": wait}) as queue:
         job = submit(queue)
-        assert inside.wait(30)
+        assert inside.wait(PATIENCE)
         assert queue.stop(drain_seconds=4.0)
     with running(url, {"count": done}) as queue:
-        assert queue.wait(job.id, timeout=30).state == "ended"
+        assert queue.wait(job.id, timeout=PATIENCE).state == "ended"
 
 
 def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
@@ -593,7 +595,7 @@ def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
             for number in (0, job.number):
                 most[number] = max(most[number], active[number])
         if job.trigger == "meet":
-            together.wait(30)
+            together.wait(PATIENCE)
         outcome = done(run, job)
         with lock:
             active[job.number] -= 1
@@ -608,7 +610,7 @@ def test_one_issue_has_one_writer_and_others_do_not_wait(url: str) -> None:
             queue.submit(delivery, job.model_copy(update={"trigger": "meet"}), "Started.")
         jobs = [submit(queue, number=number) for number in (1, 2, 3) for _ in range(3)]
         for job in (*meeting, *jobs):
-            queue.wait(job.id, timeout=30)
+            queue.wait(job.id, timeout=PATIENCE)
     assert [most[number] for number in (1, 2, 3)] == [1, 1, 1]
     assert 3 <= most[0] <= 4
 
@@ -633,7 +635,7 @@ def test_a_job_waits_for_a_database_that_refuses_its_checkpoint(sqlite_url: str)
             job = submit(queue)
             until(lambda: any(entry["event"] == "job_parked" for entry in logs))
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="400000")
+            assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="no_change", reason="400000")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(attempts) == 2
@@ -671,7 +673,7 @@ def test_a_pickled_row_is_not_executed(sqlite_url: str, tmp_path: Path) -> None:
             assert connection.execute(sa.text(statement), {"payload": payload, "id": job.id}).rowcount == 1
     web.stop()
     with running(sqlite_url, {"count": done}) as queue:
-        queue.wait(submit(queue, number=8).id, timeout=30)
+        queue.wait(submit(queue, number=8).id, timeout=PATIENCE)
         until(lambda: status_of(engine, job) == "ERROR")
         assert [record.job.number for record in queue.jobs()] == [8]
     assert not proof.exists()
@@ -711,7 +713,7 @@ def test_values_survive_the_database(url: str) -> None:
         return done(run, job)
 
     with running(url, {"count": values}) as queue:
-        queue.wait(submit(queue).id, timeout=30)
+        queue.wait(submit(queue).id, timeout=PATIENCE)
     assert results[:3] == [patch, text, None]
     assert results[4:] == results[:4]
 
@@ -720,7 +722,7 @@ def test_old_rows_are_forgotten_and_young_ones_never(sqlite_url: str) -> None:
     """Retention deletes ended jobs and their deliveries; nothing that GitHub could still redeliver."""
     with running(sqlite_url, {"count": done}) as queue:
         job = submit(queue)
-        queue.wait(job.id, timeout=30)
+        queue.wait(job.id, timeout=PATIENCE)
         with pytest.raises(ValueError, match="three days"):
             queue.prune(datetime.now(UTC) - timedelta(days=2))
         old = int((time.time() - 9 * 86400) * 1000)
@@ -729,7 +731,7 @@ def test_old_rows_are_forgotten_and_young_ones_never(sqlite_url: str) -> None:
             connection.execute(sa.text("UPDATE workflow_status SET completed_at = :old"), {"old": old})
             connection.execute(sa.text("UPDATE forgehand_deliveries SET received_ms = :old"), {"old": old})
         young = submit(queue)
-        queue.wait(young.id, timeout=30)
+        queue.wait(young.id, timeout=PATIENCE)
         assert queue.prune(datetime.now(UTC) - timedelta(days=4)) == 1
         assert queue.job(job.id) is None
         assert queue.delivery(job.delivery_id) is None
@@ -823,13 +825,13 @@ def test_an_admitted_job_runs_and_a_refused_one_is_on_record(url: str) -> None:
     """What admission gives back is queued, as it gave it back; what it decided is the job's end, without work."""
     with admitting(url, lambda run, job: job.model_copy(update={"tracking": 99})) as queue:
         [job] = ask(queue)
-        record = queue.wait(job.id, timeout=30)
+        record = queue.wait(job.id, timeout=PATIENCE)
         assert record.outcome == Outcome(status="no_change", reason="done")
         assert record.job.tracking == 99
         assert [one.job.id for one in queue.jobs()] == [job.id]
     with admitting(url, refused) as queue:
         [job] = ask(queue)
-        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+        assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="refused", reason="No.")
         assert len(queue.thread(11, 7)) == 2
 
 
@@ -843,7 +845,7 @@ def test_the_jobs_of_one_delivery_come_in_their_order(url: str) -> None:
     with admitting(url, lambda run, job: job, note=note) as queue:
         jobs = ask(queue, jobs=5, workflow="note")
         for job in jobs:
-            queue.wait(job.id, timeout=30)
+            queue.wait(job.id, timeout=PATIENCE)
         assert ran == [job.id for job in jobs]
         assert [one.job.id for one in queue.thread(11, 7)] == ran
 
@@ -854,7 +856,7 @@ def test_admission_does_not_wait_for_work(url: str) -> None:
 
     def hold(run: Run, job: Job) -> Outcome:
         started.set()
-        go.wait(30)
+        go.wait(PATIENCE)
         run.step("end", lambda: "", str)
         return Outcome(status="no_change", reason="")
 
@@ -863,10 +865,10 @@ def test_admission_does_not_wait_for_work(url: str) -> None:
 
     with admitting(url, admit, hold=hold) as queue:
         [busy] = ask(queue, workflow="hold")
-        assert started.wait(30)
+        assert started.wait(PATIENCE)
         [waiting] = ask(queue, workflow="hold")
         [other] = ask(queue)
-        assert queue.wait(other.id, timeout=30).outcome is not None
+        assert queue.wait(other.id, timeout=PATIENCE).outcome is not None
         until(lambda: (queue.job(waiting.id) or waiting).state == "queued")  # type: ignore[union-attr]
         assert sorted(queue.cancel_issue(11, 7)) == sorted([busy.id, waiting.id])
         go.set()
@@ -879,16 +881,16 @@ def test_a_request_cancelled_in_its_admission_is_not_queued(url: str) -> None:
 
     def admit(run: Run, job: Job) -> Outcome | Job:
         inside.set()
-        go.wait(30)
+        go.wait(PATIENCE)
         return job
 
     with admitting(url, admit) as queue:
         [job] = ask(queue)
-        assert inside.wait(30)
+        assert inside.wait(PATIENCE)
         assert queue.cancel_issue(11, 7) == [job.id]
         go.set()
         [after] = ask(queue)
-        queue.wait(after.id, timeout=30)
+        queue.wait(after.id, timeout=PATIENCE)
         record = queue.job(job.id)
         assert record is not None
         assert (record.state, record.outcome) == ("cancelled", None)
@@ -927,7 +929,7 @@ def test_a_cancellation_while_the_job_is_being_queued_ends_it(url: str, monkeypa
         [job] = ask(queue)
         until(lambda: (queue.job(job.id) or job).state == "cancelled")  # type: ignore[union-attr]
         [after] = ask(queue)
-        queue.wait(after.id, timeout=30)
+        queue.wait(after.id, timeout=PATIENCE)
         record = queue.job(job.id)
         assert record is not None
         assert (record.state, record.outcome) == ("cancelled", None)
@@ -942,7 +944,7 @@ def test_a_label_taken_off_at_once_ends_what_no_worker_has_seen(sqlite_url: str)
     web.stop()
     with admitting(sqlite_url, lambda run, job: job) as queue:
         [after] = ask(queue)
-        queue.wait(after.id, timeout=30)
+        queue.wait(after.id, timeout=PATIENCE)
         assert [one.state for one in queue.thread(11, 7)] == ["cancelled", "ended"]
 
 
@@ -969,7 +971,7 @@ def test_a_comment_that_waits_for_its_answer_outlives_the_closing(sqlite_url: st
     assert web.cancel_issue(11, 7) == []
     web.stop()
     with admitting(sqlite_url, refused) as queue:
-        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+        assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="refused", reason="No.")
 
 
 def test_only_what_was_asked_for_until_then_is_cancelled(sqlite_url: str) -> None:
@@ -1009,7 +1011,7 @@ def test_an_outcome_is_not_lost_to_who_is_told_of_it(sqlite_url: str, broken: Ex
     queue.start()
     try:
         [job] = ask(queue)
-        assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+        assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="no_change", reason="done")
     finally:
         queue.stop(5)
 
@@ -1039,12 +1041,12 @@ def test_an_admission_that_is_held_back_keeps_no_thread(url: str) -> None:
         held = [ask(queue, number=number)[0] for number in range(1, 7) for _ in range(2)]
         until(lambda: len(made) == 6)
         other = ask(queue, number=100)[0]
-        assert queue.wait(other.id, timeout=30).outcome is not None
+        assert queue.wait(other.id, timeout=PATIENCE).outcome is not None
         assert len(made) == 7
         assert [queue.job(job.id).outcome for job in held] == [None] * 12  # type: ignore[union-attr]
         over.set()
         for job in held:
-            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="refused", reason="No.")
+            assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="refused", reason="No.")
         assert sorted(made) == sorted(job.id for job in [*held, other])
         assert sorted(admitted) == sorted(job.number for job in held)
 
@@ -1055,7 +1057,7 @@ def test_jobs_of_one_thread_run_in_their_order(url: str) -> None:
     gate = threading.Event()
 
     def work(run: Run, job: Job) -> Outcome:
-        assert gate.wait(30)
+        assert gate.wait(PATIENCE)
         begun.append(job.id)
         return done(run, job)
 
@@ -1073,7 +1075,7 @@ def test_jobs_of_one_thread_run_in_their_order(url: str) -> None:
         until(lambda: all(queue.job(job.id) for _, job in asked))
         gate.set()
         for _, job in asked:
-            assert queue.wait(job.id, timeout=30).outcome is not None
+            assert queue.wait(job.id, timeout=PATIENCE).outcome is not None
         assert begun == [job.id for _, job in asked]
     finally:
         gate.set()
@@ -1087,7 +1089,7 @@ def test_work_that_is_held_back_as_it_begins_keeps_no_thread(url: str) -> None:
 
     def work(run: Run, job: Job) -> Outcome:
         tries[job.number] += 1
-        if job.number == 1 and tries[1] < 4:
+        if job.number == 1 and (tries[1] < 4 or not tries[2]):
             raise JobPostponed(0.1)
         begun.append(job.id)
         return done(run, job)
@@ -1100,10 +1102,9 @@ def test_work_that_is_held_back_as_it_begins_keeps_no_thread(url: str) -> None:
         until(lambda: tries[1])  # two of the same millisecond have no order
         held.append(submit(queue, number=1))
         other = submit(queue, number=2)
-        assert queue.wait(other.id, timeout=30).outcome is not None
-        assert begun == [other.id]
+        assert queue.wait(other.id, timeout=PATIENCE).outcome is not None
         for job in held:
-            assert queue.wait(job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+            assert queue.wait(job.id, timeout=PATIENCE).outcome == Outcome(status="no_change", reason="done")
         assert begun == [other.id, *(job.id for job in held)]
     finally:
         queue.stop(5)
@@ -1124,10 +1125,10 @@ def test_what_is_cancelled_while_it_is_held_back_stays_so(url: str) -> None:
         until(lambda: any(entry["event"] == "job_postponed" for entry in logs))
         assert queue.cancel_issue(11, 7) == [first.id]
         [second] = ask(queue)
-        assert queue.wait(second.id, timeout=30).outcome is not None
+        assert queue.wait(second.id, timeout=PATIENCE).outcome is not None
         until(lambda: not queue._worker.edge.parked)  # type: ignore[union-attr]
         [third] = ask(queue, number=8)
-        assert queue.wait(third.id, timeout=30).outcome is not None
+        assert queue.wait(third.id, timeout=PATIENCE).outcome is not None
         assert queue.job(first.id).state == "cancelled"  # type: ignore[union-attr]
         assert tries == [first.id, second.id, third.id]
 
@@ -1137,7 +1138,7 @@ def test_an_admission_that_died_goes_on(sqlite_url: str) -> None:
     log = Path(sqlite_url.removeprefix("sqlite:///")).with_suffix(".log")
     child = multiprocessing.get_context("spawn").Process(target=_die_in_admission, args=(sqlite_url, str(log)))
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode == -signal.SIGKILL
 
     def admit(run: Run, job: Job) -> Outcome | Job:
@@ -1146,7 +1147,7 @@ def test_an_admission_that_died_goes_on(sqlite_url: str) -> None:
 
     with admitting(sqlite_url, admit) as queue:
         [record] = queue.jobs()
-        assert queue.wait(record.job.id, timeout=30).outcome == Outcome(status="no_change", reason="done")
+        assert queue.wait(record.job.id, timeout=PATIENCE).outcome == Outcome(status="no_change", reason="done")
         assert len(queue.jobs()) == 1
     assert log.read_text() == "once\n"
 

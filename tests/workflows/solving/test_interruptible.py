@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from workflows.solving.interruptible import (
     InterruptibleSandboxes,
     leave_when_over,
 )
-from workflows.types import Reply
 
 HELLO = [{"role": "user", "content": "Hello."}]
 
@@ -37,6 +37,13 @@ class CancelledRun(InlineRun):
 
 def over_soon(run: CancelledRun, began: threading.Event) -> None:
     threading.Thread(target=lambda: began.wait(10) and run.over.set(), daemon=True).start()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.01)
 
 
 def test_work_that_ends_gives_what_it_gives() -> None:
@@ -83,28 +90,17 @@ def test_a_stream_is_cut() -> None:
         cancelled.set()
         assert gone.wait(5)
         run = CancelledRun("job")
-        asking = threading.Event()
-        over_soon(run, asking)
+
+        def end() -> None:
+            until(lambda: len(server.completions()) == 2)
+            run.over.set()
+
+        threading.Thread(target=end, daemon=True).start()
         with pytest.raises(JobCancelled):
-            InterruptibleModel(_Telling(model, asking), run).complete(HELLO)
-        assert len(server.completions()) == 2
+            InterruptibleModel(model, run).complete(HELLO)
         assert other.completions() == []
         model.complete(HELLO)
         assert server.completions()[-1].json["stream"] is True, "what was cut by us says nothing about the endpoint"
-
-
-@dataclass
-class _Telling:
-    """A model that tells when it is asked."""
-
-    model: OpenAIModel
-    asked: threading.Event
-    name: str = "telling"
-    context_window: int = 1000
-
-    def complete(self, messages: Any, **rest: Any) -> Reply:
-        self.asked.set()
-        return self.model.complete(messages, **rest)
 
 
 class SlowSandboxes:
@@ -176,12 +172,7 @@ def test_a_large_tree_is_not_waited_for(tmp_path: Path, slow: str) -> None:
     assert inner.sandbox.folder.exists()
     inner.let.set()
     if slow == "open":
-        deadline = threading.Event()
-        for _ in range(500):
-            if not inner.sandbox.folder.exists():
-                break
-            deadline.wait(0.01)
-        assert not inner.sandbox.folder.exists(), "what nobody waits for is closed by whoever opened it"
+        until(lambda: not inner.sandbox.folder.exists())  # what nobody waits for is closed by whoever opened it
 
 
 def test_nothing_begins_in_a_container_after_the_end(tmp_path: Path) -> None:
