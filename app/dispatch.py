@@ -13,7 +13,7 @@ from app.commands.routes import ANSWER, route
 from app.webhook import Event, EventIssue
 from workflows.durable.deliveries import MOST_JOBS, job_id
 from workflows.progress.state_labels import state_label
-from workflows.review.unasked import UNREAD
+from workflows.review.unasked import MOVES, UNREAD
 from workflows.types import Command, CommandError, CommentRef, IssueText, Job
 
 BURST_SECONDS = 30.0
@@ -111,7 +111,7 @@ def _dispatch_thread(event: Event, audience: Audience) -> Dispatch:
     if event.action in ("closed", "deleted", "transferred"):
         done = "merged" if issue.merged else event.action
         return _cancel(event, issue, f"The {what} was {done}.")
-    if issue.is_pull_request and event.action in REVIEWED:
+    if issue.is_pull_request and (event.action in REVIEWED or event.left.base):
         return _dispatch_change(event, issue, audience)
     if event.action not in ("labeled", "unlabeled"):
         return Ignore(f"Nothing is done when a {what} is {event.action or 'changed'}.")
@@ -143,13 +143,13 @@ def _dispatch_change(event: Event, issue: EventIssue, audience: Audience) -> Dis
         return Start((_make_job(event, issue, "review_pull", command=Command(word="review"), request="review asked"),))
     if issue.author is not None and issue.author.login == ours:
         return Ignore("Our own change: we do not review ourselves without being asked.")
+    request = f"review {event.action}"
     if event.sender.login == ours or not audience.reviews:
-        if event.action != "synchronize":
+        if request not in MOVES:
             return Ignore("This installation reviews on command alone.")
         # It is not read, and so takes back what we approved before it.
         return Start((_make_job(event, issue, "review_pull", request=UNREAD, head=issue.head_sha),))
-    delay = BURST_SECONDS if event.action == "synchronize" else 0.0
-    request = f"review {event.action}"
+    delay = BURST_SECONDS if request in MOVES else 0.0
     job = _make_job(event, issue, "review_pull", request=request, delay=delay, head=issue.head_sha)
     return Start((job,))
 
@@ -272,6 +272,7 @@ def _make_job(
         request=request,
         on_pull_request=issue.is_pull_request,
         head=head,
+        left=event.left,
         admission=True,
         delay=delay,
         label=label,

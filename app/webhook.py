@@ -12,7 +12,7 @@ from typing import Any
 
 import jiter
 
-from workflows.types import Actor, CommentKind, Noun, RepositoryRef
+from workflows.types import Actor, CommentKind, Ends, Noun, RepositoryRef
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
 """GitHub sends no more (https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap)."""
@@ -81,9 +81,8 @@ class EventChecks(Noun):
 class Event(Noun):
     """A delivery, as far as we act on it. What is absent, null or of another shape in the payload is None.
 
-
-    ``reviewer`` is whose review was asked for. ``digest`` is the SHA-256 of the raw body in hex. ``unread`` says why a
-    payload was not looked into.
+    ``reviewer`` is whose review was asked for, ``left`` what a pull request was moved away from. ``digest`` is the
+    SHA-256 of the raw body in hex. ``unread`` says why a payload was not looked into.
     """
 
     name: str
@@ -99,6 +98,7 @@ class Event(Noun):
     comment: EventComment | None = None
     checks: EventChecks | None = None
     reviewer: str = ""
+    left: Ends = Ends()
     unread: str | None = None
 
 
@@ -168,6 +168,7 @@ def _parse_payload(payload: dict[str, Any]) -> dict[str, Any]:
         "comment": _parse_comment(payload),
         "reviewer": _text(_object(payload, "requested_reviewer").get("login")),
         "checks": _parse_checks(_object(payload, "check_suite")),
+        "left": _parse_left(payload) if "pull_request" in payload else Ends(),
     }
 
 
@@ -230,6 +231,12 @@ def _parse_checks(suite: dict[str, Any]) -> EventChecks | None:
         conclusion=_text(suite.get("conclusion")),
         pulls=tuple(number for number in numbers if number is not None),
     )
+
+
+def _parse_left(payload: dict[str, Any]) -> Ends:
+    """https://docs.github.com/en/webhooks/webhook-events-and-payloads#pull_request: ``synchronize`` and ``edited``."""
+    base = _object(_object(_object(payload, "changes"), "base"), "ref")
+    return Ends(head=_text(payload.get("before")), base=_text(base.get("from")))
 
 
 def _parse_actor(user: dict[str, Any]) -> Actor | None:

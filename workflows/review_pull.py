@@ -41,7 +41,7 @@ from workflows.review.unasked import look_unasked
 from workflows.review.verdict import decide_event, is_guarded, settle_verdicts
 from workflows.services import ReviewEvent, Run
 from workflows.texts.outbound import code_span
-from workflows.types import Job, Noun, PullRequest
+from workflows.types import Ends, Job, Noun, PullRequest
 
 NAME = "review_pull"
 STAGES: dict[StageName, str] = {
@@ -68,9 +68,9 @@ class _Demands(Noun):
 
 
 class _Now(Noun):
-    """The head once everything was read, and whether the next review waits to read that."""
+    """The pull request's ends once everything was read, and whether the next review waits to read what is there."""
 
-    head: str
+    ends: Ends
     superseded: bool = False
 
 
@@ -169,10 +169,12 @@ class _Conclusion:
             ours=opened_by_us(self.pull, self.thread.services),
             inline=pick_inline(weighed.new, most=self.policy.comments)[0],
             ledger=ledger,
-            approvable=not ledger.partial and not ledger.lost and not scope.paths and now.head == self.pull.head_sha,
+            approvable=not ledger.partial and not ledger.lost and not scope.paths and now.ends == _ends(self.pull),
             tests=read.before if read is not None else None,
             guarded=self.policy.approve and is_guarded(self.material.diff, self.thread.asked.policy.protected),
         )
+        if event == "APPROVE":
+            ledger = ledger.model_copy(update={"approved": now.ends})
         return replace(weighed, ledger=ledger, event=event)
 
     def _reach(self, found: Found) -> dict[str, object]:
@@ -210,16 +212,16 @@ class _Conclusion:
         )
 
     def _look_again(self) -> _Now:
-        """Where the head is now, and whether another review waits that reads there all that this one was to read."""
+        """Where the ends are now, and whether another review waits that reads there all that this one was to read."""
         thread = self.thread
         now = thread.github.fetch_pull_request(self.pull.number)
-        if now is None or now.head_sha == self.pull.head_sha:
-            return _Now(head=self.pull.head_sha)
+        if now is None or _ends(now) == _ends(self.pull):
+            return _Now(ends=_ends(self.pull))
         records = thread.services.jobs.thread(thread.job.repository.id, self.pull.number)
         # Of what is not admitted yet nobody knows whether it will be a review.
         waiting = [one.job for one in records if one.state == "queued" and one.job.workflow == NAME]
         return _Now(
-            head=now.head_sha, superseded=any(not one.admission and does_it_all(one, thread.job) for one in waiting)
+            ends=_ends(now), superseded=any(not one.admission and does_it_all(one, thread.job) for one in waiting)
         )
 
     def _say(self, weighed: _Weighed) -> Outcome:
@@ -228,6 +230,7 @@ class _Conclusion:
         disturbs = matters(new)
         silent = not disturbs and (thread.quiet or self.material.scope.nothing)
         if weighed.event == "APPROVE":
+            thread.run.step("approving", lambda: self._note_approval(ledger), type(None))
             silent = thread.run.step("approved", lambda: self._is_approved(head), bool)
         posted = None if silent else self._post(weighed)
         thread.run.step("settle", lambda: self._settle(weighed), int)
@@ -248,6 +251,10 @@ class _Conclusion:
         reason = f"Reviewed: {title}." if disturbs else _say_nothing(stopped)
         status: Status = "reviewed" if disturbs or stopped else "clean"
         return Outcome(status=status, reason=reason, url=where, seconds=self.stages.seconds)
+
+    def _note_approval(self, ledger: Ledger) -> None:
+        """Put down what is approved before it is: whoever moves it meanwhile looks here for what to take back."""
+        keep_ledger(self.thread, self.standing.ledger.model_copy(update={"approved": ledger.approved}))
 
     def _is_approved(self, head: str) -> bool:
         reviews = self.thread.github.fetch_reviews(self.pull.number)
@@ -315,6 +322,10 @@ class _Conclusion:
     def _record(self, ledger: Ledger) -> None:
         threads = read_threads(self.thread.github, self.thread.services, self.pull)
         keep_ledger(self.thread, note_comments(ledger, {one.finding: one.comment for one in threads}))
+
+
+def _ends(pull: PullRequest) -> Ends:
+    return Ends(head=pull.head_sha, base=pull.base)
 
 
 def _say_nothing(stopped: str) -> str:

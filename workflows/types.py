@@ -87,6 +87,13 @@ class CommandError(Noun):
     line: int = 1
 
 
+class Ends(Noun):
+    """The two ends of a pull request's change: its head, a commit, and its base, a branch; empty where not known."""
+
+    head: str = ""
+    base: str = ""
+
+
 class Job(Noun):
     """One durable instance of a workflow; ``created_at`` also dates the commit, so that a retry makes the same one.
 
@@ -94,7 +101,8 @@ class Job(Noun):
     ``trigger`` is the label that asked, or empty when a ``command`` did or something happened, such as a red check.
     ``comment`` is where the command stands; ``words`` are told to the thread by a job that only answers.
     ``request`` is equal for requests that ask for the same, so that fifty are one; empty: never the same as another.
-    ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about.
+    ``on_pull_request``: ``number`` is a pull request's. ``head`` is the commit that the event was about,
+    ``left`` what the pull request was moved away from, as the event says: its head by a push, its base by an edit.
     ``admission``: looked at before it is queued (``requests/admission``). ``delay`` is the seconds for which it is
     kept back, so that what comes in bursts is one job. ``plan`` is the approved plan to carry out, word for word.
     ``approval`` tells people who approved it, and where it stands. ``tracking`` is the comment in which its progress is
@@ -120,6 +128,7 @@ class Job(Noun):
     request: str = ""
     on_pull_request: bool = False
     head: str | None = None
+    left: Ends = Ends()
     admission: bool = False
     delay: float = 0.0
     plan: str = ""

@@ -11,7 +11,7 @@ import pytest
 from app.dispatch import CLOCKS_DIFFER, Audience, Cancel, Dispatch, Ignore, Signal, Start, dispatch
 from app.webhook import Event, EventChecks, EventComment, EventIssue, parse_event
 from workflows.durable.deliveries import MOST_JOBS
-from workflows.types import Actor, RepositoryRef
+from workflows.types import Actor, Ends, RepositoryRef
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -290,6 +290,19 @@ def test_a_push_that_nobody_reviews_may_overtake_an_approval(ours: bool) -> None
     [job] = decided.jobs
     assert (job.workflow, job.request, job.delay, job.head) == ("review_pull", "push", 0.0, "d" * 40)
     assert isinstance(decide(audience, action="opened", **told), Ignore)
+
+
+@pytest.mark.parametrize(("reviews", "request_"), [(True, "review edited"), (False, "push")])
+def test_another_base_is_a_push(reviews: bool, request_: str) -> None:
+    """The change is another one than it was, with what it was moved away from; another edit is none of our business."""
+    issue = EventIssue(number=8, state="open", is_pull_request=True, author=Actor(id=5, login="mona"))
+    told = {"name": "pull_request", "action": "edited", "label": None, "issue": issue}
+    audience = Audience(app_slug="forgehand", reviews=reviews)
+    decided = decide(audience, **told, left=Ends(base="below"))
+    assert isinstance(decided, Start)
+    [job] = decided.jobs
+    assert (job.workflow, job.request, job.delay > 0, job.left.base) == ("review_pull", request_, reviews, "below")
+    assert isinstance(decide(audience, **told), Ignore)
 
 
 def test_a_label_on_a_pull_request_asks_for_a_review() -> None:

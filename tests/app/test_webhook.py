@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.webhook import MAX_PARSED_BYTES, Event, Refused, check_headers, parse_event, verify
+from workflows.types import Ends
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
@@ -155,6 +156,16 @@ def test_the_payload_of_a_label_is_read() -> None:
     assert (event.issue.number, event.issue.state) == (payload["issue"]["number"], payload["issue"]["state"])
     assert not event.issue.is_pull_request
     assert event.label == payload["label"]["name"]
+
+
+def test_what_a_pull_request_was_moved_away_from_is_read() -> None:
+    """The head before a push, and the base before an edit of it; a push to a branch is about no pull request."""
+    pushed = b'{"action":"synchronize","before":"%s","pull_request":{"number":1}}' % (b"a" * 40)
+    assert parsed(pushed).left == Ends(head="a" * 40)
+    edited = b'{"action":"edited","changes":{"base":{"ref":{"from":"below"}}},"pull_request":{"number":1}}'
+    assert parsed(edited).left == Ends(base="below")
+    assert parsed(b'{"before":"%s"}' % (b"a" * 40)).left == Ends()
+    assert parsed(b'{"changes":{"base":{"ref":"below"}},"before":7,"pull_request":{}}').left == Ends()
 
 
 WRONG = [None, 0, -1, 2**70, 1.5, True, "x", [], {}, [None], {"id": None}, {"id": "1", "login": 2, "number": {}}]

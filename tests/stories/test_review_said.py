@@ -33,6 +33,7 @@ from tests.stories.reviewing import (
     told_to_model,
 )
 from tests.stories.scripts import finish, turn
+from tests.stories.world import SECRET
 
 MENDED = CHANGED.replace("len(numbers)\n", "len(numbers) if numbers else 0\n")
 STRICT = "review: { request_changes_on: important, fail_on: important }\n"
@@ -182,6 +183,27 @@ def test_a_push_takes_the_approval_back(ground: Ground) -> None:
     assert dismissals(ground, repository) == 2
 
 
+def test_a_push_that_is_told_late_takes_no_newer_approval_back(ground: Ground) -> None:
+    """GitHub delivers a push again after what was pushed since then was read and approved: that stands."""
+    hub = ground.world.hub
+    ground.script[:] = [stands(ground), report(), report()]
+    repository, number = propose(ground, "late", policy="review: { approve: true }\n", changed={"calc.py": MENDED})
+    ended(ground, repository, number, jobs=1)
+    hub.set_webhook(hub.app.webhook_url, "another secret")
+    hub.commit(repository, {"notes.txt": "A note.\n"}, branch="mean", author="alice")
+    hub.wait_for_deliveries()
+    hub.set_webhook(hub.app.webhook_url, SECRET)
+    late = next(one for one in reversed(hub.deliveries) if one.action == "synchronize")
+    assert states(ground, repository, number) == ["APPROVED"]
+    hub.commit(repository, {"notes.txt": "Two notes.\n"}, branch="mean", author="alice")
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=3)
+    assert states(ground, repository, number) == ["DISMISSED", "APPROVED"]
+    hub.redeliver(late)
+    ended(ground, repository, number, jobs=4)
+    assert states(ground, repository, number) == ["DISMISSED", "APPROVED"]
+
+
 def test_a_head_that_nobody_read_is_not_approved(ground: Ground) -> None:
     """The reviewed commit is pushed away after the last look, before the approval: the new one gets a comment."""
     ground.script[:] = [stands(ground), report()]
@@ -219,24 +241,30 @@ def test_findings_that_cannot_be_read_are_no_clean_review(ground: Ground) -> Non
     assert len(line_comments(ground, repository, number)) == 1
 
 
-def test_a_change_onto_another_base_is_read_whole(ground: Ground) -> None:
-    """Retargeted, the pull request has commits that nobody read: they are, and the approval is taken back."""
+@pytest.mark.parametrize("push", [True, False])
+def test_a_change_onto_another_base_is_read_whole(ground: Ground, monkeypatch: pytest.MonkeyPatch, push: bool) -> None:
+    """Retargeted, the pull request has commits that nobody read: the approval is taken back at once, and they are read,
+    unasked where pushes are."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
     hub = ground.world.hub
-    policy = "review: { approve: true }\n"
-    repository = ground.world.create_repository("retargeted", {**FILES, ".github/qwen.yml": policy})
+    policy = f"review: {{ approve: true, push: {str(push).lower()} }}\n"
+    repository = ground.world.create_repository(f"retargeted-{push}", {**FILES, ".github/qwen.yml": policy})
     hub.commit(repository, {"calc.py": CHANGED}, branch="below", start="main")
     hub.commit(repository, {"notes.txt": "A note.\n"}, branch="mean", start="below")
     ground.script[:] = [stands(ground), report()]
     number = hub.open_pull_request(repository, "alice", head="mean", base="below", title="A note").number
     ended(ground, repository, number, jobs=1)
     assert states(ground, repository, number) == ["APPROVED"]
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
     answer = Rest(hub.api_url, hub.create_token("alice"))(
         "PATCH", f"/repos/{hub.repository(repository).full_name}/pulls/{number}", {"base": "main"}
     )
     assert answer.status_code == 200, answer.text
-    ground.script[:] = [stands(ground), RUN, report(FINDING)]
-    command(ground, repository, number, "/qwen review")
-    ended(ground, repository, number, jobs=2)
+    if not push:
+        ended(ground, repository, number, jobs=2)
+        assert states(ground, repository, number) == ["DISMISSED"]
+        command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=2 if push else 3)
     assert len(line_comments(ground, repository, number)) == 1
     assert states(ground, repository, number) == ["DISMISSED", "COMMENTED"]
 

@@ -67,7 +67,9 @@ class ReviewPolicy(Noun):
         default="writers",
         description="Whose pull requests are reviewed unasked: those of people with write permission, all, or none.",
     )
-    push: bool = Field(default=False, description="Review again what is pushed to a pull request.")
+    push: bool = Field(
+        default=False, description="Review again what is pushed to a pull request, or when it is put onto another base."
+    )
     reopened: bool = Field(default=True, description="Review what is new in a pull request that is opened again.")
     drafts: bool = Field(default=False, description="Review drafts without being asked.")
     bots: bool = Field(default=False, description="Review pull requests of bots without being asked.")
@@ -89,9 +91,9 @@ class ReviewPolicy(Noun):
         default=False,
         description="Approve a change when all of it was read, it has tests and they pass, and nothing but minor "
         "points is open; never a fork's, a bot's or our own, and none that touches a protected path, or brings what a "
-        "diff does not show (a rename or a mode alone, another repository's commit). A push takes the approval back, "
-        "reviewed or not; where the branch's protection says who may dismiss reviews, name the App, or have GitHub "
-        "dismiss stale approvals. A model can be talked into an approval: demand a person's beside it.",
+        "diff does not show (a rename or a mode alone, another repository's commit). A push, or another base, takes "
+        "the approval back, reviewed or not; where the branch's protection says who may dismiss reviews, name the App, "
+        "or have GitHub dismiss stale approvals. A model can be talked into an approval: demand a person's beside it.",
     )
 
 

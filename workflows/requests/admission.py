@@ -23,7 +23,8 @@ from workflows.requests.job_services import JobServices
 from workflows.requests.labelled import Wanted, find_wanted, is_taken_off
 from workflows.requests.one_waiting import Place, find_place
 from workflows.requests.options import object_to_options
-from workflows.review.unasked import PUSHES, look_unasked
+from workflows.review.approvals import may_be_approved
+from workflows.review.unasked import PUSHES, UNREAD, look_unasked
 from workflows.services import BrokenWorld, GitHub, JobCancelled, Run
 from workflows.types import Job, Noun
 
@@ -55,6 +56,9 @@ def admit(run: Run, job: Job, services: JobServices) -> Outcome | Job:
 
     Raises BrokenWorld when GitHub cannot be asked.
     """
+    if job.request == UNREAD and not may_be_approved(job, services):
+        # Where reviews are switched off this is each push to each pull request, and takes nothing back.
+        return Outcome(status="ignored", reason="This push is not reviewed, and nothing of it was approved.")
     github = services.github(job.repository)
     job = _see_whose_thread(run, github, job, services)
     commanded = job.command is not None  # a retry of what an event asked for has none of its own any more

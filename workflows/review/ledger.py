@@ -16,7 +16,7 @@ from workflows.review.anchors import Anchor, LineMap
 from workflows.review.diff import Diff
 from workflows.review.finding_threads import FindingThread, ThreadReply
 from workflows.review.findings import Finding, Severity, is_same_point, likeness
-from workflows.types import Noun
+from workflows.types import Ends, Noun
 
 MOST_ENTRIES = 200
 MOST_OTHER_FILES = 300
@@ -59,6 +59,7 @@ class Ledger(Noun):
 
     ``base`` is the merge base of that review, empty where it is not known. ``partial``: something of the change up to
     the head was not read. ``lost``: nothing came of a part of the last reading, so the next one reads everything.
+    ``approved`` is what we approved last, which reviews on GitHub do not tell of their base; None if we never did.
     """
 
     version: Literal[1] = 1
@@ -66,6 +67,7 @@ class Ledger(Noun):
     base: str = ""
     partial: bool = False
     lost: bool = False
+    approved: Ends | None = None
     entries: tuple[Entry, ...] = ()
 
     def entry(self, finding_id: str) -> Entry | None:

@@ -11,11 +11,14 @@ from workflows.services import GitHub
 from workflows.types import Job, PullRequest
 
 PUSHED = "review synchronize"
+RETARGETED = "review edited"
 REOPENED = "review reopened"
 """Requests of events that the policy knows apart; they are named after GitHub's actions."""
 UNREAD = "push"
-"""The request of a push that no review follows by itself, whatever the policy says: our own, or the operator's wish."""
-PUSHES = (PUSHED, UNREAD)
+"""The request of a move that no review follows by itself, whatever the policy says: our own, or the operator's wish."""
+MOVES = (PUSHED, RETARGETED)
+"""The requests after which a pull request is another change than it was; the policy calls both a push."""
+PUSHES = (*MOVES, UNREAD)
 
 
 def look_unasked(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outcome | None:
@@ -26,8 +29,7 @@ def look_unasked(github: GitHub, job: Job, asked: Asked, services: JobServices) 
     policy, pull = asked.policy.review, github.fetch_pull_request(job.number)
     reason = ""
     if pull is not None and pull.state == "open" and job.request in (*PUSHES, REOPENED):
-        # GitHub's reads lag behind its events.
-        take_back_overtaken(github, services.spoken.login, job.number, pull.head_sha, job.head or pull.head_sha)
+        take_back_overtaken(github, job, pull, services)
     if pull is None or pull.state == "closed":
         reason = "The pull request is closed."
     elif job.request == UNREAD:
@@ -40,7 +42,7 @@ def look_unasked(github: GitHub, job: Job, asked: Asked, services: JobServices) 
         reason = "Drafts are not reviewed without being asked."
     elif pull.author.type != "User" and not policy.bots:
         reason = "Pull requests of bots are not reviewed without being asked."
-    elif job.request == PUSHED and not policy.push:
+    elif job.request in MOVES and not policy.push:
         reason = "What is pushed is not reviewed without being asked: the policy has `review.push: false`."
     elif job.request == REOPENED and not policy.reopened:
         reason = "What is opened again is not reviewed without being asked: the policy has `review.reopened: false`."

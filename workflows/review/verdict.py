@@ -12,7 +12,7 @@ from workflows.review.diff import Diff, FileDiff
 from workflows.review.findings import SEVERITIES, Finding, Severity, Threshold
 from workflows.review.ledger import Ledger
 from workflows.services import ReviewEvent
-from workflows.types import PullRequest, Review, TestRun
+from workflows.types import Ends, PullRequest, Review, TestRun
 
 SUBMODULE = "160000"
 LIFTED = "Nothing for which changes were requested is open any more: it was fixed, answered or withdrawn."
@@ -76,19 +76,19 @@ def outdated(
     policy: ReviewPolicy,
     ledger: Ledger,
     *,
-    head: str,
+    now: Ends,
     inline: Collection[str] = (),
 ) -> list[tuple[int, str]]:
     """Those of our verdicts that hold no longer, each with the reason that people are told.
 
-    ``head`` is the pull request's now. ``inline`` are the findings whose comments were made just now, and of which the
+    ``now`` are the pull request's ends. ``inline`` are the findings whose comments were made just now, and of which the
     ledger does not know that yet.
     """
     standing = [one for one in ledger.entries if one.stands]
     threads = [one for one in standing if one.comment is not None or one.id in inline]
     blocked = any(reaches(policy.request_changes_on, one.severity) for one in threads)
     matters = any(one.severity != "minor" for one in standing)
-    moved = overtaken(reviews, login, head)
+    moved = overtaken(reviews, login, now, approved=ledger.approved)
     found = []
     for one in _ours(reviews, login):
         if one.state == "changes_requested" and not blocked:
@@ -104,7 +104,8 @@ def settle_verdicts(thread: Thread, number: int, ledger: Ledger, *, inline: Coll
     now = github.fetch_pull_request(number)
     if now is None:
         return 0
-    gone = outdated(github.fetch_reviews(number), login, policy, ledger, head=now.head_sha, inline=inline)
+    ends = Ends(head=now.head_sha, base=now.base)
+    gone = outdated(github.fetch_reviews(number), login, policy, ledger, now=ends, inline=inline)
     return sum(github.dismiss_review(number, review, message) for review, message in gone)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -19,10 +20,12 @@ from workflows.progress.tracking import marker
 from workflows.requests.admission import admit, say
 from workflows.requests.job_services import Jobs, JobServices, NoJobs, Spoken
 from workflows.requests.thread_work import Thread, work_on_thread
-from workflows.review.unasked import PUSHED
+from workflows.review.ledger import Ledger, dump_ledger
+from workflows.review.ledgers import LedgersInMemory
+from workflows.review.unasked import PUSHED, UNREAD
 from workflows.services import BrokenWorld, JobCancelled
 from workflows.trajectory.log import MemoryLog
-from workflows.types import Actor, Budget, Command, CommandOptions, CommentRef, Job, RepositoryRef
+from workflows.types import Actor, Budget, Command, CommandOptions, CommentRef, Ends, Job, RepositoryRef
 
 NOW = datetime.now(UTC)
 BROKEN_POLICY = "budgett: 3"
@@ -89,6 +92,30 @@ def queued(github: OneThread, **more: Any) -> Job:
 def worked(thread: Thread) -> Outcome:
     thread.close("Done.")
     return Outcome(status="pull_request", reason="Done.")
+
+
+@pytest.mark.parametrize(
+    ("ledger", "asks"),
+    [
+        (None, False),
+        (dump_ledger(Ledger(head="a")), False),
+        (dump_ledger(Ledger(head="a", approved=Ends(head="a", base="main"))), True),
+        ('{"version": 1, "head": "a"}', True),
+        ("torn", True),
+    ],
+    ids=["never reviewed", "not approved", "approved", "of an earlier version", "unreadable"],
+)
+def test_a_push_that_nobody_reads_asks_github_where_something_was_approved(ledger: str | None, asks: bool) -> None:
+    """Where reviews are switched off each push would cost a look at GitHub: our own record spares it."""
+    ledgers, asked = LedgersInMemory(), []
+    if ledger is not None:
+        ledgers.keep(11, 7, ledger)
+    services = serve(OneThread())
+    services = replace(services, ledgers=ledgers, github=lambda ref: asked.append(ref) or cast(Any, OneThread()))
+    job = make("", workflow="review_pull", request=UNREAD, on_pull_request=True)
+    outcome = admit(InlineRun("gh-1"), job, services)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, bool(asked)) == ("ignored", asks)
 
 
 @pytest.mark.parametrize(("word", "said"), [("stop", "Nothing is queued"), ("config", "has mistakes"), ("help", "The")])

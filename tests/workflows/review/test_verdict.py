@@ -14,7 +14,7 @@ from workflows.review.approvals import MOVED, overtaken, stands_approved
 from workflows.review.diff import Diff, FileDiff, parse_diff
 from workflows.review.ledger import Entry, Ledger, note_unread
 from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated
-from workflows.types import Actor, PullRequest, Review, TestRun
+from workflows.types import Actor, Ends, PullRequest, Review, TestRun
 
 US = "forgehand[bot]"
 PULL = PullRequest(
@@ -105,24 +105,24 @@ def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
     said = [review(1, "changes_requested"), review(2, "approved"), review(3, "commented"), review(4, "dismissed")]
     said += [review(5, "changes_requested", "alice"), review(6, "approved", "alice")]
     policy = ReviewPolicy(request_changes_on="critical")
-    assert outdated(said, US, policy, CALM, head="c") == [(1, LIFTED)]
-    assert outdated(said, US, policy, ledger("important"), head="c") == [(1, LIFTED), (2, OVERTAKEN)]
-    assert outdated(said, US, policy, ledger("critical"), head="c") == [(2, OVERTAKEN)]
-    assert outdated(said, US, policy, ledger("critical", "rebutted"), head="c") == [(1, LIFTED)]
-    assert outdated(said, US, policy, CALM, head="d") == [(1, LIFTED), (2, MOVED)]
-    assert outdated(said, US, policy, ledger("important"), head="d") == [(1, LIFTED), (2, OVERTAKEN)]
-    assert outdated(said, "", policy, CALM, head="d") == []
+    assert outdated(said, US, policy, CALM, now=Ends(head="c")) == [(1, LIFTED)]
+    assert outdated(said, US, policy, ledger("important"), now=Ends(head="c")) == [(1, LIFTED), (2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical"), now=Ends(head="c")) == [(2, OVERTAKEN)]
+    assert outdated(said, US, policy, ledger("critical", "rebutted"), now=Ends(head="c")) == [(1, LIFTED)]
+    assert outdated(said, US, policy, CALM, now=Ends(head="d")) == [(1, LIFTED), (2, MOVED)]
+    assert outdated(said, US, policy, ledger("important"), now=Ends(head="d")) == [(1, LIFTED), (2, OVERTAKEN)]
+    assert outdated(said, "", policy, CALM, now=Ends(head="d")) == []
 
 
 def test_what_is_gone_from_what_nobody_read_still_counts() -> None:
     """A line that was changed a little takes no verdict back: a review that reads it does."""
     policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
     gone = note_unread(ledger("critical", "fixed"), ["0" * 12])
-    assert outdated(said, US, policy, gone, head="c") == []
+    assert outdated(said, US, policy, gone, now=Ends(head="c")) == []
     assert decide({"approve": True}, ledger=gone) == "COMMENT"
-    assert outdated(said, US, policy, note_unread(gone, ()), head="c") == []
+    assert outdated(said, US, policy, note_unread(gone, ()), now=Ends(head="c")) == []
     read = note_unread(gone, (), is_read=lambda one: True)
-    assert outdated(said, US, policy, read, head="c") == [(1, LIFTED)]
+    assert outdated(said, US, policy, read, now=Ends(head="c")) == [(1, LIFTED)]
     assert not any(one.unread for one in note_unread(ledger("critical"), ["0" * 12]).entries)
 
 
@@ -131,8 +131,8 @@ def test_what_nobody_can_answer_holds_up_no_merge() -> None:
     policy, said = ReviewPolicy(request_changes_on="critical"), [review(1, "changes_requested")]
     [entry] = ledger("critical").entries
     folded = Ledger(entries=(entry.model_copy(update={"comment": None}),))
-    assert outdated(said, US, policy, folded, head="c") == [(1, LIFTED)]
-    assert outdated(said, US, policy, folded, head="c", inline=[entry.id]) == []
+    assert outdated(said, US, policy, folded, now=Ends(head="c")) == [(1, LIFTED)]
+    assert outdated(said, US, policy, folded, now=Ends(head="c"), inline=[entry.id]) == []
 
 
 def test_an_approval_is_of_one_head() -> None:
@@ -146,8 +146,26 @@ def test_an_approval_is_of_one_head() -> None:
         review(3, "dismissed"),
         review(4, "approved", "a"),
     ]
-    assert overtaken(said, US, "d") == [1]
-    assert overtaken(said, US, "d", "c") == [1, 2]
+    assert overtaken(said, US, Ends(head="d")) == [1]
+
+
+def test_what_an_event_says_takes_back_what_was_approved_before_it() -> None:
+    """GitHub still reads as it was: what was left is approved no more. Told late, what was approved since stands."""
+    said = [review(1, "approved", commit="c"), review(2, "approved", "alice", "c")]
+    before = Ends(head="c", base="below")
+    assert overtaken(said, US, before, approved=before, left=Ends(head="c")) == [1]
+    assert overtaken(said, US, before, approved=before, left=Ends(head="a")) == []
+    assert overtaken(said, US, before, approved=before, left=Ends(base="below")) == [1]
+    assert overtaken(said, US, before, approved=before, left=Ends(base="main")) == []
+    assert overtaken(said, US, Ends(head="c", base="main"), approved=before) == [1]
+
+
+def test_an_approval_of_which_nothing_is_known_is_of_no_other_base() -> None:
+    """The ledger is gone: a push is held against the head, and whoever retargets takes every approval back."""
+    said, now = [review(1, "approved", commit="c")], Ends(head="c", base="main")
+    assert overtaken(said, US, now) == []
+    assert overtaken(said, US, now, left=Ends(head="a")) == []
+    assert overtaken(said, US, now, left=Ends(base="below")) == [1]
 
 
 def test_a_change_of_what_is_protected_is_for_people() -> None:
