@@ -334,6 +334,30 @@ class FolderSandbox:
                 raise SandboxUnavailable("The container is gone.")
 
 
+class SlowSandboxes:
+    """Opens a sandbox, or searches and exports in one, only when it is let."""
+
+    def __init__(self, folder: Path, *, slow: str) -> None:
+        (folder / "base").mkdir()
+        self.sandbox = FolderSandbox(folder / "base", folder / "container")
+        self.slow, self.began, self.let = slow, Event(), Event()
+        for act in ("tool", "export_changes", "apply_changes"):
+            setattr(self.sandbox, act, self._slowly(act, getattr(self.sandbox, act)))
+        self.open = self._slowly("open", lambda spec: self.sandbox)
+
+    def remove_leftovers(self, job_id: str | None = None) -> int:
+        return 0
+
+    def _slowly(self, act: str, work: Any) -> Any:
+        def slow(*arguments: Any, **named: Any) -> Any:
+            if act == self.slow:
+                self.began.set()
+                self.let.wait(10)
+            return work(*arguments, **named)
+
+        return slow
+
+
 class FolderWorkspace:
     """A Workspace over FolderSandboxes in ``room``, each a copy of ``base`` with the restored patch."""
 
@@ -345,6 +369,9 @@ class FolderWorkspace:
         self._open: FolderSandbox | None = None
         self.opened: list[FolderSandbox] = []
         self.breaks: list[int | None] = []
+
+    def open_ahead(self) -> None:
+        self.sandbox()
 
     def sandbox(self) -> FolderSandbox:
         if self._open is None:

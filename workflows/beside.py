@@ -12,8 +12,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def begin_beside(work: Callable[[], T], *, name: str) -> Future[T]:
-    """Begin ``work`` in a thread with this name and this context; what it gives or raises is the future's."""
+def begin_beside(work: Callable[[], T], *, name: str, daemon: bool = True) -> Future[T]:
+    """Begin ``work`` in a thread with this name and this context; what it gives or raises is the future's.
+
+    The end of the process waits for a thread that is no ``daemon``.
+    """
     future: Future[T] = Future()
     context = contextvars.copy_context()
 
@@ -21,7 +24,7 @@ def begin_beside(work: Callable[[], T], *, name: str) -> Future[T]:
         with _Handover(future):
             future.set_result(context.run(work))
 
-    threading.Thread(target=perform, daemon=True, name=name).start()
+    threading.Thread(target=perform, daemon=daemon, name=name).start()
     return future
 
 

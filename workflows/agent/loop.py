@@ -54,9 +54,9 @@ def run_agent(
     """Work on the task until there is a reason to stop; what was done by then is in the result.
 
     Everything is in ``log`` before and after it is done (a request: before its reply counts), so that the same call in
-    another process goes on where this one died, with no container opened before one is needed and no reply asked for
-    twice. ``facts`` stand in the log's first event. ``going_on`` says why a session goes on that had ended or broken
-    off. ``on_turn`` is told of every turn, those of an earlier process too. Raises JobCancelled,
+    another process goes on where this one died, with no container opened for turns that are stored and no reply asked
+    for twice. ``facts`` stand in the log's first event. ``going_on`` says why a session goes on that had ended or
+    broken off. ``on_turn`` is told of every turn, those of an earlier process too. Raises JobCancelled,
     BrokenWorld("sandbox", …), and BrokenWorld("model", …) while nothing has changed yet.
     """
     schemas = offered_tools(

@@ -141,6 +141,7 @@ def _ask(session: SessionParts, number: int) -> tuple[_Opening, Reply]:
             opening.compactions = (fresh_start(history.messages, words=rung.words),)
         else:
             opening.notices += (rung.words,)
+    session.equipment.workspace.open_ahead()  # it is there before the reply
     request = Request(session.model, session.equipment, history, session.recorder, schemas=session.schemas)
     left = max(1.0, session.budget.seconds - history.spent_now.seconds)
     opening.compactions, reply = request.send(number, opening.notices, opening.compactions, left=left)

@@ -16,6 +16,9 @@ log = structlog.get_logger()
 class Workspace(Protocol):
     """What a session needs of its tree."""
 
+    def open_ahead(self) -> None:
+        """Begin to open the container, where there is none, beside what comes now; raises nothing."""
+
     def sandbox(self) -> Sandbox:
         """The running container, opened on first use; raises SandboxUnavailable."""
 

@@ -25,7 +25,7 @@ from workflows.agent.recorder import AFRESH, GoingOn
 from workflows.durable.run import InlineRun, JobInterrupted
 from workflows.services import BrokenWorld
 from workflows.trajectory.events import Entry, check_chain, of_kind
-from workflows.types import Budget, TestRun, Turn
+from workflows.types import Budget, Reply, TestRun, Turn
 
 TASK = AgentTask(system="You mend code.", prompt="`add` subtracts.")
 FIX = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a - b", "new_string": "a + b"}}
@@ -580,6 +580,23 @@ def test_nobody_is_asked_where_nobody_can_answer(stage: Callable[..., Stage]) ->
     offered = [tool["function"]["name"] for tool in set_up.server.completions()[0].json["tools"]]
     assert "ask" not in offered
     assert "repo_map" not in offered
+
+
+def test_the_container_is_opened_beside_the_first_request(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call finds it there."""
+    set_up = stage(MENDING)
+    there = []
+    ask = set_up.model.complete
+
+    def complete(messages: Sequence[Mapping[str, Any]], **rest: Any) -> Reply:
+        there.append(len(set_up.workspace.opened))
+        return ask(messages, **rest)
+
+    monkeypatch.setattr(set_up.model, "complete", complete)
+    assert set_up.play().stop == "finished"
+    assert there == [1, 1, 1, 1]
 
 
 def test_a_replay_opens_no_container(stage: Callable[..., Stage]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from app.demo.scripted_model import ScriptedModel
 from sandbox.container import SandboxSpec
-from tests.fakes import FolderSandbox
+from tests.fakes import FolderSandbox, SlowSandboxes
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
 from workflows.durable.run import InlineRun
@@ -101,30 +101,6 @@ def test_a_stream_is_cut() -> None:
         assert other.completions() == []
         model.complete(HELLO)
         assert server.completions()[-1].json["stream"] is True, "what was cut by us says nothing about the endpoint"
-
-
-class SlowSandboxes:
-    """Opens a sandbox, or searches and exports in one, only when it is let."""
-
-    def __init__(self, folder: Path, *, slow: str) -> None:
-        (folder / "base").mkdir()
-        self.sandbox = FolderSandbox(folder / "base", folder / "container")
-        self.slow, self.began, self.let = slow, threading.Event(), threading.Event()
-        for act in ("tool", "export_changes", "apply_changes"):
-            setattr(self.sandbox, act, self._slowly(act, getattr(self.sandbox, act)))
-        self.open = self._slowly("open", lambda spec: self.sandbox)
-
-    def remove_leftovers(self, job_id: str | None = None) -> int:
-        return 0
-
-    def _slowly(self, act: str, work: Any) -> Any:
-        def slow(*arguments: Any, **named: Any) -> Any:
-            if act == self.slow:
-                self.began.set()
-                self.let.wait(10)
-            return work(*arguments, **named)
-
-        return slow
 
 
 class OverForWhoWaits(threading.Event):

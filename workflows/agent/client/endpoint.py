@@ -15,7 +15,14 @@ from openai import APIConnectionError, APIResponse, APIStatusError, APITimeoutEr
 
 from workflows.agent.client.completions import NotACompletion, Said, parse_completion
 from workflows.agent.client.encoding import encode_request
-from workflows.agent.client.refusals import ModelUnavailable, Refusal, parse_error_inside, parse_refusal
+from workflows.agent.client.refusals import (
+    ModelUnavailable,
+    Refusal,
+    Refused,
+    Transient,
+    parse_error_inside,
+    parse_refusal,
+)
 from workflows.agent.client.streaming import ErrorInStream, StreamedCompletion
 from workflows.agent.client.watch import Watch, cut_connection
 
@@ -28,29 +35,6 @@ HUNG_UP = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 """A connection that ended before any answer."""
 AS_IT_COMES = {"X-Stainless-Raw-Response": "stream"}
 """What the openai package's with_streaming_response sets: the answer itself, its body not yet read."""
-
-
-class Transient(Exception):
-    """This attempt failed and the next one may not; ``retry_after`` in seconds.
-
-    ``billed``: the endpoint probably worked for it. ``broken_stream``: a stream began and did not come to its end.
-    """
-
-    def __init__(
-        self, message: str, *, retry_after: float | None = None, billed: bool = False, broken_stream: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.billed = billed
-        self.broken_stream = broken_stream
-
-
-class Refused(Exception):
-    """The endpoint refused the request, in its own words."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,25 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from workflows.agent.client.completions import Said, read_reply
 from workflows.agent.client.concessions import Concessions
-from workflows.agent.client.endpoint import Endpoint, Patience, Refused, Transient
 from workflows.agent.client.listing import parse_model_list
 from workflows.agent.client.presets import Preset, find_preset, sampling_for, window_for
-from workflows.agent.client.refusals import ModelUnavailable, Refusal
+from workflows.agent.client.refusals import ModelUnavailable, Refusal, Refused, Transient
 from workflows.agent.client.usage import Prices, estimate_usage
+from workflows.beside import begin_beside
 from workflows.services import BrokenWorld, ContextTooLong
 from workflows.types import Reply, Usage
+
+if TYPE_CHECKING:
+    from workflows.agent.client.endpoint import Endpoint
 
 __all__ = ["OpenAIModel", "Prices"]
 
@@ -80,12 +84,19 @@ class OpenAIModel:
         self.preset = find_preset(base_url) if preset is None else preset
         self.sampling = sampling_for(model, self.preset) if sampling is None else dict(sampling)
         self._window = context_window or window_for(model, self.preset)
-        patience = Patience(first=request_timeout, idle=idle_timeout)
-        self.endpoint = Endpoint(base_url, api_key, model=model, patience=patience, clock=clock)
+        patience = {"first": request_timeout, "idle": idle_timeout}
+        connect = partial(_connect, base_url, api_key, model=model, clock=clock, **patience)
+        # No daemon: a process that ends while a package is being loaded may crash.
+        self._endpoint = begin_beside(connect, name="model-endpoint", daemon=False)
         self.concessions = Concessions(model=model, streams=stream and self.preset.streams)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.endpoint.where!r}, model={self._name!r})"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint; waits until the package that speaks with it is loaded."""
+        return self._endpoint.result()
 
     @property
     def name(self) -> str:
@@ -237,6 +248,15 @@ class OpenAIModel:
         if refusal.too_long:
             return ContextTooLong(message)
         return ModelUnavailable(message) if refusal.unavailable else BrokenWorld("model", message)
+
+
+def _connect(
+    base_url: str, api_key: str, *, model: str, first: float, idle: float, clock: Callable[[], float]
+) -> Endpoint:
+    # The openai package is a third of all that we load, and needed only when the first request is sent.
+    from workflows.agent.client.endpoint import Endpoint, Patience
+
+    return Endpoint(base_url, api_key, model=model, patience=Patience(first=first, idle=idle), clock=clock)
 
 
 def _is_empty(reply: Reply) -> bool:

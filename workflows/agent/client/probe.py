@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agent.client.endpoint import Refused, Transient
 from workflows.agent.client.listing import ListedModel, parse_model_list
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.client.presets import find_preset_by_owner
+from workflows.agent.client.refusals import Refused, Transient
 from workflows.services import BrokenWorld
 from workflows.types import Reply, ToolCall
 

@@ -1,4 +1,4 @@
-"""What a model endpoint's refusal means: try again, or stop and say what to do."""
+"""What it means that a model endpoint gave no reply: try again, or stop and say what to do."""
 
 from __future__ import annotations
 
@@ -57,6 +57,29 @@ class Refusal:
     unavailable: bool = False
     status: int = 0
     said: str = ""
+
+
+class Refused(Exception):
+    """The endpoint refused the request, in its own words."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Transient(Exception):
+    """This attempt failed and the next one may not; ``retry_after`` in seconds.
+
+    ``billed``: the endpoint probably worked for it. ``broken_stream``: a stream began and did not come to its end.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, billed: bool = False, broken_stream: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.billed = billed
+        self.broken_stream = broken_stream
 
 
 def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: str) -> Refusal:
