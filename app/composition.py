@@ -1,4 +1,7 @@
-"""The composition root: from settings to the parts that receive events and run jobs."""
+"""The composition root: from settings to the parts that receive events and run jobs.
+
+What not every command needs (the web server, the client of GitHub, the durable engine) is loaded where it is made.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import docker
-from fastapi import FastAPI
 
 from app.commands.help import render_help
 from app.dispatch import Audience
-from app.github import GitHubApp
-from app.github_retry import RetryRules
-from app.housekeeping import Housekeeper
 from app.models import connect_attempt, offered_models
 from app.readiness import Check
 from app.redaction import Redactor
-from app.server import create_app
 from app.settings import Settings, SettingsError
 from sandbox.authorities import find_authorities
 from sandbox.container import SandboxUnavailable
@@ -46,8 +45,7 @@ from workflows import (
 )
 from workflows.agent.client.fallbacks import FallbackModel
 from workflows.agent.client.llm import OpenAIModel
-from workflows.durable.database import open_engine
-from workflows.durable.queue import Queue, QueueUnavailable
+from workflows.durable.database import QueueUnavailable, open_engine
 from workflows.git.mirrors import Mirrors
 from workflows.outcome import Outcome
 from workflows.requests.admission import admit, show_positions
@@ -58,6 +56,14 @@ from workflows.services import BrokenWorld, GitHub, Run
 from workflows.solving.workshop import Workshop
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.types import Job, RepositoryRef
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from app.github import GitHubApp
+    from app.github_retry import RetryRules
+    from app.housekeeping import Housekeeper
+    from workflows.durable.queue import Queue
 
 Say = Callable[[str], None]
 Work = Callable[[Run, Job, JobServices], Outcome]
@@ -93,9 +99,17 @@ class Composition:
         self.settings = settings
         self.redactor = Redactor(_secrets(settings))
         self._say = say
-        self.rules = rules or RetryRules(between_writes=settings.github_write_seconds)
+        if rules is not None:
+            self.rules = rules
         self._queue: Queue | None = None
         self.owner = owner or "forgehand-" + hashlib.sha256(str(settings.data_dir).encode()).hexdigest()[:12]
+
+    @cached_property
+    def rules(self) -> RetryRules:
+        """The GitHub client's patience."""
+        from app.github_retry import RetryRules
+
+        return RetryRules(between_writes=self.settings.github_write_seconds)
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -231,6 +245,8 @@ class Composition:
     @cached_property
     def github(self) -> GitHubApp:
         """The App on GitHub. Raises SettingsError when it is not set up."""
+        from app.github import GitHubApp
+
         key = self.settings.read_private_key()
         if self.settings.app_id is None or key is None:
             raise SettingsError("The App is not set up: set FORGEHAND_APP_ID and FORGEHAND_PRIVATE_KEY_PATH.")
@@ -284,6 +300,8 @@ class Composition:
 
     def queue(self, *, worker: bool) -> Queue:
         """The queue, not yet started; a worker knows its workflows."""
+        from workflows.durable.queue import Queue
+
         _ = self.data_dir  # SQLite's file is in it
         queue = Queue(
             self.settings.database,
@@ -304,6 +322,8 @@ class Composition:
 
     def web(self, queue: Queue) -> FastAPI:
         """The web application over a started queue."""
+        from app.server import create_app
+
         secrets = [secret.get_secret_value() for secret in self.settings.webhook_secrets]
         audience = Audience(
             app_id=self.settings.app_id,
@@ -340,6 +360,8 @@ class Composition:
 
     def housekeeper(self, queue: Queue) -> Housekeeper:
         """The one that removes what a worker's jobs leave on the engine, not yet started."""
+        from app.housekeeping import Housekeeper
+
         return Housekeeper(self.engine, self.sandboxes, self.workshop.snapshots, queue)
 
     def close(self) -> None:

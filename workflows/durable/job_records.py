@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from dbos import WorkflowStatus
 from pydantic import ValidationError
 
 from workflows.durable import deliveries as store
 from workflows.outcome import Outcome
 from workflows.progress.state_labels import state_label
 from workflows.types import Job, Noun
+
+if TYPE_CHECKING:
+    from dbos import WorkflowStatus
 
 log = structlog.get_logger(__name__)
 
