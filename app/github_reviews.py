@@ -22,7 +22,10 @@ query Threads($pull: ID!, $after: String) {
   node(id: $pull) {
     ... on PullRequest {
       list: reviewThreads(first: 100, after: $after) {
-        nodes { id isResolved isOutdated comments(first: 100) { nodes { fullDatabaseId } pageInfo { ...Next } } }
+        nodes {
+          id isResolved isOutdated resolvedBy { login }
+          comments(first: 100) { nodes { fullDatabaseId } pageInfo { ...Next } }
+        }
         pageInfo { ...Next }
       }
     }
@@ -194,6 +197,7 @@ class ReviewCalls(RepositoryCalls):
         return ReviewThread(
             id=node["id"],
             resolved=node["isResolved"],
+            resolved_by=(node["resolvedBy"] or {}).get("login", ""),
             outdated=node["isOutdated"],
             comments=tuple(int(each["fullDatabaseId"]) for each in comments),
         )

@@ -30,7 +30,7 @@ def _look(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outc
     waits = [
         one
         for one in read_threads(github, services, pull)
-        if not one.resolved and one.replies and one.replies[-1].id > one.answered
+        if (not one.resolved or one.by_reader) and one.replies and one.replies[-1].id > one.answered
     ]
     return None if waits else Outcome(status="ignored", reason="No answer to a finding of ours waits.")
 

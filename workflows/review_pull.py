@@ -38,7 +38,7 @@ from workflows.review.render import Told, render_title
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing, read_threads
 from workflows.review.unasked import look_unasked
-from workflows.review.verdict import decide_event, is_guarded, settle_verdicts
+from workflows.review.verdict import blocks, decide_event, is_guarded, settle_verdicts
 from workflows.services import ReviewEvent, Run
 from workflows.texts.outbound import code_span
 from workflows.types import Ends, Job, Noun, PullRequest
@@ -202,6 +202,7 @@ class _Conclusion:
             diff=material.diff,
             maps=material.maps,
             threads=self.standing.threads,
+            blocks=partial(blocks, self.policy),
         )
 
     def _refute(self, findings: Sequence[Finding]) -> Refuted:
@@ -314,7 +315,7 @@ class _Conclusion:
         before = {one.id for one in self.standing.ledger.entries if one.unread}
         known = [one for one in weighed.ledger.entries if one.state == "fixed"]
         fixed = [one for one in known if one.id in new or (one.id in before and not one.unread)]
-        return settler.settle(fixed, weighed.judged)
+        return settler.settle(fixed, weighed.judged, weighed.merged.kept)
 
     def _settle_verdicts(self, ledger: Ledger, posted: Posted | None) -> int:
         return settle_verdicts(self.thread, self.pull.number, ledger, inline=posted.inline if posted else ())

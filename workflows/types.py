@@ -269,11 +269,12 @@ class DraftComment(Noun):
 class ReviewThread(Noun):
     """A comment on the diff with its answers: ``comments`` are their ids, oldest first. ``id`` is a node id.
 
-    ``outdated``: the commented lines changed since.
+    ``outdated``: the commented lines changed since. ``resolved_by`` is a person's login, empty for an App's or none.
     """
 
     id: str
     resolved: bool
+    resolved_by: str = ""
     outdated: bool
     comments: tuple[int, ...]
 

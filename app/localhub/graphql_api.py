@@ -178,6 +178,11 @@ def _thread_fields(thread: _Thread) -> Json:
     def resolved(info: Any) -> bool:
         return thread.top in pull.resolved
 
+    def resolved_by(info: Any) -> Json | None:
+        # The field is of the type User, and a Bot is none.
+        user = pull.resolved.get(thread.top)
+        return {"id": node_id("User", user.id), "login": user.login} if user and user.type == "User" else None
+
     def comments(info: Any, **bounds: Any) -> Json:
         return _connection("comments", [_comment_fields(each) for each in thread.comments], bounds)
 
@@ -186,6 +191,7 @@ def _thread_fields(thread: _Thread) -> Json:
         "id": reviews.thread_id(thread.top),
         "isResolved": resolved,
         "isCollapsed": resolved,
+        "resolvedBy": resolved_by,
         "isOutdated": is_outdated(thread.repo, pull, thread.comments[0]),
         "comments": comments,
     }

@@ -92,6 +92,8 @@ def test_thread_is_resolved_once(place: Place, number: int, fault: str) -> None:
     assert rule.struck == 1
     assert place.hub.resolved_threads(place.name, number) == {tops[1]: "forgehand[bot]"}
     assert [each.resolved for each in place.github.fetch_review_threads(number)] == [False, True]
+    place.hub.resolve_thread(place.name, tops[0], "bob")
+    assert [each.resolved_by for each in place.github.fetch_review_threads(number)] == ["bob", ""]
 
 
 def test_thread_that_cannot_be_resolved(place: Place, number: int) -> None:

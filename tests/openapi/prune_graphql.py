@@ -25,10 +25,11 @@ OUR_FIELDS = {
     "Node": "id",
     "PageInfo": "endCursor hasNextPage hasPreviousPage startCursor",
     "PullRequest": "id number reviewThreads",
-    "PullRequestReviewThread": "comments id isCollapsed isOutdated isResolved",
+    "PullRequestReviewThread": "comments id isCollapsed isOutdated isResolved resolvedBy",
     "PullRequestReviewThreadConnection": "nodes pageInfo totalCount",
     "PullRequestReviewComment": "body databaseId fullDatabaseId id path",
     "PullRequestReviewCommentConnection": "nodes pageInfo totalCount",
+    "User": "id login",
     "ResolveReviewThreadPayload": "clientMutationId thread",
     "UnresolveReviewThreadPayload": "clientMutationId thread",
 }

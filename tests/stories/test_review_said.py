@@ -116,6 +116,35 @@ def test_an_answer_that_is_accepted_lifts_what_was_requested(ground: Ground, mon
     assert (check(ground, repository).conclusion, check(ground, repository).title) == ("success", "Nothing to say")
 
 
+def test_an_author_without_write_permission_lifts_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is talked into it, and the thread resolved: what was requested stands until a writer says so."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    hub = ground.world.hub
+    hub.create_user("mallory")
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "talked-into", policy=STRICT.replace("{", "{ auto: all,"), author="mallory")
+    ended(ground, repository, number, jobs=1)
+    [finding] = line_comments(ground, repository, number)
+    ground.script[:] = [stands(ground), judges(**{name_of(finding): (True, "Right: nobody calls it so.")})]
+    hub.reply_to_comment(repository, finding.id, "mallory", "It is never called with an empty list.")
+    ended(ground, repository, number, jobs=3)
+    assert line_comments(ground, repository, number)[-1].body.partition("\n\n<!--")[0] == (
+        "Right: nobody calls it so.\n\nIt blocks, so it stays open until its code changes, or until somebody with "
+        "write permission agrees here or resolves this."
+    )
+    hub.resolve_thread(repository, finding.id, "mallory")
+    hub.reply_to_comment(repository, finding.id, "mallory", "Thanks.")
+    ended(ground, repository, number, jobs=5)
+    assert states(ground, repository, number) == ["CHANGES_REQUESTED"]
+    assert check(ground, repository).conclusion == "failure"
+    said = line_comments(ground, repository, number)[-1].body
+    assert said.startswith("This was resolved by somebody without write permission. It blocks, so it stays open until")
+    hub.reply_to_comment(repository, finding.id, "alice", "She is right.")
+    ended(ground, repository, number, jobs=7)
+    assert states(ground, repository, number) == ["DISMISSED"]
+    assert check(ground, repository).conclusion == "success"
+
+
 def test_a_line_that_was_changed_a_little_lifts_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """The author changes the line, and says so: what was requested stands, and fails, until a review has read it."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)

@@ -84,8 +84,9 @@ class ReviewPolicy(Noun):
     request_changes_on: Literal["never", "critical", "important"] = Field(
         default="never",
         description="A review that says something of this severity, or worse, on a line requests changes; they are "
-        "taken back once nothing of the kind is open, and a review has read what took its place. Where the branch's "
-        "protection says who may dismiss reviews, name the App.",
+        "taken back once nothing of the kind is open, and a review has read what took its place. A finding that blocks "
+        "(by this, `fail_on` or for want of an approval) is closed by its code or by people with write permission. "
+        "Where the branch's protection says who may dismiss reviews, name the App.",
     )
     approve: bool = Field(
         default=False,

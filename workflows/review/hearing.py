@@ -12,7 +12,7 @@ from workflows.review.material import Material
 from workflows.review.rebutting import Judgements, judge_rebuttals
 from workflows.review.settling import Settler, with_judgements
 from workflows.review.standing import Standing, keep_ledger, read_standing
-from workflows.review.verdict import settle_verdicts
+from workflows.review.verdict import blocks, settle_verdicts
 from workflows.types import Noun, PullRequest
 
 
@@ -37,7 +37,13 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
     if not before.entries:
         return Heard()
     merged = merge_review(
-        before, (), head=change.head, diff=material.diff, maps=material.maps, threads=standing.threads
+        before,
+        (),
+        head=change.head,
+        diff=material.diff,
+        maps=material.maps,
+        threads=standing.threads,
+        blocks=partial(blocks, thread.asked.policy.review),
     )
     judgements = run.step("judge", lambda: judge(thread, material, standing, merged), Judgements) if judging else None
     judged = judgements.judged if judgements is not None else ()
@@ -47,14 +53,14 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
     gone = {one.id for one in merged.fixed} if judging and change.head != before.head else set()
     ledger = note_unread(with_judgements(merged.ledger, judged).model_copy(update=kept), gone)
     fixed = [one for one in ledger.entries if one.id in {each.id for each in merged.fixed}]
-    run.step("settle", lambda: settler.settle(fixed, judged), int)
+    run.step("settle", lambda: settler.settle(fixed, judged, merged.kept), int)
     run.step("verdicts", lambda: settle_verdicts(thread, pull.number, ledger), int)
     if ledger.entries != before.entries:
         # A review of some paths shows its check on a head that counts as unread: both stand.
         for head in dict.fromkeys((before.head, change.head)):
             run.step("check", partial(conclude_again, thread, head, ledger), type(None))
     run.step("record", lambda: keep_ledger(thread, ledger), type(None))
-    withdrawn = sum(one.accepted for one in judged)
+    withdrawn = sum(one.withdrawn for one in judged)
     return Heard(fixed=len(merged.fixed), withdrawn=withdrawn, answered=len(judged) - withdrawn)
 
 

@@ -76,11 +76,15 @@ class Ledger(Noun):
 
 
 class Rebuttal(Noun):
-    """What people answered to an open finding, and nobody considered yet."""
+    """What people answered to an open finding, and nobody considered yet.
+
+    ``counts``: it may withdraw the finding; of one that blocks only what somebody with write permission said last may.
+    """
 
     entry: Entry
     thread: str
     replies: tuple[ThreadReply, ...]
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Merged:
     """The ledger after a review. ``new`` are to be posted, and nothing else is; the lists hold entries as they are now.
 
     ``fixed`` and ``closed`` (rebutted or withdrawn) became so in this merge: their threads can be resolved.
-    ``rebuttals`` wait for a judgement, told by :func:`answer_rebuttal`. ``open`` stood before and still stand.
+    ``rebuttals`` wait for a judgement, told by :func:`answer_rebuttal`. ``open`` stood before and still stand;
+    ``kept`` are those that block, and whose threads somebody without write permission resolved.
     """
 
     ledger: Ledger
@@ -97,6 +102,7 @@ class Merged:
     closed: tuple[Entry, ...] = ()
     open: tuple[Entry, ...] = ()
     rebuttals: tuple[Rebuttal, ...] = ()
+    kept: tuple[Entry, ...] = ()
 
 
 @dataclass
@@ -108,9 +114,11 @@ class _Merging:
     maps: Mapping[str, LineMap]
     left: list[Finding]
     threads: Mapping[str, FindingThread]
+    blocks: Callable[[Severity], bool]
     entries: list[Entry] = field(default_factory=list)
     again: list[Finding] = field(default_factory=list)
     rebuttals: list[Rebuttal] = field(default_factory=list)
+    kept: list[Entry] = field(default_factory=list)
 
 
 def merge_review(
@@ -121,15 +129,16 @@ def merge_review(
     diff: Diff,
     maps: Mapping[str, LineMap],
     threads: Sequence[FindingThread] = (),
+    blocks: Callable[[Severity], bool] = lambda severity: False,
 ) -> Merged:
     """The ledger after a review of ``head`` that found ``found``, in which nothing is said that was said before.
 
     ``diff`` is the whole pull request's, and ``maps`` are its lines. An open finding whose code is gone is fixed; one
     whose thread people resolved is rebutted, as long as its code is there. A finding that was closed is said again
     when a run shows it now and none did before, or when what was fixed is back; what nobody was told of is new when it
-    is found again.
+    is found again. What ``blocks``, by its severity, is closed by its code and by people with write permission alone.
     """
-    work = _Merging(head, diff, maps, list(found), {thread.finding: thread for thread in threads})
+    work = _Merging(head, diff, maps, list(found), {thread.finding: thread for thread in threads}, blocks)
     for entry in ledger.entries:
         work.entries.append(_carry_on(entry, work))
     before = {entry.id: entry.state for entry in ledger.entries}
@@ -144,6 +153,7 @@ def merge_review(
         closed=tuple(entry for entry in turned if entry.state != "fixed"),
         open=tuple(entry for entry in kept if entry.state == "open"),
         rebuttals=tuple(work.rebuttals),
+        kept=tuple(work.kept),
     )
 
 
@@ -199,7 +209,7 @@ def parse_ledger(text: str) -> Ledger | None:
 
 
 def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]) -> Ledger:
-    """A ledger out of our own comments, for a lost one: what is resolved is closed, whoever did it."""
+    """A ledger out of our own comments, for a lost one: what people who may write or we resolved is closed."""
     entries = []
     for thread in threads:
         lines = maps.get(thread.path)
@@ -212,7 +222,7 @@ def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]
                 title=thread.title,
                 path=thread.path,
                 anchor=anchor,
-                state="rebutted" if thread.resolved else "open",
+                state="rebutted" if thread.resolved and not thread.by_reader else "open",
                 comment=thread.comment,
                 answered=thread.answered,
             )
@@ -247,9 +257,12 @@ def _carry_on(entry: Entry, work: _Merging) -> Entry:
         # People took their change for the remedy, and it is none: that is worth saying once more.
         work.again.append(twin.model_copy(update={"id": entry.id}))
         return placed
-    if thread.resolved:
+    if thread.resolved and not (thread.by_reader and work.blocks(entry.severity)):
         return placed.model_copy(update={"state": "rebutted"})
-    return _hear(placed, thread, work)
+    heard = _hear(placed, thread, work)
+    if thread.resolved and heard.state == "open":
+        work.kept.append(heard)
+    return heard
 
 
 def _is_again(entry: Entry, finding: Finding, *, gone: bool) -> bool:
@@ -261,15 +274,21 @@ def _is_again(entry: Entry, finding: Finding, *, gone: bool) -> bool:
 
 
 def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
-    """Replies since the last that was considered: the first are a rebuttal; after our answer, people's word stands."""
+    """Replies since the last that was considered: the first are a rebuttal; after our answer, people's word stands.
+
+    Of what blocks, that is the word of somebody with write permission.
+    """
     # The thread knows of an answer that a crash kept out of the ledger.
     answered = max(entry.answered, thread.answered)
     replies = tuple(reply for reply in thread.replies if reply.id > answered)
     if not replies:
         return entry.model_copy(update={"answered": answered})
+    blocks = work.blocks(entry.severity)
     if answered:
-        return entry.model_copy(update={"state": "rebutted", "answered": replies[-1].id})
-    work.rebuttals.append(Rebuttal(entry=entry, thread=thread.thread, replies=replies))
+        stands = blocks and not any(reply.writer for reply in replies)
+        return entry.model_copy(update={"state": "open" if stands else "rebutted", "answered": replies[-1].id})
+    counts = not blocks or replies[-1].writer
+    work.rebuttals.append(Rebuttal(entry=entry, thread=thread.thread, replies=replies, counts=counts))
     return entry
 
 

@@ -20,12 +20,21 @@ LONGEST_SAID = 1_500
 
 
 class Judged(Noun):
-    """One rebuttal, judged: ``say`` is the model's answer to people, uncleaned; ``reply`` the last that was read."""
+    """One rebuttal, judged: ``say`` is the model's answer to people, uncleaned; ``reply`` the last that was read.
+
+    ``counts`` is the rebuttal's: a model can be talked into anything.
+    """
 
     finding: str
     accepted: bool
     say: str
     reply: int
+    counts: bool = True
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the finding is: the answer was accepted, and of whoever may decide it."""
+        return self.accepted and self.counts
 
 
 class Judgements(Noun):
@@ -60,8 +69,8 @@ def parse_judgements(text: str, rebuttals: Sequence[Rebuttal]) -> Judgements:
             say = str(verdict.get("say") or "").strip() if isinstance(verdict, dict) else ""
             if isinstance(verdict, dict) and isinstance(verdict.get("accepted"), bool) and say:
                 last = one.replies[-1].id
-                accepted = verdict["accepted"]
-                judged.append(Judged(finding=one.entry.id, accepted=accepted, say=say[:LONGEST_SAID], reply=last))
+                told = {"finding": one.entry.id, "accepted": verdict["accepted"], "say": say[:LONGEST_SAID]}
+                judged.append(Judged(**told, reply=last, counts=one.counts))
         if judged:
             return Judgements(judged=tuple(judged))
     return Judgements()

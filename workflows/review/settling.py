@@ -15,6 +15,11 @@ from workflows.texts.outbound import code_span
 
 log = structlog.get_logger()
 
+BLOCKS = "It blocks, so it stays open until its code changes, or until somebody with write permission"
+WITHDRAWN = "The finding is withdrawn."
+AGREED = f"{BLOCKS} agrees here or resolves this."
+RESOLVED = f"This was resolved by somebody without write permission. {BLOCKS} says here that it is settled."
+
 
 @dataclass(frozen=True)
 class Settler:
@@ -25,8 +30,11 @@ class Settler:
     standing: Standing
     clean: Callable[[str], str]
 
-    def settle(self, fixed: Sequence[Entry], judged: Sequence[Judged]) -> int:
-        """Say it in the threads and resolve what is done. How many were settled; one that is gone stops no other."""
+    def settle(self, fixed: Sequence[Entry], judged: Sequence[Judged], kept: Sequence[Entry] = ()) -> int:
+        """Say it in the threads and resolve what is done. How many were settled; one that is gone stops no other.
+
+        ``kept`` are open though somebody without write permission resolved them.
+        """
         settled = 0
         for entry in fixed:
             sha, word = entry.sha[:12], "changed" if entry.unread else "fixed"
@@ -35,9 +43,12 @@ class Settler:
                 text = f"Its lines are changed in {code_span(sha)}; whether that mends it, the next review sees."
             settled += self._say(entry.id, text, name=f"{word}={entry.id} sha={sha}", resolve=not entry.unread)
         for one in judged:
-            end = "\n\nThe finding is withdrawn." if one.accepted else ""
+            end = f"\n\n{WITHDRAWN if one.counts else AGREED}" if one.accepted else ""
             name = f"rebuttal={one.finding} reply={one.reply}"
-            settled += self._say(one.finding, f"{self.clean(one.say)}{end}", name=name, resolve=one.accepted)
+            settled += self._say(one.finding, f"{self.clean(one.say)}{end}", name=name, resolve=one.withdrawn)
+        answered = {one.finding for one in judged}
+        for entry in (one for one in kept if one.id not in answered):
+            settled += self._say(entry.id, RESOLVED, name=f"kept={entry.id}", resolve=False)
         return settled
 
     def _say(self, finding: str, text: str, *, name: str, resolve: bool) -> bool:
@@ -58,5 +69,5 @@ class Settler:
 def with_judgements(ledger: Ledger, judged: Sequence[Judged]) -> Ledger:
     """The ledger once these were judged and answered."""
     for one in judged:
-        ledger = answer_rebuttal(ledger, one.finding, reply=one.reply, accepted=one.accepted)
+        ledger = answer_rebuttal(ledger, one.finding, reply=one.reply, accepted=one.withdrawn)
     return ledger

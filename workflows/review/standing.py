@@ -27,15 +27,20 @@ class Standing(Noun):
 
 
 def read_threads(github: GitHub, services: JobServices, pull: PullRequest) -> tuple[FindingThread, ...]:
-    """The threads of our findings now. Heard are those who may resolve a thread: writers, and the change's author."""
+    """The threads of our findings now. Heard are those who may resolve a thread: writers, and the change's author.
+
+    https://docs.github.com/en/pull-requests/collaborating-with-pull-requests/reviewing-changes-in-pull-requests/commenting-on-a-pull-request#resolving-conversations
+    """
     ours = services.spoken.login
     comments = github.fetch_review_comments(pull.number)
     roots = {one.id for one in comments if one.author.login == ours and parse_finding_marker(one.body)}
     if not roots:
         return ()
+    threads = [one for one in github.fetch_review_threads(pull.number) if roots & {*one.comments}]
     people = {one.author.login for one in comments if one.in_reply_to in roots and one.author.type == "User"}
-    heard = [login for login in sorted(people) if _is_heard(github, pull, login)]
-    return gather_finding_threads(comments, github.fetch_review_threads(pull.number), ours=ours, heard=heard)
+    people |= {one.resolved_by for one in threads if one.resolved_by}
+    writers = [login for login in sorted(people) if github.fetch_permission(login) in WRITERS]
+    return gather_finding_threads(comments, threads, ours=ours, writers=writers, author=pull.author.login)
 
 
 def read_standing(thread: Thread, pull: PullRequest, maps: Mapping[str, LineMap]) -> Standing:
@@ -49,7 +54,3 @@ def read_standing(thread: Thread, pull: PullRequest, maps: Mapping[str, LineMap]
 def keep_ledger(thread: Thread, ledger: Ledger) -> None:
     """Put the ledger down."""
     thread.services.ledgers.keep(thread.job.repository.id, thread.job.number, dump_ledger(ledger))
-
-
-def _is_heard(github: GitHub, pull: PullRequest, login: str) -> bool:
-    return login == pull.author.login or github.fetch_permission(login) in WRITERS

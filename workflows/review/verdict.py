@@ -70,6 +70,12 @@ def reaches(threshold: Threshold, severity: Severity) -> bool:
     return threshold != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(threshold)
 
 
+def blocks(policy: ReviewPolicy, severity: Severity) -> bool:
+    """Whether an open finding of this severity holds a change up: a review, the check, or an approval counts it."""
+    held = reaches(policy.request_changes_on, severity) or reaches(policy.fail_on, severity)
+    return held or (policy.approve and severity != "minor")
+
+
 def outdated(
     reviews: Sequence[Review],
     login: str,

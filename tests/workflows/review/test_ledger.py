@@ -183,6 +183,38 @@ def test_a_rebuttal_is_considered_once(accepted: bool) -> None:
     assert [entry.state for entry in insisted.ledger.entries] == ["withdrawn" if accepted else "rebutted"]
 
 
+def reader(of: Finding, *replies: tuple[int, str, bool], **changes: Any) -> FindingThread:
+    said = tuple(ThreadReply(id=number, author="eve", text=text, writer=writer) for number, text, writer in replies)
+    return FindingThread(finding=of.id, comment=77, thread="T", path="a.py", replies=said, **changes)
+
+
+def blocking(ledger: Ledger, *threads: FindingThread, lines: list[str] = FIRST) -> Merged:
+    """The next push where what is important blocks."""
+    return push(ledger, lines, threads=threads, blocks=lambda severity: severity == "important")
+
+
+def test_what_blocks_is_closed_by_its_code_and_by_people_who_may_write() -> None:
+    """The change's author without write permission answers, insists and resolves: it stays open, and is told once."""
+    ledger, found = first_review()
+    [rebuttal] = blocking(ledger, reader(found, (80, "Yes, withdraw it.", True), (81, "Never empty.", False))).rebuttals
+    assert not rebuttal.counts
+    [rebuttal] = blocking(ledger, reader(found, (80, "Never empty.", False), (81, "Right.", True))).rebuttals
+    assert rebuttal.counts
+    answered = answer_rebuttal(ledger, found.id, reply=81, accepted=False)
+    insists = blocking(answered, reader(found, (90, "No.", False), answered=81))
+    assert [(entry.state, entry.answered) for entry in insists.ledger.entries] == [("open", 90)]
+    agrees = blocking(answered, reader(found, (90, "She is right.", True), (91, "See?", False), answered=81))
+    assert [entry.state for entry in agrees.ledger.entries] == ["rebutted"]
+    resolved = reader(found, resolved=True, by_reader=True)
+    assert [entry.id for entry in blocking(ledger, resolved).kept] == [found.id]
+    assert [entry.state for entry in blocking(ledger, reader(found, resolved=True)).closed] == ["rebutted"]
+    assert blocking(ledger, resolved, lines=FIXED).fixed
+    assert [entry.state for entry in push(ledger, FIRST, threads=[resolved]).closed] == ["rebutted"], (
+        "it blocks nothing"
+    )
+    assert [entry.state for entry in rebuild_ledger([resolved], maps_of(FIRST)).entries] == ["open"]
+
+
 def test_an_answer_that_a_crash_kept_out_of_the_ledger() -> None:
     """Where the thread shows our answer, the replies before it are not judged again."""
     ledger, found = first_review()
@@ -245,9 +277,13 @@ def test_threads_are_ours_and_people_s_words_count() -> None:
         comment(21, BOT, "Something else."),
     ]
     node = ReviewThread(id="T1", resolved=True, outdated=False, comments=(10, 11, 12, 13, 14))
-    [gathered] = gather_finding_threads(said, [node], ours="forgehand[bot]", heard={"ann"})
+    [gathered] = gather_finding_threads(said, [node], ours="forgehand[bot]", writers={"ann"})
     assert (gathered.finding, gathered.comment, gathered.thread, gathered.resolved) == (found.id, 10, "T1", True)
     assert ([reply.id for reply in gathered.replies], gathered.answered) == ([12, 14], 12)
     [entry] = rebuild_ledger([gathered], maps_of(FIRST)).entries
     assert (entry.id, entry.title, entry.severity, entry.category) == (found.id, found.title, "important", "bug")
     assert (entry.state, entry.anchor) == ("rebutted", found.anchor)
+    node = node.model_copy(update={"resolved_by": "Eve"})
+    [gathered] = gather_finding_threads(said, [node], ours="forgehand[bot]", writers={"ann"}, author="eve")
+    assert [(reply.id, reply.writer) for reply in gathered.replies] == [(11, False), (12, True), (14, True)]
+    assert gathered.by_reader

@@ -13,7 +13,7 @@ from workflows.repository.policy import ReviewPolicy
 from workflows.review.approvals import MOVED, overtaken, stands_approved
 from workflows.review.diff import Diff, FileDiff, parse_diff
 from workflows.review.ledger import Entry, Ledger, note_unread
-from workflows.review.verdict import LIFTED, OVERTAKEN, decide_event, is_guarded, outdated
+from workflows.review.verdict import LIFTED, OVERTAKEN, blocks, decide_event, is_guarded, outdated
 from workflows.types import Actor, Ends, PullRequest, Review, TestRun
 
 US = "forgehand[bot]"
@@ -112,6 +112,22 @@ def test_verdicts_are_taken_back_when_they_hold_no_longer() -> None:
     assert outdated(said, US, policy, CALM, now=Ends(head="d")) == [(1, LIFTED), (2, MOVED)]
     assert outdated(said, US, policy, ledger("important"), now=Ends(head="d")) == [(1, LIFTED), (2, OVERTAKEN)]
     assert outdated(said, "", policy, CALM, now=Ends(head="d")) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity", "held"),
+    [
+        ({}, "critical", False),
+        ({"request_changes_on": "important"}, "important", True),
+        ({"fail_on": "critical"}, "critical", True),
+        ({"fail_on": "critical"}, "important", False),
+        ({"approve": True}, "important", True),
+        ({"approve": True}, "minor", False),
+    ],
+)
+def test_what_blocks_is_what_a_verdict_counts(policy: dict[str, Any], severity: Any, held: bool) -> None:
+    """Requested changes, a check that fails, or an approval that is not given."""
+    assert blocks(ReviewPolicy(**policy), severity) is held
 
 
 def test_what_is_gone_from_what_nobody_read_still_counts() -> None:
