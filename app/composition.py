@@ -152,7 +152,7 @@ class Composition:
     @cached_property
     def sandboxes(self) -> DockerSandboxes:
         """The one that opens containers."""
-        return DockerSandboxes(self.engine, self.owner)
+        return DockerSandboxes(self.engine, self.owner, sockets=self.data_dir / "sockets")
 
     @cached_property
     def workshop(self) -> Workshop:

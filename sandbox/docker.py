@@ -31,6 +31,7 @@ from sandbox.container import (
 )
 from sandbox.plain import PlainSandbox
 from sandbox.stream import RequestRefused, ToolStream
+from sandbox.tool_socket import ToolSocket, remove_dead_sockets
 from sandbox.toolbox.frames import LARGEST
 from sandbox.toolbox.serve import MOST_COMMANDS, MOST_OTHERS
 
@@ -40,6 +41,7 @@ EGRESS_PORT = 3128
 _TOOLBOX = Path(__file__).with_name("toolbox")
 _TOOLBOX_TARGET = "/opt/forgehand/toolbox"
 _EGRESS_TARGET = "/run/egress"
+_SOCKET_TARGET = "/run/toolbox"
 # The system's own python3 before any that a set-up command could have put on the image's PATH.
 _START = """
 export FORGEHAND_PATH="$PATH" PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
@@ -71,17 +73,23 @@ class _NoPython(Exception):
 class DockerSandboxes:
     """Opens containers on the engine behind ``client``. ``owner`` names this installation of ours on a shared engine.
 
-    ``runtime`` is the engine's name of another OCI runtime, for example "runsc" for gVisor.
+    ``runtime`` is the engine's name of another OCI runtime, for example "runsc" for gVisor. ``sockets`` is a folder
+    for the sockets that toolboxes come to; without it, and where they cannot, the engine carries their streams.
     """
 
-    def __init__(self, client: docker.DockerClient, owner: str, *, runtime: str | None = None) -> None:
+    def __init__(
+        self, client: docker.DockerClient, owner: str, *, runtime: str | None = None, sockets: Path | None = None
+    ) -> None:
         self._client = client
         self._owner = owner
         self._runtime = runtime
+        self._sockets = sockets
         self._unremoved: set[str] = set()
         self._without_python: set[str] = set()
         # A container cannot write the compiled files itself: without them each start compiles the toolbox anew.
         compileall.compile_dir(_TOOLBOX, quiet=2)
+        if sockets is not None:
+            remove_dead_sockets(sockets)
 
     def open(self, spec: SandboxSpec) -> DockerSandbox | PlainSandbox:
         """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then.
@@ -96,20 +104,20 @@ class DockerSandboxes:
         return self._open(spec, PlainSandbox)
 
     def _open(self, spec: SandboxSpec, kind: type[Opened]) -> Opened:
-        request = render_create_request(spec, owner=self._owner, runtime=self._runtime)
-        if kind is PlainSandbox:
-            request["Entrypoint"][-1] = _WAIT
-        with _engine("create a container", image=spec.image):
-            created = self._client.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
-        container = str(created["Id"])
-        self._remove_unremoved()
         with ExitStack() as undo:
+            tool_socket = None
+            if self._sockets is not None and kind is DockerSandbox:
+                tool_socket = ToolSocket(self._sockets)
+                undo.callback(tool_socket.close)
+            container = self._create(spec, kind, None if tool_socket is None else tool_socket.path)
             undo.callback(self._remove, container)
             with _engine("start the container", image=spec.image):
                 streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
                 attached = self._client.api.attach_socket(container, streams)
                 sandbox = kind(self._client, container, attached, remove=self._remove)
                 undo.callback(sandbox.close)
+                if tool_socket is not None and isinstance(sandbox, DockerSandbox):
+                    sandbox.expect_at(tool_socket)
                 self._client.api.start(container)
             try:
                 sandbox.fill(spec)
@@ -118,6 +126,15 @@ class DockerSandboxes:
                 raise
             undo.pop_all()
         return sandbox
+
+    def _create(self, spec: SandboxSpec, kind: type[Opened], tool_socket: Path | None) -> str:
+        request = render_create_request(spec, owner=self._owner, runtime=self._runtime, tool_socket=tool_socket)
+        if kind is PlainSandbox:
+            request["Entrypoint"][-1] = _WAIT
+        with _engine("create a container", image=spec.image):
+            created = self._client.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+        self._remove_unremoved()
+        return str(created["Id"])
 
     def _explain_end(self, container: str, image: str) -> None:
         """Raise what is known of a container that ended before it served; else nothing."""
@@ -184,6 +201,7 @@ class DockerSandbox:
         # The SDK's object is kept: its end would close the connection under us.
         self._attached = attached
         self._stream = ToolStream(getattr(attached, "_sock", attached), self._diagnose)
+        self._tool_socket: Path | None = None
         self._closed = False
         # Those beyond what the toolbox has threads for wait here, where their deadlines have not begun.
         self._commands = BoundedSemaphore(MOST_COMMANDS)
@@ -203,13 +221,23 @@ class DockerSandbox:
         """The container's id."""
         return self._container
 
+    def expect_at(self, tool_socket: ToolSocket) -> None:
+        """Let the toolbox come to the socket, whose folder its container mounts; for the time before the start."""
+        self._tool_socket = tool_socket.path
+        self._stream.expect_at(tool_socket)
+
     def fill(self, spec: SandboxSpec) -> None:
         """Start the toolbox's service and put the commit and the snapshot's products into the workspace."""
         egress = None
         if spec.network == "egress" and spec.egress_socket is not None:
             egress = {"port": EGRESS_PORT, "socket": f"{_EGRESS_TARGET}/{spec.egress_socket.name}"}
         self._stream.start()
-        arguments = {"commit": spec.commit, "egress": egress, "environment": dict(spec.environment)}
+        arguments = {
+            "commit": spec.commit,
+            "egress": egress,
+            "environment": dict(spec.environment),
+            "socket": None if self._tool_socket is None else f"{_SOCKET_TARGET}/{self._tool_socket.name}",
+        }
         self._call("open", arguments, timeout=_OPEN_SECONDS)
 
     def execute(
@@ -351,7 +379,9 @@ def _decode_parts(on_output: Callable[[str], None]) -> Callable[[dict[str, Any],
     return listen
 
 
-def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None = None) -> dict[str, Any]:
+def render_create_request(
+    spec: SandboxSpec, *, owner: str, runtime: str | None = None, tool_socket: Path | None = None
+) -> dict[str, Any]:
     """The body of the engine's create request: everything a container of ours may have is in here.
 
     See https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
@@ -382,11 +412,11 @@ def render_create_request(spec: SandboxSpec, *, owner: str, runtime: str | None 
         "Healthcheck": {"Test": ["NONE"]},
         "Volumes": {},
         "ExposedPorts": {},
-        "HostConfig": _host_config(spec, runtime),
+        "HostConfig": _host_config(spec, runtime, tool_socket),
     }
 
 
-def _host_config(spec: SandboxSpec, runtime: str | None) -> dict[str, Any]:
+def _host_config(spec: SandboxSpec, runtime: str | None, tool_socket: Path | None) -> dict[str, Any]:
     limits = spec.limits
     memory = limits.memory_mb * _MEGABYTE
     config: dict[str, Any] = {
@@ -406,7 +436,7 @@ def _host_config(spec: SandboxSpec, runtime: str | None) -> dict[str, Any]:
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no"},
         "Tmpfs": _tmpfs(limits, writable_root=spec.writable_root),
-        "Mounts": _mounts(spec),
+        "Mounts": _mounts(spec, tool_socket),
     }
     if runtime is not None:
         config["Runtime"] = runtime
@@ -424,8 +454,10 @@ def _tmpfs(limits: Limits, *, writable_root: bool) -> dict[str, str]:
     return folders
 
 
-def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
+def _mounts(spec: SandboxSpec, tool_socket: Path | None) -> list[dict[str, Any]]:
     sources = {_TOOLBOX_TARGET: _TOOLBOX, "/etc/hosts": _TOOLBOX / "hosts"}
+    if tool_socket is not None:
+        sources[_SOCKET_TARGET] = tool_socket.parent
     if spec.mirror is not None:
         sources["/mirror"] = spec.mirror
     if spec.network == "egress":

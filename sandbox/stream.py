@@ -1,5 +1,6 @@
-"""The host's end of the tool stream: requests out, answers in, over the multiplexed stream of an attached container.
+"""The host's end of the tool stream: requests out, answers in, over a socket that the toolbox comes to.
 
+It begins on the multiplexed stream of the attached container, and stays there where the toolbox cannot come.
 Whichever caller waits longest reads for all, so a sandbox costs no thread; a stream that breaks once stays broken.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.container import SandboxUnavailable
+from sandbox.tool_socket import ToolSocket
 from sandbox.toolbox.frames import ANSWER, HEADER, KEY_BYTES, REQUEST, BadFrame, pack, parse_body, parse_header
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _SILENCE_SECONDS = 5.0
 _PATIENCE_SECONDS = 15.0
 _COMPLAINT_BYTES = 4000
 _CANCEL_SECONDS = 0.1
+_LAST_WORDS_SECONDS = 0.5
 _PARTS = 200
 
 
@@ -54,10 +57,16 @@ class _Call:
 
 
 class ToolStream:
-    """Requests and answers of one container. ``diagnose`` says in words what became of a container that fell silent."""
+    """Requests and answers of one container. ``diagnose`` says in words what became of a container that fell silent.
 
-    def __init__(self, connection: socket.socket, diagnose: Callable[[], str]) -> None:
-        self._connection = connection
+    ``attached`` is the engine's stream of the container. It brings complaints, and the frames too, unless the toolbox
+    comes to a socket.
+    """
+
+    def __init__(self, attached: socket.socket, diagnose: Callable[[], str]) -> None:
+        self._attached = attached
+        self._connection = attached
+        self._expected: ToolSocket | None = None
         self._diagnose = diagnose
         self._key = secrets.token_bytes(KEY_BYTES)
         self._numbers = itertools.count(1)
@@ -70,6 +79,10 @@ class ToolStream:
         self._frames = bytearray()
         self._complaints = bytearray()
         self._heard = time.monotonic()
+
+    def expect_at(self, tool_socket: ToolSocket) -> None:
+        """Go on over this socket once the toolbox has come to it, which it does before its first answer or never."""
+        self._expected = tool_socket
 
     def start(self) -> None:
         """Give the other end the key. Raises SandboxUnavailable."""
@@ -114,9 +127,11 @@ class ToolStream:
         """Close the connection; the toolbox ends, and with it the container. Calls under way end with an error."""
         with self._state:
             self._broken = self._broken or "The sandbox was closed."
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
+        for connection in (self._connection, self._attached):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._stop_expecting()
 
     def _request(self, number: int, operation: str, arguments: Mapping[str, Any], attachment: bytes = b"") -> None:
         self._send(pack(self._key, REQUEST, {**arguments, "op": operation, "id": number}, attachment))
@@ -188,30 +203,51 @@ class ToolStream:
         poller = select.poll()
         try:
             poller.register(self._connection, select.POLLIN)
-            if not poller.poll(timeout * 1000):
+            if self._expected is not None:
+                poller.register(self._expected, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poller.poll(timeout * 1000)]
+            if not ready:
+                return
+            self._heard = time.monotonic()
+            if self._expected is not None and self._expected.fileno() in ready:
+                self._go_over(self._expected.accept())
                 return
             chunk = self._connection.recv(1 << 18)
         except (OSError, ValueError):
             raise self._break() from None
         if not chunk:
             raise self._break()
-        self._heard = time.monotonic()
-        self._raw += chunk
-        self._take_docker_frames()
+        if self._connection is self._attached:
+            self._sort(chunk, self._frames)
+        else:
+            self._frames += chunk
         try:
             self._take_answers()
         except BadFrame as error:
             raise self._break(f"A command wrote into the tool stream ({error})") from None
 
-    def _take_docker_frames(self) -> None:
-        """Sort the engine's frames (8 bytes of header, then that many) into answers and complaints."""
+    def _go_over(self, connection: socket.socket) -> None:
+        """From now on the frames go over this one. What was sent while the toolbox came was for nobody: a ping."""
+        connection.settimeout(_PATIENCE_SECONDS)
+        with self._sending:
+            self._connection = connection
+        self._expected = None
+
+    def _stop_expecting(self) -> None:
+        expected, self._expected = self._expected, None
+        if expected is not None:
+            expected.close()
+
+    def _sort(self, chunk: bytes, output: bytearray) -> None:
+        """Sort the engine's frames (8 bytes of header, then that many) into the standard output and complaints."""
+        self._raw += chunk
         at = 0
         while len(self._raw) - at >= _DOCKER_HEADER.size:
             kind, size = _DOCKER_HEADER.unpack_from(self._raw, at)
             end = at + _DOCKER_HEADER.size + size
             if len(self._raw) < end:
                 break
-            (self._frames if kind == _STDOUT else self._complaints).extend(
+            (output if kind == _STDOUT else self._complaints).extend(
                 memoryview(self._raw)[at + _DOCKER_HEADER.size : end]
             )
             at = end
@@ -227,6 +263,7 @@ class ToolStream:
                 return
             answer = parse_body(self._key, ANSWER, header, bytes(memoryview(self._frames)[HEADER.size : end]))
             del self._frames[:end]
+            self._stop_expecting()
             with self._state:
                 call = self._calls.get(answer[0]["id"])
                 if call is None:
@@ -238,13 +275,28 @@ class ToolStream:
                     call.answer = answer
                 self._state.notify_all()
 
+    def _hear_last_words(self) -> None:
+        """Take what the container has complained of. What a command wrote to the standard output is not looked at."""
+        poller = select.poll()
+        deadline = time.monotonic() + _LAST_WORDS_SECONDS
+        with contextlib.suppress(OSError, ValueError):
+            poller.register(self._attached, select.POLLIN)
+            while poller.poll(max(deadline - time.monotonic(), 0) * 1000):
+                chunk = self._attached.recv(1 << 18)
+                if not chunk or time.monotonic() > deadline:
+                    return
+                self._sort(chunk, bytearray())
+
     def _break(self, what: str = "The sandbox ended") -> SandboxUnavailable:
         """Nothing can be trusted on this stream from now on; the reason is worked out once and kept."""
         with self._state:
             already = self._broken
         if already is None:
+            reason = self._diagnose()
+            if self._connection is not self._attached:
+                self._hear_last_words()
             complaint = self._complaints.decode("utf-8", "replace").strip()
-            parts = [f"{what}: {self._diagnose()}", "Retry in a fresh container."]
+            parts = [f"{what}: {reason}", "Retry in a fresh container."]
             if complaint:
                 parts.append(f"Its last words: {complaint}")
             already = " ".join(parts)

@@ -1,7 +1,8 @@
-"""Serving requests from the attached stream: who answers what, in which thread, and what a broken world looks like."""
+"""Serving requests from the host's stream: who answers what, in which thread, and what a broken world looks like."""
 
 from __future__ import annotations
 
+import _socket  # not socket, which is slow to load
 import os
 import signal
 import sys
@@ -162,7 +163,7 @@ class Toolbox:
 
 
 class Stream:
-    """The protocol's two file descriptors, out of reach of every child."""
+    """The protocol's file descriptors, out of reach of every child: those of the container's start, then a socket."""
 
     def __init__(self) -> None:
         self._input, self._output = os.dup(0), os.dup(1)  # not inheritable
@@ -177,6 +178,18 @@ class Stream:
     def read_key(self) -> None:
         """Take the key of the frames: the first bytes of all, before any command has run. Raises Closed."""
         self._key = self._read(KEY_BYTES)
+
+    def go_over(self, path: str) -> None:
+        """Go on over the host's socket where it can be reached: a sandboxed kernel or a security module may say no."""
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+        except OSError:
+            connection.close()
+            return
+        for old in (self._input, self._output):
+            os.close(old)
+        self._input = self._output = connection.detach()
 
     def receive(self, admit: Callable[[Message], None]) -> Reply:
         """The next request, admitted before another thread can read the one after it.
@@ -225,6 +238,8 @@ def main() -> None:
         first, _ = stream.receive(lambda _: None)
     except Closed:
         return
+    if first["socket"]:
+        stream.go_over(first["socket"])
     toolbox = Toolbox({**environment, **first["environment"]}, stream)
     confine()
     # All threads at once: when commands have used up the process limit, no new one could start.

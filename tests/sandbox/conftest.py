@@ -80,9 +80,9 @@ def shallow_mirror(tmp_path_factory: pytest.TempPathFactory, mirror: Mirror) -> 
 
 
 @pytest.fixture(scope="session")
-def sandboxes(engine: docker.DockerClient) -> Iterator[DockerSandboxes]:
+def sandboxes(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerSandboxes]:
     """Sandboxes under an owner of this test run alone; whatever a failed test left is removed at the end."""
-    made = DockerSandboxes(engine, f"test-{uuid.uuid4().hex[:12]}")
+    made = DockerSandboxes(engine, f"test-{uuid.uuid4().hex[:12]}", sockets=tmp_path_factory.mktemp("sockets"))
     yield made
     made.remove_leftovers()
 

@@ -19,8 +19,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from sandbox import stream
-from sandbox.container import JOB_LABEL, OWNER_LABEL, FileChange, Limits, SandboxSpec, SandboxUnavailable
+from sandbox.container import (
+    JOB_LABEL,
+    OWNER_LABEL,
+    ExecResult,
+    FileChange,
+    Limits,
+    SandboxSpec,
+    SandboxUnavailable,
+)
 from sandbox.docker import DockerSandbox, DockerSandboxes, render_create_request
+from sandbox.tool_socket import ToolSocket
 from tests.sandbox.conftest import Mirror
 from tests.sandbox.refusing_engine import RefusingEngine
 
@@ -37,7 +46,7 @@ def test_create_request_gives_nothing_away(tmp_path: Path) -> None:
     """The create request itself has no privilege, no engine socket, no network, no writable host folder."""
     wanted = SandboxSpec("image", "job", mirror=tmp_path, commit="c" * 40, environment={"TOKEN": "do-not-keep"})
     for request in (
-        render_create_request(wanted, owner="me"),
+        render_create_request(wanted, owner="me", tool_socket=tmp_path / "t" / "toolbox.sock"),
         render_create_request(
             SandboxSpec("i", "j", network="egress", egress_socket=tmp_path / "p.sock", writable_root=True), owner="me"
         ),
@@ -53,7 +62,7 @@ def test_create_request_gives_nothing_away(tmp_path: Path) -> None:
         assert not {"CapAdd", "Binds", "VolumesFrom", "Devices", "PidMode", "UsernsMode", "UTSMode"} & set(host)
         assert all(mount["ReadOnly"] and mount["Type"] == "bind" for mount in host["Mounts"])
         targets = {mount["Target"] for mount in host["Mounts"]}
-        assert targets <= {"/mirror", "/opt/forgehand/toolbox", "/etc/hosts", "/run/egress"}
+        assert targets <= {"/mirror", "/opt/forgehand/toolbox", "/etc/hosts", "/run/egress", "/run/toolbox"}
         assert request["User"] == "10001:10001"
         assert "docker.sock" not in json.dumps(request)
         assert "do-not-keep" not in json.dumps(request)
@@ -77,6 +86,7 @@ def test_hardening(box: DockerSandbox) -> None:
         "/mirror",
         "/opt/forgehand/toolbox",
         "/etc/hosts",
+        "/run/toolbox",
         "/etc/hostname",
         "/etc/resolv.conf",
         "/sbin/docker-init",
@@ -193,17 +203,62 @@ def test_killing_the_toolbox_is_reported(sandboxes: DockerSandboxes, sandbox_ima
             sandbox.execute("pkill -KILL forgehand; sleep 5", timeout=20)
 
 
-def test_a_command_cannot_forge_an_answer(sandboxes: DockerSandboxes, sandbox_image: str) -> None:
-    """What a command writes into the stream's pipe breaks the stream and is not believed; the key is out of reach."""
-    with sandboxes.open(spec(sandbox_image)) as sandbox:
+def write_a_forged_frame(sandbox: DockerSandbox) -> ExecResult:
+    """Into the pipe of PID 1, as a command may, with the number that the call itself has."""
+    head = "\\0\\0\\0\\043" + "\\0" * 4 + "a" * 16
+    forged = json.dumps({"id": 4, "result": {"ok": True}})
+    return sandbox.execute(f"printf '{head}%s' '{forged}' > /proc/1/fd/1; echo written", timeout=10)
+
+
+def test_a_command_cannot_forge_an_answer(engine: docker.DockerClient, sandbox_image: str) -> None:
+    """What a command writes into the engine's stream breaks it and is not believed; the key is out of reach."""
+    with DockerSandboxes(engine, f"test-{uuid.uuid4().hex}").open(spec(sandbox_image)) as sandbox:
         pid = sandbox.execute("pgrep -x forgehand", timeout=10).output.strip()
         assert re.fullmatch(r"\d+", pid)
         for secret in ("environ", "mem", "maps", "fd"):
             assert not sandbox.execute(f"ls /proc/{pid}/{secret}/ && cat /proc/{pid}/{secret}", timeout=10).ok
-        head = "\\0\\0\\0\\043" + "\\0" * 4 + "a" * 16
-        forged = json.dumps({"id": 4, "result": {"ok": True}})
         with pytest.raises(SandboxUnavailable, match="wrote into the tool stream"):
-            sandbox.execute(f"printf '{head}%s' '{forged}' > /proc/1/fd/1", timeout=10)
+            write_a_forged_frame(sandbox)
+
+
+def test_a_command_cannot_reach_the_socket(sandboxes: DockerSandboxes, sandbox_image: str) -> None:
+    """Nobody comes to it after the toolbox, what is written into the container's own output is not heard."""
+    with sandboxes.open(spec(sandbox_image)) as sandbox:
+        come = "import socket; socket.socket(socket.AF_UNIX).connect('/run/toolbox/toolbox.sock')"
+        result = sandbox.execute(f'python3 -c "{come}"', timeout=10)
+        assert "FileNotFoundError" in result.output
+        assert not sandbox.execute("touch /run/toolbox/toolbox.sock", timeout=10).ok
+        assert write_a_forged_frame(sandbox).output == "written\n"
+        assert sandbox.execute("head -c 3M /dev/zero >/proc/1/fd/1", timeout=1).timed_out, "nobody reads it"
+        assert sandbox.execute("echo alive", timeout=10).output == "alive\n"
+
+
+class ClosedSocket(ToolSocket):
+    """A socket that the container's user may not connect to, as a security module or a sandboxed kernel may say."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.path.chmod(0o600)
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_where_the_socket_cannot_be_reached_the_engine_carries_the_stream(
+    engine: docker.DockerClient, sandbox_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    """Either way everything works, and no socket is left in the folder, whose path may be long."""
+    if not reached:
+        monkeypatch.setattr("sandbox.docker.ToolSocket", ClosedSocket)
+    folder = tmp_path / ("a folder with a very long name " * 4)
+    sandboxes = DockerSandboxes(engine, f"test-{uuid.uuid4().hex}", sockets=folder)
+    with sandboxes.open(spec(sandbox_image)) as sandbox:
+        assert (sandbox._stream._connection is not sandbox._stream._attached) is reached
+        assert list(folder.iterdir()) == []
+        assert sandbox.execute("echo heard", timeout=10).output == "heard\n"
+        with pytest.raises(SandboxUnavailable, match="container was killed"):
+            sandbox.execute("pkill -KILL forgehand; sleep 5", timeout=20)
+    with pytest.raises(SandboxUnavailable):
+        sandboxes.open(spec("forgehand-no-such-image:1"))
+    assert list(folder.iterdir()) == []
 
 
 def test_many_threads_share_one_sandbox(box: DockerSandbox) -> None:
