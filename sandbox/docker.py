@@ -270,8 +270,8 @@ class DockerSandbox:
 
     def tool(self, name: str, arguments: Mapping[str, Any]) -> ToolAnswer:
         """Run a file tool with the model's arguments."""
-        answer, _ = self._call("tool", {"name": name, "arguments": dict(arguments)}, timeout=_TOOL_SECONDS)
-        return ToolAnswer(**answer)
+        answer, text = self._call("tool", {"name": name, "arguments": dict(arguments)}, timeout=_TOOL_SECONDS)
+        return ToolAnswer(text=text.decode("utf-8"), **answer)
 
     def read_bytes(self, path: str, *, limit: int) -> bytes | None:
         """A file's bytes, or None."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import functools
+import operator
 
 from .edits import replace_text
 from .frames import fingerprint
@@ -22,6 +24,8 @@ _READ_LINES = 2_000
 _READ_CHARACTERS = 40_000
 _LINE_CHARACTERS = 2_000
 _LARGEST = 10_000_000
+_NUMBER_CHARACTERS = 7
+_MOST_NUMBERS = 5_000
 _SNIPPET = 4
 _MARK = b"\xef\xbb\xbf"  # UTF-8's byte order mark
 _NO_CHARACTER = (
@@ -211,9 +215,15 @@ def _is_utf8(content: bytes) -> bool:
 
 def _number(lines: list[str], offset: int, limit: int) -> list[str]:
     """Numbered lines, cut so that the page stays below the characters of one answer."""
+    page = lines[offset - 1 : offset - 1 + limit]
+    characters = sum(map(len, page)) + (_NUMBER_CHARACTERS + 1) * len(page)
+    last = offset - 1 + len(page)
+    if characters <= _READ_CHARACTERS and max(map(len, page)) <= _LINE_CHARACTERS and last <= _MOST_NUMBERS:
+        # The usual page, in a third of the time.
+        return list(map(operator.add, _numbers(last.bit_length())[offset - 1 : last], page))
     shown: list[str] = []
     left = _READ_CHARACTERS
-    for number, line in enumerate(lines[offset - 1 : offset - 1 + limit], offset):
+    for number, line in enumerate(page, offset):
         numbered = f"{number:6}\t{line}"
         if len(line) > _LINE_CHARACTERS:
             cut = len(line) - _LINE_CHARACTERS
@@ -223,6 +233,12 @@ def _number(lines: list[str], offset: int, limit: int) -> list[str]:
             break
         shown.append(numbered)
     return shown
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033 - functools.cache came with Python 3.9
+def _numbers(size: int) -> list[str]:
+    """How the numbered lines begin; ``size`` is the number of bits of the largest number."""
+    return [f"{number:6}\t" for number in range(1, 1 << size)]
 
 
 def _snippet(content: bytes, line: int, height: int) -> str:

@@ -123,12 +123,12 @@ class Toolbox:
             self._shell.prepare()
 
     def tool(self, message: Message, _: bytes) -> Reply:
-        """Run a file tool with the model's arguments; whatever is wrong with them is an answer."""
+        """Run a file tool with the model's arguments; whatever is wrong with them is an answer, its text attached."""
         name = message["name"]
-        if name not in TOOLS:
-            text = "There is no tool {!r} here. The tools are: {}".format(name, ", ".join(sorted(TOOLS)))
-            return {"ok": False, "text": text, "data": {"error": "unknown_tool"}}, b""
         try:
+            if name not in TOOLS:
+                known = ", ".join(sorted(TOOLS))
+                raise BadArguments(f"There is no tool {name!r} here. The tools are: {known}")
             ok, text, data = self._tools[name](**parse_arguments(name, message["arguments"]))
         except BadArguments as error:
             ok, text, data = False, str(error), {"error": "bad_arguments"}
@@ -139,7 +139,7 @@ class Toolbox:
         except RecursionError:  # os.makedirs and, before Python 3.12, os.walk call themselves for each folder
             ok, text, data = False, f"{name} failed: {_TOO_DEEP}", {"error": "too_deep"}
         # A file's name need not be UTF-8; what leaves here is.
-        return {"ok": ok, "text": text.encode("utf-8", "replace").decode("utf-8"), "data": data}, b""
+        return {"ok": ok, "data": data}, text.encode("utf-8", "replace")
 
     def read_bytes(self, message: Message, _: bytes) -> Reply:
         """A file's bytes as the attachment."""

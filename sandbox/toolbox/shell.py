@@ -205,15 +205,15 @@ class Shell:
 
     def _carrying(self, command: str, environment: Mapping[str, str], state: int) -> str:
         """``command`` between restoring the state of the last carried command and noting its own when it ends."""
-        os.pwrite(state, self._state, 0)
+        os.write(state, self._state)  # the bash shares the place in the file: its own state comes behind
         exports = "".join(f"export {name}={shlex.quote(value)};" for name, value in environment.items())
-        note = f'export -p >/dev/fd/{state}; printf "cd -- %q 2>/dev/null\\n" "$PWD" >>/dev/fd/{state}'
+        note = f'{{ export -p; printf "cd -- %q 2>/dev/null\\n" "$PWD"; }} >&{state}'
         return f". /dev/fd/{state}; {exports} trap {shlex.quote(note)} EXIT\n{command}"
 
     def _keep(self, state: int) -> None:
-        size = os.fstat(state).st_size
+        size = os.fstat(state).st_size - len(self._state)
         if 0 < size <= _STATE_BYTES:
-            self._state = os.pread(state, size, 0)
+            self._state = os.pread(state, size, len(self._state))
 
     def _end(self, watch: _Watch, since: int, before: frozenset[int]) -> None:
         """End a command and what it started: asked first, then made to."""

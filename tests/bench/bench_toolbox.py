@@ -158,10 +158,10 @@ def main(repository: str) -> None:
     """Bench with the HEAD of a local repository."""
     client = ensure_engine(install=False, say=print)
     image = ensure_image(client, say=print, authorities=find_authorities(os.environ), environment=os.environ)
-    sandboxes = DockerSandboxes(client, "bench")
     with tempfile.TemporaryDirectory() as folder:
         mirror = Path(folder) / "mirror.git"
         Path(folder).chmod(0o755)
+        sandboxes = DockerSandboxes(client, "bench", sockets=Path(folder) / "sockets")
         subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", repository, str(mirror)], check=True)
         head = subprocess.run(
             ["git", "-C", str(mirror), "rev-parse", "HEAD"], check=True, capture_output=True, text=True

@@ -70,7 +70,7 @@ class _Stage:
     def __init__(self, load: Load) -> None:
         engine = find_engine(os.environ)
         assert engine is not None, "no Docker engine answers"
-        sandboxes = DockerSandboxes(engine, "bench-agent")
+        sandboxes = DockerSandboxes(engine, "bench-agent", sockets=Path(load.folder) / "sockets")
         spec = SandboxSpec(load.image, "bench-agent", mirror=Path(load.mirror), commit=load.commit, limits=LIMITS)
         self.load = load
         self.workspaces = [Session(lambda: sandboxes, lambda: spec, load.commit) for _ in range(load.sessions)]
