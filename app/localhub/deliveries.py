@@ -54,6 +54,8 @@ class Postman:
     def _work(self) -> None:
         with requests.Session() as session:
             session.trust_env = False  # a webhook goes straight to its address, past any proxy of the machine
+            # A server may close a kept connection just as the next delivery goes out on it, and that one would be lost.
+            session.headers["Connection"] = "close"
             while (delivery := self._queue.get()) is not None:
                 post(self._store, delivery, session=session, seconds=self._seconds)
                 with self._idle:

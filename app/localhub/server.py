@@ -389,7 +389,7 @@ class LocalHub(People, ChecksOfApps):
         with self.store.lock:
             return redeliver(self.store, delivery)
 
-    def wait_for_deliveries(self, timeout: float = 30.0) -> None:
+    def wait_for_deliveries(self, timeout: float = 120.0) -> None:
         """Return when every webhook queued so far was sent. Raises TimeoutError after ``timeout`` seconds."""
         if not self._postman.wait(timeout):
             raise TimeoutError(f"Some webhooks were not sent within {timeout} seconds; is the receiver hanging?")

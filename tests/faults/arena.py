@@ -17,7 +17,7 @@ from app.localhub.server import read_folder
 from sandbox.container import OWNER_LABEL
 from tests.faults.moments import DockerWatch, GitHubTrap, Kill, Killer, Plan, WatchedModel
 from tests.faults.nursery import Child, Nursery
-from tests.stories.world import World
+from tests.stories.world import START_SECONDS, World
 from workflows.durable.database import open_engine
 from workflows.durable.job_rows import WORKFLOW
 from workflows.durable.queue import JobRecord, Queue
@@ -174,7 +174,8 @@ class Arena(World):
         if armed:
             self.killer.arm()
             self.on_start()
-        self.wait_until(lambda: self.killer.fired.is_set() or self._live(), 60, "`forgehand serve` to answer")
+        begun = lambda: self.killer.fired.is_set() or self._live()  # noqa: E731
+        self.wait_until(begun, START_SECONDS, "`forgehand serve` to answer")
 
     def _killed_before_the_end(self) -> bool:
         fired = self.killer.fired

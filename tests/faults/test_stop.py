@@ -14,7 +14,7 @@ from tests.faults.invariants import judge
 from tests.faults.moments import Moment, Plan
 from tests.faults.nursery import Nursery
 from tests.ports import ReservedPort
-from tests.stories.world import World
+from tests.stories.world import START_SECONDS, World
 
 # A whole job, more than once, on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -62,7 +62,7 @@ def test_a_second_server_is_refused(
     def start_another(arena: Arena) -> bool:
         # Not from the nursery, which does not know the exit codes of its children.
         with ReservedPort() as port:
-            codes.append(World.spawn(arena, "serve", FORGEHAND_PORT=str(port.number)).wait(60))
+            codes.append(World.spawn(arena, "serve", FORGEHAND_PORT=str(port.number)).wait(START_SECONDS))
         return False
 
     plan = Plan({Moment("model turn 4", "before")}.__contains__)

@@ -19,6 +19,7 @@ from tests.faults.invariants import judge
 from tests.faults.moments import Moment, Plan
 from tests.faults.nursery import Child, Nursery
 from tests.postgres import cluster, create_database
+from tests.stories.world import START_SECONDS
 
 # A whole job, more than once, on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -37,14 +38,14 @@ class Crew(Arena):
         self._process = self.spawn("web")  # type: ignore[assignment]
         for _ in range(workers):
             self.add_worker()
-        self.wait_until(self._live, 60, "`forgehand web` to answer")
+        self.wait_until(self._live, START_SECONDS, "`forgehand web` to answer")
 
     def add_worker(self) -> None:
         """Start one more, and return when it is ready."""
         log = self.folder / f"worker-{len(self.workers) + 1}.jsonl"
         environment = self.environment(FORGEHAND_WORKER_LEASE_SECONDS=str(LEASE_SECONDS))
         self.workers.append((self._nursery.start("worker", environment, log), log))
-        self.wait_until(lambda: said(log, "started"), 60, "a worker to be ready")
+        self.wait_until(lambda: said(log, "started"), START_SECONDS, "a worker to be ready")
 
     def runner(self) -> Child:
         """The living worker that runs the job."""
@@ -132,7 +133,7 @@ def test_a_silent_worker_comes_back(make_crew: MakeCrew, undisturbed: Undisturbe
     [sleeper] = paused
     before = len(crew.hub.journal)
     sleeper.send_signal(signal.SIGCONT)
-    sleeper.wait(30)
+    sleeper.wait()
     [log] = [log for child, log in crew.workers if child is sleeper]
     assert said(log, "lease_lost")
     assert not said(log, "job_ended")

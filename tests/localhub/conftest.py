@@ -87,9 +87,7 @@ def app_key() -> str:
 def hub(tmp_path: Path, receiver: Receiver, app_key: str) -> Iterator[LocalHub]:
     """A local GitHub with octo/calc (private), alice (write) and mallory (nothing); judged when the test is over."""
     judge = Judge()
-    made = LocalHub(
-        tmp_path, webhook_url=receiver.url, webhook_secret=SECRET, webhook_seconds=1.0, private_key_pem=app_key
-    )
+    made = LocalHub(tmp_path, webhook_url=receiver.url, webhook_secret=SECRET, private_key_pem=app_key)
     made.observe(judge.watch)
     with made:
         made.create_repository(REPO, files=FILES)

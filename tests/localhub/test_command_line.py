@@ -29,7 +29,7 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
 
 def end(process: subprocess.Popen[str]) -> int:
     process.terminate()
-    code = process.wait(20)
+    code = process.wait(60)
     assert process.stdout
     process.stdout.close()
     return code
@@ -80,7 +80,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         process = start(tmp_path, other.getsockname()[1])
-        words = process.communicate(timeout=30)[0]
+        words = process.communicate(timeout=120)[0]
     assert process.returncode == 1
     assert "choose another with --port" in words
     assert "Traceback" not in words

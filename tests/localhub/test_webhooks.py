@@ -42,6 +42,7 @@ def test_the_events_of_an_issue(hub: LocalHub, receiver: Receiver) -> None:
         assert str(uuid.UUID(headers["x-github-delivery"])) == headers["x-github-delivery"]
         assert headers["user-agent"].startswith("GitHub-Hookshot/")
         assert headers["content-type"] == "application/json"
+        assert headers["connection"] == "close", "a kept one may be closed just as the next delivery goes out"
     labeled = json.loads(receiver.got[3][1])
     assert (labeled["label"]["name"], labeled["sender"]["login"]) == ("qwen", "alice")
     assert labeled["installation"]["id"] == integration(hub).get_repo_installation("octo", "calc").id
@@ -93,13 +94,16 @@ def test_log_pages(hub: LocalHub) -> None:
     assert len(app("GET", "/app/hook/deliveries?status=failure").json()) == 0
 
 
-def test_slow_receiver_times_out(hub: LocalHub, receiver: Receiver) -> None:
+def test_slow_receiver_times_out(tmp_path: Path, receiver: Receiver, app_key: str) -> None:
     """A receiver that does not answer in time is given up and noted as timed out; other calls go on meanwhile."""
     receiver.hold.clear()
-    hub.create_issue(REPO, "alice", "slow")
-    assert Rest(hub.api_url, hub.create_token("alice"))("GET", f"/repos/{REPO}/issues/1").status_code == 200
-    hub.wait_for_deliveries()
-    assert (hub.deliveries[-1].status, hub.deliveries[-1].duration >= 1.0) == ("timed out", True)
+    with LocalHub(tmp_path, webhook_url=receiver.url, webhook_seconds=1.0, private_key_pem=app_key) as hub:
+        hub.create_repository(REPO, files={"a": "b"})
+        hub.set_permission(REPO, "alice", "read")
+        hub.create_issue(REPO, "alice", "slow")
+        assert Rest(hub.api_url, hub.create_token("alice"))("GET", f"/repos/{REPO}/issues/1").status_code == 200
+        hub.wait_for_deliveries()
+        assert (hub.deliveries[-1].status, hub.deliveries[-1].duration >= 1.0) == ("timed out", True)
 
 
 def test_nobody_listens(tmp_path: Path, app_key: str) -> None:
