@@ -105,9 +105,8 @@ class DockerSandboxes:
 
     def _open(self, spec: SandboxSpec, kind: type[Opened]) -> Opened:
         with ExitStack() as undo:
-            tool_socket = None
-            if self._sockets is not None and kind is DockerSandbox:
-                tool_socket = ToolSocket(self._sockets)
+            tool_socket = self._make_socket() if kind is DockerSandbox else None
+            if tool_socket is not None:
                 undo.callback(tool_socket.close)
             container = self._create(spec, kind, None if tool_socket is None else tool_socket.path)
             undo.callback(self._remove, container)
@@ -126,6 +125,17 @@ class DockerSandboxes:
                 raise
             undo.pop_all()
         return sandbox
+
+    def _make_socket(self) -> ToolSocket | None:
+        """Where the toolbox can come to; None when there is no folder for it, or one that takes no sockets."""
+        if self._sockets is None:
+            return None
+        try:
+            return ToolSocket(self._sockets)
+        except OSError as error:
+            log.warning("no_tool_sockets", folder=str(self._sockets), reason=str(error))
+            self._sockets = None  # the engine carries the streams, as it would have to at the next attempt
+            return None
 
     def _create(self, spec: SandboxSpec, kind: type[Opened], tool_socket: Path | None) -> str:
         request = render_create_request(spec, owner=self._owner, runtime=self._runtime, tool_socket=tool_socket)

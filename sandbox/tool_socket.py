@@ -9,15 +9,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.container import SandboxUnavailable
-
 _OLD_SECONDS = 3600.0
 
 
 class ToolSocket:
     """Listens at ``path``, in a folder of its own below ``parent``, until :meth:`accept` or :meth:`close`.
 
-    It is the folder that a container mounts: some engines cannot mount a socket. Raises SandboxUnavailable.
+    It is the folder that a container mounts: some engines cannot mount a socket. Raises OSError: some file systems
+    take no sockets.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -31,9 +30,9 @@ class ToolSocket:
             self.path.parent.chmod(0o755)
             self.path.chmod(0o666)
             self._listener.listen(1)
-        except OSError as error:
+        except OSError:
             self.close()
-            raise SandboxUnavailable(f"The sandbox's socket {self.path} cannot be made: {error}.") from error
+            raise
 
     def fileno(self) -> int:
         """The descriptor that is readable when somebody has come."""
@@ -54,7 +53,7 @@ class ToolSocket:
 def remove_dead_sockets(parent: Path) -> None:
     """Remove what killed processes left: no container takes so long to come."""
     for folder in parent.glob("*/"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _OLD_SECONDS:
                 _remove(folder)
 

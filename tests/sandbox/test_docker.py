@@ -261,6 +261,20 @@ def test_where_the_socket_cannot_be_reached_the_engine_carries_the_stream(
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_that_takes_no_sockets_is_said_once(
+    engine: docker.DockerClient, sandbox_image: str, tmp_path: Path
+) -> None:
+    """A file system may have none, or a file be in the way: the engine carries the streams."""
+    (tmp_path / "file").write_text("")
+    sandboxes = DockerSandboxes(engine, f"test-{uuid.uuid4().hex}", sockets=tmp_path / "file")
+    with capture_logs() as said:
+        for _ in range(2):
+            with sandboxes.open(spec(sandbox_image)) as sandbox:
+                assert sandbox.execute("echo heard", timeout=10).output == "heard\n"
+    assert [line["event"] for line in said] == ["no_tool_sockets"]
+    assert "File exists" in said[0]["reason"]
+
+
 def test_many_threads_share_one_sandbox(box: DockerSandbox) -> None:
     """Each caller gets its own answer, short and long commands and megabytes of data mixed."""
     box.execute(

@@ -143,10 +143,3 @@ def test_sockets_of_killed_processes_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [young.path.parent.name]
     for one in (old, young):
         one.close()
-
-
-def test_a_folder_that_takes_no_socket_is_named(tmp_path: Path) -> None:
-    """With what the system says."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SandboxUnavailable, match=r"file/.*/toolbox.sock cannot be made: .*File exists"):
-        ToolSocket(tmp_path / "file")
