@@ -27,6 +27,7 @@ from workflows.types import (
     Comment,
     CommentRef,
     Issue,
+    Job,
     LabelAct,
     Patch,
     PatchFile,
@@ -208,6 +209,10 @@ class KnownJobs(NoJobs):
 
     def job(self, job_id: str) -> JobRecord | None:
         return next((record for record in self.records if record.job.id == job_id), None)
+
+    def asked_by(self, repository_id: int, actor_id: int, *, since: datetime) -> list[Job]:
+        jobs = [record.job for record in self.records if record.job.created_at >= since]
+        return [job for job in jobs if (job.repository.id, job.actor.id) == (repository_id, actor_id)]
 
     def cancel(self, job_id: str) -> bool:
         self.cancelled.append(job_id)

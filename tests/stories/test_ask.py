@@ -101,7 +101,7 @@ def test_a_question_at_a_line_of_the_diff(ground: Ground) -> None:
 
 
 def test_readers_where_the_policy_lets_them(ground: Ground) -> None:
-    """Whoever may only read is refused, and is answered where the policy opens `ask` to readers."""
+    """Whoever may only read is refused, and is answered where the policy opens `ask` to readers: so often a day."""
     hub = ground.world.hub
     repository = ground.world.create_repository("readers", WRONG)
     hub.create_user("bob")
@@ -110,10 +110,14 @@ def test_readers_where_the_policy_lets_them(ground: Ground) -> None:
     number, _ = ask(ground, repository, "What does add do?", login="bob")
     refused = ground.told(repository, number)
     assert refused.outcome.status == "refused"
-    hub.commit(repository, {POLICY: "readers: [ask]\n"})
+    hub.commit(repository, {POLICY: "readers: [ask]\nreaders_a_day: 1\n"})
     ask(ground, repository, "What does add do?", login="bob", number=number)
     told = ground.told(repository, number, jobs=2)
     assert told.outcome.status == "answered", told.outcome
+    ask(ground, repository, "And why?", login="bob", number=number)
+    told = ground.told(repository, number, jobs=3)
+    assert told.outcome.status == "refused"
+    assert sum("which are used up" in comment for comment in told.comments) == 1
 
 
 def test_a_tag_with_the_default_branch_s_name_brings_no_policy(ground: Ground) -> None:

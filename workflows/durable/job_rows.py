@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -108,6 +109,10 @@ class JobRows:
         wanted = [status for state in states for status in STATES[state]] or None
         found = self._client.list_workflows(name=[WORKFLOW, ADMISSION], status=wanted, limit=2 * limit, sort_desc=True)
         return read_records(found)[:limit]
+
+    def since(self, moment: datetime) -> list[JobRecord]:
+        """The jobs that were put into the work queue since then, in no order."""
+        return read_records(self._client.list_workflows(name=[WORKFLOW], start_time=moment.isoformat()))
 
     def cancel(self, *, admissions: Sequence[str], jobs: Sequence[str]) -> list[str]:
         """Cancel the admissions of some jobs, and jobs themselves; the ids of those that had not ended."""

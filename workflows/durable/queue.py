@@ -175,6 +175,11 @@ class Queue:
             found = self._rows.records(records.fetch_jobs_of_issue(connection, repository_id, number))
         return sorted(found, key=lambda record: (record.job.created_at, len(record.job.id), record.job.id))
 
+    def asked_by(self, repository_id: int, actor_id: int, *, since: datetime) -> list[Job]:
+        """The jobs of one person's requests in a repository that were queued since then, in no order."""
+        found = [record.job for record in self._rows.since(since)]
+        return [job for job in found if job.repository.id == repository_id and job.actor.id == actor_id]
+
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """The last deliveries about one issue or pull request, newest first."""
         with self._engine.connect() as connection:

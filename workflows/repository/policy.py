@@ -157,6 +157,13 @@ class Policy(Noun):
     readers: Annotated[tuple[Readable, ...], Field(max_length=10), OneOrMany] = Field(
         default=(), description="Commands that people without write permission may use: `ask`, `review`."
     )
+    readers_a_day: int = Field(
+        default=10,
+        ge=1,
+        le=10_000,
+        description="Requests of one person without write permission that are carried out in 24 hours, with the "
+        "reviews that `review.auto: all` makes of what they propose.",
+    )
     feedback: FeedbackPolicy = Field(default=FeedbackPolicy(), description="Reviews of our own pull requests.")
     review: ReviewPolicy = Field(default=ReviewPolicy(), description="Reviews of pull requests.")
     checks: ChecksPolicy = Field(default=ChecksPolicy(), description="Failed checks of our own pull requests.")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from workflows.repository.policy import (
     POLICY_PATH,
+    WRITERS,
     Access,
     Policy,
     PolicyError,
@@ -14,6 +15,7 @@ from workflows.repository.policy import (
     parse_policy,
     render_policy_errors,
 )
+from workflows.requests.allowance import say_used_up
 from workflows.requests.going_on import Continued, find_session
 from workflows.requests.job_services import JobServices
 from workflows.services import GitHub
@@ -68,20 +70,24 @@ def read_asked(github: GitHub, job: Job, services: JobServices) -> Asked:
     issue = github.fetch_issue(job.number)
     if issue is not None and job.text is not None:
         issue = issue.model_copy(update={"title": job.text.title, "body": job.text.body})
+    access, permission = access_of(job), github.fetch_permission(job.actor.login)
     decision = decide(
         policy,
-        access=access_of(job),
+        access=access,
         word=job.command.word if job.command else "review" if job.workflow == "review_pull" else "",
         on_pull_request=job.on_pull_request,
         label=job.trigger or None,
         actor=job.actor,
-        permission=github.fetch_permission(job.actor.login),
+        permission=permission,
         issue=issue,
         repository=repository,
         default_label=services.default_label,
     )
+    used_up = decision.allowed and access == "read" and permission not in WRITERS
+    if used_up and (reason := say_used_up(job, job.actor, policy, services)):
+        decision = Decision(allowed=False, reasons=(reason,))
     errors = () if isinstance(parsed, Policy) else parsed
-    if errors and decision.allowed and access_of(job) not in ("answer", "control"):
+    if errors and decision.allowed and access not in ("answer", "control"):
         decision = Decision(allowed=False, reasons=(render_policy_errors(errors),))
     comments = _told_before(github.fetch_comments(job.number), job.created_at) if decision.allowed else ()
     found = find_session(github, job, services, comments) if decision.allowed and job.workflow != "answer" else None

@@ -17,7 +17,7 @@ from workflows.services import GitHub, Model
 from workflows.solving.workshop import Workshop
 from workflows.texts.outbound import MARKER_ROOM, MAX_CHARACTERS, clean_outbound, clean_words
 from workflows.trajectory.log import SessionLog
-from workflows.types import Budget, PullRequest, RepositoryRef
+from workflows.types import Budget, Job, PullRequest, RepositoryRef
 
 
 class Jobs(Protocol):
@@ -28,6 +28,9 @@ class Jobs(Protocol):
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
         """The jobs of one issue or pull request, oldest first."""
+
+    def asked_by(self, repository_id: int, actor_id: int, *, since: datetime) -> list[Job]:
+        """The jobs of one person's requests in a repository that were queued since then, in no order."""
 
     def deliveries_of(self, repository_id: int, number: int, limit: int = 30) -> list[DeliveryRecord]:
         """The last deliveries about one issue or pull request, newest first."""
@@ -49,6 +52,10 @@ class NoJobs:
         return None
 
     def thread(self, repository_id: int, number: int) -> list[JobRecord]:
+        """None."""
+        return []
+
+    def asked_by(self, repository_id: int, actor_id: int, *, since: datetime) -> list[Job]:
         """None."""
         return []
 

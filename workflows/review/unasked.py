@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflows.outcome import Outcome
 from workflows.repository.policy import WRITERS
+from workflows.requests.allowance import say_used_up
 from workflows.requests.asked import Asked
 from workflows.requests.job_services import JobServices, opened_by_us
 from workflows.review.approvals import take_back_overtaken
@@ -46,8 +47,10 @@ def look_unasked(github: GitHub, job: Job, asked: Asked, services: JobServices) 
         reason = "What is pushed is not reviewed without being asked: the policy has `review.push: false`."
     elif job.request == REOPENED and not policy.reopened:
         reason = "What is opened again is not reviewed without being asked: the policy has `review.reopened: false`."
-    elif policy.auto == "writers" and not _by_writer(github, pull):
+    elif not _by_writer(github, pull):
         reason = "Its author has no write permission: a command starts a review."
+        if policy.auto == "all":
+            reason = say_used_up(job, pull.author, asked.policy, services)
     return Outcome(status="ignored", reason=reason) if reason else None
 
 

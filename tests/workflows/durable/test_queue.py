@@ -353,6 +353,19 @@ def test_sigterm_repeats_nothing(workers: Workers, web: Queue) -> None:
     assert web.wait(waiting.id, timeout=PATIENCE).state == "ended"
 
 
+def test_what_somebody_asked_for_is_found(url: str) -> None:
+    """Of one person in one repository, since a moment: what is in the work queue, whether it has ended or not."""
+    with running(url, {"count": done}) as queue:
+        ended = submit(queue, number=7)
+        queue.wait(ended.id, timeout=PATIENCE)
+        waiting = submit(queue, "nobody's", number=8)
+        queue.thread(11, 8)
+        since = ended.created_at - timedelta(days=1)
+        assert {job.id for job in queue.asked_by(11, 5, since=since)} == {ended.id, waiting.id}
+        assert queue.asked_by(11, 6, since=since) == queue.asked_by(12, 5, since=since) == []
+        assert queue.asked_by(11, 5, since=datetime.now(UTC) + timedelta(hours=1)) == []
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_job_that_ends_its_worker_is_given_up(workers: Workers, web: Queue) -> None:
     """A poisonous job is tried again a few times, then it fails with a reason, and others run."""

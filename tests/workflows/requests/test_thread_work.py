@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -116,6 +116,49 @@ def test_a_push_that_nobody_reads_asks_github_where_something_was_approved(ledge
     outcome = admit(InlineRun("gh-1"), job, services)
     assert isinstance(outcome, Outcome)
     assert (outcome.status, bool(asked)) == ("ignored", asks)
+
+
+def question(number: int, *, hours: float = 0.0, **more: Any) -> Job:
+    """A question by somebody without write permission, so long ago."""
+    when = NOW - timedelta(hours=hours)
+    return make("ask", workflow="answer_question", id=f"gh-{number}", created_at=when, request=str(number), **more)
+
+
+@pytest.mark.parametrize(
+    ("before", "permission", "status"),
+    [
+        ((), "read", "queued"),
+        ((question(2, hours=1), question(3, hours=23)), "read", "refused"),
+        ((question(2, hours=1), question(3, hours=23)), "write", "queued"),
+        ((question(2, hours=1), question(3, hours=25)), "read", "queued"),
+        ((question(2), question(3, hours=1)), "read", "queued"),
+        ((question(2, hours=1, actor=Actor(id=6, login="eve")), question(3, hours=1)), "read", "queued"),
+    ],
+    ids=["first", "used up", "writer", "yesterday's", "later", "somebody else's"],
+)
+def test_what_is_open_to_readers_has_a_limit_a_day(before: tuple[Job, ...], permission: Any, status: str) -> None:
+    """What one person without write permission asked for before, in the last 24 hours, counts; it is told why, once."""
+    github = OneThread(policy="readers: ask\nreaders_a_day: 2", permission=permission)
+    services = serve(github, KnownJobs(*(record(one, "ended", admission=False) for one in before)))
+    for _ in range(2):
+        found = admit(InlineRun("gh-1"), question(1), services)
+        assert (found.status if isinstance(found, Outcome) else "queued") == status
+    said = [body for body in github.comments.values() if "are used up" in body]
+    assert len(said) == (status == "refused")
+
+
+@pytest.mark.parametrize(("auto", "said"), [("all", "are used up"), ("writers", "has no write permission: a command")])
+def test_reviews_of_what_strangers_propose_have_the_same_limit(auto: str, said: str) -> None:
+    """Where they are reviewed unasked: nobody asked, so it is on record alone."""
+    github = OneThread(policy=f"review: {{ auto: {auto} }}\nreaders_a_day: 1", permission="read")
+    job = make("", workflow="review_pull", request="review opened", on_pull_request=True)
+    assert isinstance(admit(InlineRun("gh-1"), job, serve(github)), Job) == (auto == "all")
+    services = serve(github, KnownJobs(record(question(2, hours=1), "ended", admission=False)))
+    outcome = admit(InlineRun("gh-1"), job, services)
+    assert isinstance(outcome, Outcome)
+    assert outcome.status == "ignored"
+    assert said in outcome.reason
+    assert not github.comments
 
 
 @pytest.mark.parametrize(("word", "said"), [("stop", "Nothing is queued"), ("config", "has mistakes"), ("help", "The")])
