@@ -110,7 +110,7 @@ def house(engine: docker.DockerClient, tmp_path: Path) -> Iterator[House]:
     sandboxes = DockerSandboxes(engine, owner)
     try:
         ended, running = submit(queue, "end", 11), submit(queue, "block", 12)
-        queue.wait(ended.id, timeout=20)
+        queue.wait(ended.id, timeout=60)
         snapshots = Snapshots(engine, sandboxes, owner=owner, proxy_folder=tmp_path / "p")
         keeper = Housekeeper(engine, sandboxes, snapshots, queue)
         yield House(engine, owner, queue, keeper, ended, running, release)
@@ -131,7 +131,7 @@ def test_what_no_job_needs_goes(house: House) -> None:
     house.keeper.tidy()
     assert [house.has(image) for image in (old, new, used, spared, layer)] == [False, True, True, True, True]
     house.release.set()
-    house.queue.wait(house.running.id, timeout=20)
+    house.queue.wait(house.running.id, timeout=60)
     house.keeper.tidy()
     assert [house.has(image) for image in (used, spared, layer, new_layer)] == [True, False, False, True]
 
@@ -157,7 +157,7 @@ def test_it_tidies_by_itself_and_ends(house: House) -> None:
     """Started, it tidies at once, and stopping ends its thread at once."""
     left = house.container(house.image(NEW, house.ended.repository), house.ended.id)
     house.keeper.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while house.holds(left):
         assert time.monotonic() < deadline, "the leftover container is still there"
         time.sleep(0.02)

@@ -287,6 +287,9 @@ class Workers:
     def has_taken(self, job: Job, step: int) -> bool:
         return str(step) in [taken for taken, _ in self.steps(job)]
 
+    def is_stopping(self, process: subprocess.Popen[bytes]) -> bool:
+        return (self.folder / f"stopping-{process.pid}").exists()
+
     def hold(self, step: int) -> None:
         (self.folder / f"hold-{step}").touch()
 
@@ -344,6 +347,7 @@ def test_sigterm_repeats_nothing(workers: Workers, web: Queue) -> None:
     until(lambda: workers.has_taken(job, 2))
     waiting = submit(web)
     first.terminate()
+    until(lambda: workers.is_stopping(first))
     workers.release(2)
     assert first.wait(PATIENCE) == 0
     assert web.job(job.id).state == "running"  # type: ignore[union-attr]

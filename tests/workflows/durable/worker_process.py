@@ -1,6 +1,7 @@
 """A worker in a process of its own, for the tests that kill it.
 
 Each job makes STEPS steps. A step appends a line to FOLDER/steps, then waits while FOLDER/hold-<k> exists.
+FOLDER/stopping-<pid> is there once no further step begins.
 """
 
 from __future__ import annotations
@@ -56,6 +57,12 @@ def _break(folder: Path, job: Job) -> str:
     raise BrokenWorld("github", f"broken-{os.getpid()}")
 
 
+def _tell_when_it_stops(queue: Queue, folder: Path) -> None:
+    assert queue._worker is not None
+    queue._worker._stopping.wait()
+    (folder / f"stopping-{os.getpid()}").touch()
+
+
 def main(url: str, folder: Path, lease_seconds: float) -> None:
     """Work until SIGTERM."""
     queue = Queue(url, worker=True, concurrency=4, lease_seconds=lease_seconds, poll_seconds=0.05, max_attempts=2)
@@ -64,6 +71,7 @@ def main(url: str, folder: Path, lease_seconds: float) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     queue.start()
+    threading.Thread(target=_tell_when_it_stops, args=(queue, folder), daemon=True).start()
     (folder / f"ready-{os.getpid()}").touch()
     stop.wait()
     drained = queue.stop(DRAIN_SECONDS)
