@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app.collector import collect_seldom
-from app.settings import Settings, SettingsError, read_settings
+from app.command_settings import read_settings_or_exit
 from app.trajectory import replay_job, trajectory_app
 
 
@@ -64,7 +64,7 @@ def serve() -> None:
     """
     from app.serve import run_service
 
-    _exit(run_service(_settings(), web=True, worker=True))
+    _exit(run_service(read_settings_or_exit(), web=True, worker=True))
 
 
 @app.command()
@@ -75,7 +75,7 @@ def web() -> None:
     """
     from app.serve import run_service
 
-    _exit(run_service(_settings(), web=True, worker=False))
+    _exit(run_service(read_settings_or_exit(), web=True, worker=False))
 
 
 @app.command()
@@ -86,7 +86,7 @@ def worker() -> None:
     """
     from app.serve import run_service
 
-    _exit(run_service(_settings(), web=False, worker=True))
+    _exit(run_service(read_settings_or_exit(), web=False, worker=True))
 
 
 @app.command()
@@ -115,7 +115,7 @@ def fix(
     """
     from app.fix import fix_issue_url, fix_local_checkout
 
-    settings = _settings()
+    settings = read_settings_or_exit()
     if "://" in target:
         _exit(fix_issue_url(settings, target, login=actor))
     _exit(fix_local_checkout(settings, Path(target), text=_read_issue(issue, issue_file), base=base))
@@ -136,7 +136,7 @@ def doctor(
 
       forgehand doctor model
     """
-    settings = _settings()
+    settings = read_settings_or_exit()
     if topic is Topic.model:
         from app.doctor_model import examine_model
 
@@ -174,14 +174,6 @@ def _read_issue(text: str, file: Path | None) -> str:
         raise typer.BadParameter(f"{file} is not UTF-8 text: save it as UTF-8.") from None
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
-
-
-def _settings() -> Settings:
-    try:
-        return read_settings()
-    except SettingsError as error:
-        typer.secho(str(error), err=True, fg="red")
-        raise typer.Exit(2) from None
 
 
 def _exit(code: int) -> None:

@@ -11,7 +11,6 @@ import structlog
 
 from app.composition import Composition
 from app.logging import configure_logging
-from app.server import make_server
 from app.settings import Settings, SettingsError
 from app.sweep import Sweeper
 from sandbox.authorities import BadAuthorities
@@ -82,6 +81,8 @@ def _run(composition: Composition, *, web: bool, worker: bool) -> int:
 
 
 def _serve_web(composition: Composition, queue: Queue) -> None:
+    from app.server import make_server  # a worker alone needs no web server
+
     server = make_server(composition.web(queue), host=composition.settings.host, port=composition.settings.port)
     sweeper = Sweeper(composition.github, queue, ready=lambda: server.started)
     sweeper.start()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.settings import SettingsError, read_settings
+from app.command_settings import read_settings_or_exit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,11 +88,7 @@ def _run(work: Callable[[Trajectories, Console], int], *, stderr: bool) -> None:
     from app.composition import Composition
     from app.trajectory_reading import Trajectories, guarded
 
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        typer.secho(str(error), err=True, fg="red")
-        raise typer.Exit(2) from None
+    settings = read_settings_or_exit()
     composition = Composition(settings, say=lambda line: None)
     console, complaints = Console(stderr=stderr), Console(stderr=True)
 
@@ -116,9 +112,4 @@ def replay_job(
     """
     from app.replay import replay_session
 
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        typer.secho(str(error), err=True, fg="red")
-        raise typer.Exit(2) from None
-    raise typer.Exit(replay_session(settings, job, session))
+    raise typer.Exit(replay_session(read_settings_or_exit(), job, session))

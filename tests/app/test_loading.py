@@ -5,11 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SLOW = ("dbos", "fastapi", "github", "openai", "psycopg", "sqlalchemy.orm", "tree_sitter", "uvicorn")
-LOADED = f"import sys, app.cli, app.fix; print([name for name in {SLOW} if name in sys.modules])"
+import pytest
+
+SERVERS = ("fastapi", "uvicorn", "starlette")
+ENGINE = ("dbos", "psycopg", "sqlalchemy.orm")
+ANYTIME = ("openai", "tree_sitter", "sqlalchemy.dialects.postgresql")
 
 
-def test_a_fix_on_a_checkout_begins_without_what_only_servers_need() -> None:
-    """Web server, durable engine and the client of GitHub are never loaded, the model's package beside the work."""
-    done = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("command", "slow"),
+    [
+        ("app.cli", ("pydantic", "sqlalchemy", *SERVERS, *ENGINE, *ANYTIME)),
+        ("app.fix", ("github", *SERVERS, *ENGINE, *ANYTIME)),
+        ("app.replay", ("github", *SERVERS, *ENGINE, *ANYTIME)),
+        ("app.serve", (*SERVERS, "openai", "tree_sitter")),
+    ],
+    ids=["help", "fix", "replay", "worker"],
+)
+def test_what_takes_long_is_loaded_where_it_is_needed(command: str, slow: tuple[str, ...]) -> None:
+    """Of web server, durable engine and the client of GitHub only what the command needs; the model's package later."""
+    loaded = f"import sys, {command}; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"

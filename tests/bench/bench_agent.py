@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ from workflows.durable.database import open_engine
 from workflows.trajectory.database import DatabaseTrajectories
 from workflows.trajectory.events import Entry
 
+ROOT = Path(__file__).parents[2]
 TURNS = 91
 LONG = 500
 COMMITS = 100
@@ -131,6 +133,8 @@ def play_peers(folder: Path, image: str) -> None:
 
 def main(*, alone: bool) -> None:
     """Ours at 1, 16 and 64 at once, a long session, then the peers."""
+    for package in ("app", "workflows", "sandbox", "tests/bench"):
+        compileall.compile_dir(ROOT / package, quiet=1)  # as pip has done with the peers
     client = ensure_engine(install=False, say=print)
     image = ensure_image(client, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     print(f"{'milliseconds of non-model time':34} {'shell p50 / p99':>16} {'read':>17} {'edit':>17}")

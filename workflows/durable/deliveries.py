@@ -41,7 +41,11 @@ deliveries = sa.Table(
     sa.Index("forgehand_deliveries_issue", "repository_id", "number"),
 )
 _WAITING = deliveries.c.waiting_job.is_not(None)
-sa.Index("forgehand_deliveries_waiting", deliveries.c.received_ms, sqlite_where=_WAITING, postgresql_where=_WAITING)
+# An sa.Index with a condition would load the dialect of PostgreSQL in every process.
+_WAITING_INDEX = (
+    "CREATE INDEX IF NOT EXISTS forgehand_deliveries_waiting ON forgehand_deliveries (received_ms) "
+    "WHERE waiting_job IS NOT NULL"
+)
 
 
 class Delivery(Noun):
@@ -81,6 +85,7 @@ def create_tables(engine: sa.Engine) -> None:
             # CREATE TABLE IF NOT EXISTS can still collide between two processes that start together.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7041776001)"))
         metadata.create_all(connection)
+        connection.exec_driver_sql(_WAITING_INDEX)
         version = connection.execute(sa.select(sa.func.max(versions.c.version))).scalar()
         if version is None:
             connection.execute(versions.insert().values(version=SCHEMA_VERSION))
