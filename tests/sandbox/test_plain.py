@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import queue
+import select
 import tarfile
 import threading
 import time
@@ -11,11 +12,13 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import docker
 import pytest
 
+from sandbox import execution
 from sandbox.container import ChangeTooLarge, Limits, SandboxSpec, SandboxUnavailable
 from sandbox.docker import DockerSandboxes
 from sandbox.execution import Exec
@@ -108,6 +111,42 @@ def test_what_a_quick_program_says_is_not_lost(plain: PlainSandbox, tmp_path: Pa
         client.close()
         door.shut()
     assert (done.code, done.output) == (0, b"quick\n")
+
+
+class Waits:
+    """How an exec waits for what comes, without a clock: it hears the program's first words when they are there, then
+    silence as long as it likes, each wait over at once, until these ``seconds`` have passed; then what comes next.
+    """
+
+    def __init__(self, program: Exec, *, seconds: float) -> None:
+        self._program, self._left = program, seconds
+        self._gates = ["/tmp/begun", "/tmp/late"]
+
+    def select(self, readable: list[Any], _writable: list[Any], _broken: list[Any], timeout: float) -> tuple[Any, ...]:
+        if len(self._gates) == 1 and round(self._left - timeout, 6) > 0:
+            self._left -= timeout
+            return ([], [], [])
+        if self._gates:
+            api = self._program.client.api
+            api.exec_start(api.exec_create(self._program.container, ["touch", self._gates.pop(0)])["Id"])
+        return select.select(readable, [], [], 60.0)
+
+
+def test_what_the_engine_passes_on_after_the_end_is_not_lost(
+    plain: PlainSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two outputs come each by itself: less than half a second of silence after the end is not the end."""
+    script = (
+        "until [ -e /tmp/begun ]; do sleep 0.05; done; echo end >&2; "
+        "until [ -e /tmp/late ]; do sleep 0.05; done; echo late; rm /tmp/begun /tmp/late"
+    )
+    client = docker.from_env()
+    program = Exec(client, plain.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(execution, "select", SimpleNamespace(select=Waits(program, seconds=0.5).select))
+        done = program.run(["bash", "-c", script], done=lambda errors: b"end" in errors)
+    client.close()
+    assert (done.code, done.output, done.errors) == (0, b"late\n", b"end\n")
 
 
 def test_a_program_may_leave_its_input_unread(engine: docker.DockerClient, plain: PlainSandbox) -> None:

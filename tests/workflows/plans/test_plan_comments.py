@@ -4,8 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import pytest
+
+from tests.fakes import KnownJobs
 from tests.workflows.requests.test_options import job, services
 from workflows.conversation.again import approve
+from workflows.durable.job_records import JobRecord
 from workflows.plans.estimate import Estimate
 from workflows.plans.plan_comments import comment_url, find_plans, plan_marker, render_replaced
 from workflows.plans.plan_text import PlanDocument, render_plan, render_plan_comment
@@ -85,6 +89,21 @@ def test_what_was_edited_after_the_approval_is_not_carried_out() -> None:
     late = approved(comment(changed=timedelta(minutes=11)))
     assert late == "The plan was edited after it was approved. Read it as it stands now, and approve it again."
     assert isinstance(approved(comment(changed=timedelta(minutes=9))), Job)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_plan_names_no_job_of_another_repository(here: bool) -> None:
+    """Whoever may write can edit our comment, and have it name any job: one of elsewhere lends no options."""
+    made = job(word="plan", branch="kept", paths=("src/**",)).model_copy(update={"id": "gh-5"})
+    if not here:
+        elsewhere = made.repository.model_copy(update={"id": made.repository.id + 1})
+        made = made.model_copy(update={"repository": elsewhere})
+    record = JobRecord(job=made, state="ended", queued_at=MADE, changed_at=MADE)
+    found = approved(comment(), jobs=KnownJobs(record))
+    assert isinstance(found, Job)
+    assert found.command is not None
+    options = found.command.options
+    assert (options.branch, options.paths) == (("kept", ("src/**",)) if here else (None, ()))
 
 
 def test_no_plan_is_no_approval() -> None:

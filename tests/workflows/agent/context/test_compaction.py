@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -543,6 +545,17 @@ def test_fences_are_found_in_linear_time() -> None:
     (only,) = parse_fences(fence_untrusted("snapshot", f"x\n{inner}\ny"))
     assert only.label == "snapshot"
     assert inner in only.text
+
+
+def test_headings_are_found_in_linear_time(serve: Serve, connect: Connect) -> None:
+    """A snapshot with thousands of lines of no words, which repeat nothing, before its sections: these count."""
+    rules = "\n".join(random.Random(1).choices("-=*#~", k=8_000))
+    model, messages = connect(serve(answers(f"So:\n{rules}\n{SNAPSHOT}"))), reading(40)
+    started = time.thread_time()
+    step = ask(model, messages)
+    assert time.thread_time() - started < 2.0
+    assert step is not None
+    assert SNAPSHOT in step.words
 
 
 def test_a_snapshot_cannot_speak_for_people(serve: Serve, connect: Connect) -> None:
