@@ -88,8 +88,6 @@ class DockerSandboxes:
         self._without_python: set[str] = set()
         # A container cannot write the compiled files itself: without them each start compiles the toolbox anew.
         compileall.compile_dir(_TOOLBOX, quiet=2)
-        if sockets is not None:
-            remove_dead_sockets(sockets)
 
     def open(self, spec: SandboxSpec) -> DockerSandbox | PlainSandbox:
         """A started container with the workspace filled. Raises SandboxUnavailable; leaves nothing behind then.
@@ -164,6 +162,8 @@ class DockerSandboxes:
             found = self._client.api.containers(all=True, filters={"label": labels})
         for container in found:
             self._remove(str(container["Id"]))
+        if self._sockets is not None:
+            remove_dead_sockets(self._sockets)
         return len(found)
 
     def jobs(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from tests.faults.arena import Told
 
 Kind = Literal["lost", "duplicated", "wrong", "left behind"]
 KEPT = re.compile(
-    r"data|tmp|data/(egress|mirrors)|data/egress/\w+\.lock|tmp/forgehand-image-0\.lock|data/forgehand\.sqlite3(\.lock|-wal|-shm)?"
+    r"data|tmp|data/(egress|mirrors|sockets)|data/egress/\w+\.lock|tmp/forgehand-image-0\.lock|data/forgehand\.sqlite3(\.lock|-wal|-shm)?"
     r"|data/mirrors/\d+(\.lock|\.git(/(HEAD|config|packed-refs|refs(/(heads|tags)(/.*)?)?)?)?)"
 )
 """The files that a worker at rest keeps."""

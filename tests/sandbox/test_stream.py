@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,10 +137,20 @@ def test_last_words_are_heard_beside_the_socket(toolbox: Toolbox) -> None:
 
 
 def test_sockets_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    """Those that are too old to be waited at; a young one is somebody's."""
-    old, young = ToolSocket(tmp_path), ToolSocket(tmp_path)
-    os.utime(old.path.parent, (1, 1))
+    """As soon as they are dead; one of a process that lives stays, whose ever it is."""
+    wait = "made = ToolSocket(Path(sys.argv[1])); print(made.path, flush=True); sys.stdin.read()"
+    code = f"import sys; from pathlib import Path; from sandbox.tool_socket import ToolSocket; {wait}"
+    ours = ToolSocket(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        theirs = Path(process.stdout.readline().strip())
+        remove_dead_sockets(tmp_path)
+        assert (ours.path.exists(), theirs.exists()) == (True, True)
+        process.kill()
     remove_dead_sockets(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [young.path.parent.name]
-    for one in (old, young):
-        one.close()
+    assert list(tmp_path.iterdir()) == [ours.path.parent]
+    ours.close()
+    assert list(tmp_path.iterdir()) == []
+    remove_dead_sockets(tmp_path / "absent")
