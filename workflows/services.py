@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 Permission = Literal["none", "read", "triage", "write", "maintain", "admin"]
 ReviewEvent = Literal["COMMENT", "REQUEST_CHANGES", "APPROVE"]
-Conclusion = Literal["success", "neutral", "failure", "cancelled"]
+Conclusion = Literal["success", "neutral", "failure", "cancelled", "action_required"]
 Reaction = Literal["eyes", "rocket", "confused", "+1", "-1"]
 
 

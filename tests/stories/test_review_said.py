@@ -327,12 +327,15 @@ def test_an_accepted_answer_counts_on_a_head_of_which_paths_were_read(
 def test_an_accepted_answer_makes_no_check_green_whose_review_was_stopped(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A review of some paths, whose findings cannot be read, leaves the head's check neutral, whatever is withdrawn."""
+    """A review of some paths, whose findings cannot be read: the head's check does not pass, whatever is withdrawn."""
     monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
     prose = turn(finish("I looked at it all."))
     repository, number, finding = accept_on_paths(ground, "stopped-paths", prose, prose, prose)
     assert is_resolved(ground, repository, number, finding)
-    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == (
+        "action_required",
+        "Not read to its end",
+    )
 
 
 def test_a_doubt_that_was_not_said_is_not_approved_later(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,8 +78,10 @@ class ReviewPolicy(Noun):
     )
     fail_on: Literal["never", "critical", "important"] = Field(
         default="never",
-        description="The check `Forgehand review` fails when a finding of this severity, or a worse one, is open. To "
-        "be a required check it wants `push: true`, since it stands on heads that were reviewed.",
+        description="The check `Forgehand review` fails when a finding of this severity, or a worse one, is open, and "
+        "does not pass (`action_required`) when the review was stopped before its end; with `never` that is `neutral`, "
+        "which GitHub lets pass. To be a required check it wants `push: true`, since it stands on heads that were "
+        "reviewed.",
     )
     request_changes_on: Literal["never", "critical", "important"] = Field(
         default="never",

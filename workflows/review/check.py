@@ -36,10 +36,14 @@ class Checked:
 def conclude(fail_on: Threshold, severities: Sequence[Severity], *, whole: bool = True) -> Conclusion:
     """How the check ends with these findings open: neutral, unless the policy says that such a one fails it.
 
-    Of what was not read to its end (``whole``) nobody knows that it is a success.
+    Of what was not read to its end (``whole``) nobody knows that it is a success: where the policy has the check fail,
+    somebody has to act, for GitHub lets ``neutral`` pass a check that is required.
+    https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/about-protected-branches#require-status-checks-before-merging
     """
     if any(reaches(fail_on, one) for one in severities):
         return "failure"
+    if not whole and fail_on != "never":
+        return "action_required"
     return "neutral" if not whole or any(one != "minor" for one in severities) else "success"
 
 
@@ -103,7 +107,7 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
 
 def say_stopped(why: str) -> str:
     """The note that a check's summary holds when a session was stopped, or handed over what could not be read."""
-    return f"{_STOPPED}: {why}."
+    return f"{_STOPPED}: {why}. `review full` reads everything again."
 
 
 def render_open(points: Sequence[Point], *, whole: bool = True) -> str:
