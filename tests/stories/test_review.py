@@ -130,6 +130,31 @@ class RefusePlace(Fault):
         return any("The sum is wrong" in comment["body"] for comment in json.loads(body).get("comments", []))
 
 
+def test_comments_that_pass_alone_and_are_refused_together(ground: Ground) -> None:
+    """GitHub names no line that is in the way and takes no two: all that was found is said in the summary, once."""
+    other = {**WRONG, "severity": "critical", "line": 2, "code": "    return a + b"}
+    ground.script[:] = [stands(ground), RUN, report(FINDING, other)]
+    ground.world.hub.faults.add(RefuseSeveral("status", method="POST", path="/reviews$", status=422, times=9))
+    try:
+        repository, number = propose(ground, "refused-together")
+        [record] = ended(ground, repository, number, jobs=1)
+    finally:
+        ground.world.hub.faults.clear()
+    assert record.outcome is not None
+    assert record.outcome.status == "reviewed", record.outcome
+    [review] = reviews(ground, repository, number)
+    assert "The sum is wrong" in review.body
+    assert "divides by zero" in review.body
+    assert line_comments(ground, repository, number) == []
+
+
+class RefuseSeveral(Fault):
+    """GitHub refuses every review with more than one comment."""
+
+    def matches(self, method: str, path: str, body: bytes) -> bool:
+        return super().matches(method, path, body) and len(json.loads(body).get("comments", [])) > 1
+
+
 def test_a_check_that_fails_by_policy(ground: Ground) -> None:
     """Where the policy says so, an open important finding fails the check; the review only comments all the same."""
     ground.script[:] = [stands(ground), RUN, report(FINDING)]

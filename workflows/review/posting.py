@@ -40,7 +40,7 @@ class Poster:
     threshold: Threshold = "never"
 
     def post(self, told: Told, event: ReviewEvent = "COMMENT") -> Posted:
-        """Make the review, or find it. Raises BrokenWorld when GitHub refuses it though no line is in the way."""
+        """Make the review, or find it. Raises BrokenWorld when GitHub refuses it without a comment on a line, too."""
         if event == "APPROVE":
             # An approval is of the head that was read, as long as that is the head.
             told = self.follow(told)
@@ -60,7 +60,11 @@ class Poster:
             event = "COMMENT"
             made = self._make(told, event)
         if made is None:
-            raise BrokenWorld("github", "GitHub refuses the comments together, and none of them alone. Ask again.")
+            # Comments that pass alone can be refused together: what was found is said all the same.
+            told = replace(told, inline=(), folded=(*told.inline, *told.folded))
+            made = self._make(told, event)
+        if made is None:
+            raise BrokenWorld("github", "GitHub refuses the review, without a comment on a line too. Ask again.")
         return Posted(review=made, inline=tuple(one.id for one in told.inline), event=event)
 
     def _still(self, event: ReviewEvent, told: Told) -> ReviewEvent:
