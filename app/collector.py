@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_NEW_OBJECTS = 10_000
+_NEW_OBJECTS = 50_000
 _ROUNDS = 20
 
 

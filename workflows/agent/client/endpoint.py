@@ -55,12 +55,15 @@ class Endpoint:
     def __init__(
         self, base_url: str, api_key: str, *, model: str, patience: Patience, clock: Callable[[], float]
     ) -> None:
-        self.where = str(httpx2.URL(base_url).copy_with(username=None, password=None))
+        url = httpx2.URL(base_url)
+        self.where = str(url.copy_with(username=None, password=None))
         self._model = model
         self._patience = patience
         self._clock = clock
         # A local server wants no key, but the package refuses an empty one. Redirects would carry the prompt elsewhere.
-        http_client = DefaultHttpx2Client(follow_redirects=False)
+        # Over http nobody shows a certificate, and reading the authorities takes longer than all else here.
+        trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.scheme == "http" else True
+        http_client = DefaultHttpx2Client(follow_redirects=False, verify=trusted)
         self._client = OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http_client)
 
     def exchange(self, payload: Mapping[str, Any], *, ends: float, cancelled: Event | None = None) -> tuple[Said, bool]:
