@@ -21,7 +21,8 @@ from workflows.types import Budget, Finish, Patch, PlanItem, StopReason, Turn, U
 
 @dataclass(frozen=True)
 class AgentResult:
-    """The end of a session. ``patch`` is the last stored change, None without one; ``detail`` explains the stop.
+    """The end of a session. ``patch`` is the last stored change, None without one, ``best`` the one with the fewest
+    failing tests by its own runs, the later of equals; ``detail`` explains the stop.
 
     ``usage`` and ``seconds`` are those of the whole session, ``spent`` is what counts for its budget: since it went on
     with a fresh one, if it did.
@@ -37,6 +38,7 @@ class AgentResult:
     spent: Spent
     detail: str = ""
     question: str = ""
+    best: Patch | None = None
 
 
 def run_agent(
@@ -132,4 +134,5 @@ def _result(history: History, stop: StopReason, detail: str) -> AgentResult:
         spent=history.spent_now,
         detail=detail,
         question=last.question,
+        best=history.checkpoints.best,
     )

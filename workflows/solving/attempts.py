@@ -14,6 +14,9 @@ from workflows.types import Noun, Patch, TestRun, Verdict
 
 log = structlog.get_logger()
 
+STATUS_ORDER = {"verified": 0, "unverified": 1, "no_tests": 1, "worse": 2}
+"""What a change is worth by its verdict, the best first."""
+
 
 class Score(Noun):
     """What was seen of one attempt's change. ``agreed``: reproduction tests of all attempts that it passes.
@@ -98,10 +101,9 @@ def score(
 
 def choose(scores: Sequence[Score]) -> Score | None:
     """The best attempt: nothing broken, verified, most agreed tests, nothing weakened, least change, the earliest."""
-    order = {"verified": 0, "unverified": 1, "no_tests": 1, "worse": 2}
     ranked = sorted(
         scores,
-        key=lambda one: (one.broken > 0, order[one.status], -one.agreed, one.weakened, one.size, one.attempt),
+        key=lambda one: (one.broken > 0, STATUS_ORDER[one.status], -one.agreed, one.weakened, one.size, one.attempt),
     )
     return ranked[0] if ranked else None
 

@@ -10,8 +10,10 @@ from workflows.progress.stops import say_stop
 from workflows.progress.tracking import Progress
 from workflows.services import Run
 from workflows.solving.assignment import Assignment, Described
+from workflows.solving.attempts import STATUS_ORDER
 from workflows.solving.bench import Bench, say_tests
 from workflows.solving.interruptible import interruptible
+from workflows.solving.last_good import say_step_back, stepped_back
 from workflows.solving.repair import may_repair, render_verdict, say_repair, spent_after
 from workflows.solving.sessions import Chosen, Sessions, record_verdict, session_name
 from workflows.solving.workshop import SetupReport
@@ -49,12 +51,24 @@ class _Judged:
     verdict: Verdict
     ran: bool = False
 
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Smaller is better: what breaks no rule, then by the tests."""
+        return bool(self.described.problems), STATUS_ORDER[self.verdict.status]
+
+    @property
+    def flaw(self) -> str:
+        """A sentence on what keeps the change from being verified."""
+        if self.described.patch.empty:
+            return "Everything had been taken back."
+        return (*self.described.problems, *self.verdict.reasons)[0]
+
 
 def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) -> Solution:
     """Set-up, tests before, the agent, the texts, tests after. Raises BrokenWorld and JobCancelled.
 
     A patch that breaks the rules is not run again: its problems are the answer. One that makes things worse goes back
-    to its session, once.
+    to its session, once. Of a session that was stopped the last good change is delivered.
     """
     assignment = interruptible(assignment, run, progress.output)
     bench = Bench(assignment)
@@ -69,12 +83,14 @@ def solve(run: Run, stages: Stages, progress: Progress, assignment: Assignment) 
         judged = judging.judge(chosen.result)
         if may_repair(chosen.result, judged.verdict, sessions.budget):
             chosen, judged = _repair(stages, sessions, judging, chosen, judged)
+        last = judged
+        chosen, judged = _step_back(judging, chosen, last)
     finally:
         bench.close(leave_nothing=run.over.is_set())
     result, described = chosen.result, judged.described
-    if judged.ran:
+    if last.ran:  # what is delivered instead is not what the session came to
         log = assignment.log(session_name(chosen.attempt))
-        run.step("record", lambda: record_verdict(log, judged.verdict), type(None))
+        run.step("record", lambda: record_verdict(log, last.verdict), type(None))
     return Solution(
         described=described,
         verdict=judged.verdict,
@@ -133,6 +149,19 @@ def _repair(
     note = say_repair(first, result, judged.verdict, again.verdict)
     usage += judged.described.usage
     return replace(chosen, result=result, usage=usage, notes=(*chosen.notes, note)), again
+
+
+def _step_back(judging: _Judging, chosen: Chosen, judged: _Judged) -> tuple[Chosen, _Judged]:
+    """The best change of a session that was stopped, where it is judged better than its last one."""
+    earlier = stepped_back(chosen.result, judged.verdict)
+    if earlier is None:
+        return chosen, judged
+    again = judging.judge(earlier)
+    if again.rank >= judged.rank:
+        return replace(chosen, usage=chosen.usage + again.described.usage), judged
+    note = say_step_back(earlier, judged.flaw)
+    usage = chosen.usage + judged.described.usage
+    return replace(chosen, result=earlier, usage=usage, notes=(*chosen.notes, note)), again
 
 
 def say_setup(report: SetupReport) -> str:

@@ -340,11 +340,18 @@ def test_one_usable_call_breaks_the_row(stage: Callable[..., Stage]) -> None:
 
 
 def test_turns_run_out(stage: Callable[..., Stage]) -> None:
-    """The last good change is delivered; at 85 % the model was told once to wrap up."""
-    set_up = stage([says(FIX), *[says(LS)] * 30])
+    """The last change is there and, where tests failed after it, the one before; the model was told to wrap up once."""
+    spoil = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a + b", "new_string": "a +* b"}}
+    set_up = stage([says(FIX), says(TESTS), says(spoil), says(TESTS), *[says(LS)] * 30])
     result = set_up.play(Budget(turns=10))
     assert (result.stop, len(result.turns)) == ("turns", 10)
     assert result.patch is not None
+    assert result.best is not None
+    assert [patch.files[0].content for patch in (result.patch, result.best)] == [
+        b"def add(a, b):\n    return a +* b\n",
+        b"def add(a, b):\n    return a + b\n",
+    ]
+    assert set_up.play(Budget(turns=10)).best == result.best, "read back from the log alone"
     assert result.finish is None
     assert [turn.number for turn in result.turns if notices.wrap_up("turns") in turn.notices] == [10]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,20 +12,38 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from app.demo.scripted_model import ScriptedModel
-from tests.fakes import Crash, FolderWorkspace
+from tests.fakes import Crash, FolderWorkspace, run_unittest
+from workflows.agent.budget import Spent
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.describe import describe_without_model
 from workflows.agent.equipment import Equipment
+from workflows.agent.loop import AgentResult
 from workflows.agent.messages import AgentTask
 from workflows.durable.run import InlineRun
 from workflows.evidence.verify import compare
+from workflows.git.patch import patch_file
 from workflows.progress.stages import Stages
 from workflows.solving import solve as solving
 from workflows.solving.assignment import Assignment, Described
+from workflows.solving.last_good import stepped_back
 from workflows.solving.solve import Solution, solve
 from workflows.solving.workshop import SetupReport
 from workflows.trajectory.log import MemoryLogs
-from workflows.types import Actor, Budget, Finish, Issue, Job, Patch, RepositoryRef, TestCase, TestRun, Turn, Verdict
+from workflows.types import (
+    Actor,
+    Budget,
+    Finish,
+    Issue,
+    Job,
+    Patch,
+    RepositoryRef,
+    StopReason,
+    TestCase,
+    TestRun,
+    Turn,
+    Usage,
+    Verdict,
+)
 
 T = TypeVar("T")
 
@@ -202,3 +221,50 @@ def test_a_crash_at_any_step(assignment: Assignment, crash_at: int, done: bool) 
     assert "The model mended it in 2 more turns." in solution.notes[0]
     replies = [event for event in assignment.log("agent").events() if event.kind == "llm_response"]
     assert len(replies) == len(SCRIPT)
+
+
+@pytest.mark.parametrize("left", ["tested", "untested"])
+def test_of_a_session_that_was_stopped_the_last_good_change_is_delivered(
+    assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """What it left makes things worse and is left out, which people read, and remains what the session is scored by."""
+    tests = "import unittest\n\nfrom sums import add\n\n\nclass T(unittest.TestCase):\n    def test(self):\n"
+    (tmp_path / "repository" / "test_sums.py").write_text(f"{tests}        self.assertEqual(add(2, 0), 2)\n")
+    monkeypatch.setattr(FolderBench, "equip", lambda bench, session, before: Equipment(session, "base", run_unittest))
+    run = call("run_tests")
+    script = [SUM, run, PRODUCT, run if left == "tested" else call("bash", command="ls")]
+    with ScriptedModel(script) as server:
+        model = OpenAIModel(server.url, "", model="scripted-session")
+        solution, _ = play(replace(assignment, model=model, budget=Budget(turns=4)), InlineRun("job"))
+    assert solution.stop == "turns"
+    assert solution.verdict.status == "verified"
+    assert [file.content for file in solution.described.patch.files] == [b"def add(a, b):\n    return a + b\n"]
+    assert solution.notes[0].startswith(
+        "The session was stopped (the budget of turns was used up) with a change that is"
+    )
+    [verdict] = [event.payload for event in assignment.log("agent").events() if event.kind == "verdict"]
+    assert verdict["status"] == "worse"
+
+
+LEFT = Patch(base="0" * 40, files=(patch_file("a.py", "100644", b"y\n"),))
+BETTER = Patch(base="0" * 40, files=(patch_file("a.py", "100644", b"x\n"),))
+
+
+@pytest.mark.parametrize(
+    ("stop", "best", "status", "judged"),
+    [
+        ("turns", BETTER, "worse", True),
+        ("stuck", BETTER, "unverified", True),
+        ("model_unavailable", BETTER, "no_tests", True),
+        ("turns", BETTER, "verified", False),
+        ("turns", None, "worse", False),
+        ("turns", LEFT, "worse", False),
+        ("finished", BETTER, "worse", False),
+        ("asked", BETTER, "unverified", False),
+    ],
+)
+def test_when_an_earlier_change_is_judged_too(stop: StopReason, best: Patch | None, status: Any, judged: bool) -> None:
+    """When the session was stopped, left nothing verified, and its own tests liked another change better."""
+    result = AgentResult((), stop, LEFT, Finish(summary="It adds."), (), Usage(), 1.0, Spent(), best=best)
+    earlier = stepped_back(result, Verdict(status=status, reasons=("It fails.",)))
+    assert earlier == (replace(result, patch=BETTER, finish=None) if judged else None)
