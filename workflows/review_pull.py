@@ -134,7 +134,7 @@ class _Conclusion:
         """The reading, its points tried, and what is left of them said."""
         scope = self.material.scope
         read = readers.read() if not scope.nothing and self.material.partition.parts else None
-        merged = self._merge(read.found if read is not None else Found())
+        merged = self._merge(read)
         fallen = self._refute(merged.new).fallen
         new = tuple(one for one in merged.new if one.id not in fallen)
         new = readers.try_suggestions(read, new, most=self.policy.comments) if read is not None else ()
@@ -193,16 +193,18 @@ class _Conclusion:
             return False
         return self.material.is_wanted(entry.path) and entry.path not in self.material.unseen
 
-    def _merge(self, found: Found) -> Merged:
-        material = self.material
+    def _merge(self, read: Read | None) -> Merged:
+        material, found = self.material, read.found if read is not None else Found()
         return merge_review(
             self.standing.ledger,
             found.findings,
             head=material.change.head,
             diff=material.diff,
             maps=material.maps,
+            files=material.files,
             threads=self.standing.threads,
             blocks=partial(blocks, self.policy),
+            is_read=lambda entry: read is not None and self._has_read(found, entry),
         )
 
     def _refute(self, findings: Sequence[Finding]) -> Refuted:

@@ -90,6 +90,81 @@ def test_nothing_new_is_not_read_again(ground: Ground) -> None:
     assert len(reviews(ground, repository, number)) == 1
 
 
+PUSHED = "review: { push: true, fail_on: important }\n"
+
+
+def conclusion(ground: Ground, repository: str, head: str) -> tuple[str, str]:
+    """How the review of a head ended."""
+    return next(
+        (str(one.conclusion), str(one.title))
+        for one in ground.world.hub.check_runs(repository)
+        if (one.name, one.head_sha) == ("Forgehand review", head)
+    )
+
+
+def test_what_has_no_line_in_the_change_ends_with_the_review_that_lacks_it(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demand that is not met and a caller that breaks are linked to where they are, fail the check, are asked for
+    again at the next push, and are fixed when that review does not find them any more.
+    """
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    unmet = {
+        **FINDING,
+        "path": "test_calc.py",
+        "line": None,
+        "code": "",
+        "title": "The mean has no test",
+        "command": "",
+    }
+    caller = {**unmet, "line": 4, "code": "    assert add(1, 1) == 2", "title": "This caller breaks"}
+    ground.script[:] = [stands(ground), report(unmet, caller)]
+    repository, number = propose(ground, "no-line", policy=PUSHED)
+    ended(ground, repository, number, jobs=1)
+    [posted] = reviews(ground, repository, number)
+    first = ground.world.hub.branches(repository)["mean"]
+    assert f"/{repository}/blob/{first}/test_calc.py#L5)" in posted.body
+    assert conclusion(ground, repository, first) == ("failure", "2 important open")
+    for jobs, found, ends in (
+        (2, [caller], ("failure", "1 important open")),
+        (3, [], ("success", "Nothing to say")),
+    ):
+        before = len(told_to_model(ground))
+        ground.script[:] = [stands(ground), report(*found)]
+        head = ground.world.hub.commit(repository, {"calc.py": f"{CHANGED}\n\nX = {before}\n"}, branch="mean")
+        ended(ground, repository, number, jobs=jobs)
+        [*_, again] = told_to_model(ground)[before].partition("report again, in the same words")
+        assert "This caller breaks" in again
+        assert conclusion(ground, repository, head) == ends
+    assert len(reviews(ground, repository, number)) == 1
+    assert not line_comments(ground, repository, number)
+
+
+def test_a_line_that_only_left_the_diff_is_not_called_fixed(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was changed beside it is taken back: the thread stays open and the check fails, until the line changes."""
+    monkeypatch.setattr(dispatch, "BURST_SECONDS", 0.0)
+    found = {**FINDING, "line": 2, "code": "    return a + b", "title": "The sum loses digits", "command": ""}
+    ground.script[:] = [stands(ground), report({**found, "suggestion": None})]
+    long = FILES["calc.py"] + "\n\n" + "".join(f"X{number} = {number}\n" for number in range(30))
+    repository = ground.world.create_repository("left", {**FILES, "calc.py": long, ".github/qwen.yml": PUSHED})
+    ground.world.hub.commit(repository, {"calc.py": long.replace("X0 = 0", "X0 = 7")}, branch="mean", start="main")
+    number = ground.world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
+    ended(ground, repository, number, jobs=1)
+    [finding] = line_comments(ground, repository, number)
+    ground.script[:] = [stands(ground), report()]
+    back = long.replace("X29 = 29", "X29 = 7")
+    head = ground.world.hub.commit(repository, {"calc.py": back}, branch="mean")
+    ended(ground, repository, number, jobs=2)
+    assert conclusion(ground, repository, head) == ("failure", "1 important open")
+    assert line_comments(ground, repository, number) == [finding]
+    assert not is_resolved(ground, repository, number, finding)
+    mended = back.replace("return a + b", "return math.fsum((a, b))")
+    head = ground.world.hub.commit(repository, {"calc.py": mended}, branch="mean")
+    ended(ground, repository, number, jobs=3)
+    assert conclusion(ground, repository, head) == ("success", "Nothing to say")
+    assert is_resolved(ground, repository, number, finding)
+
+
 @pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "answered"])
 def test_an_answer_to_a_finding_is_heard(ground: Ground, monkeypatch: pytest.MonkeyPatch, *, accepted: bool) -> None:
     """A person's reason is judged once: the finding is withdrawn and resolved, or answered and left to people."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from workflows.review.diff import Diff, DiffLine, FileDiff, parse_lines
@@ -16,6 +17,7 @@ CONTEXT = 4
 MOST_CODE = 40
 """As many lines of a longer range are remembered: its beginning."""
 MOST_TRIES = 20_000
+NO_FILES: Mapping[str, LineMap] = MappingProxyType({})
 Outcome = Literal["exact", "moved", "gone", "ambiguous"]
 
 
@@ -33,13 +35,15 @@ class Fingerprint(Noun):
 class Anchor(Noun):
     """A line of the diff, or with ``start_line`` a range that ends with it: of one side, and within one hunk.
 
-    Lines count from 1; LEFT is the base, RIGHT the head.
+    Lines count from 1; LEFT is the base, RIGHT the head. ``outside``: it is a line of the head that the diff does not
+    show, so GitHub takes no comment there.
     """
 
     path: str
     line: int
     start_line: int | None = None
     side: Side = "RIGHT"
+    outside: bool = False
     fingerprint: Fingerprint
 
     @property
@@ -76,10 +80,13 @@ class LineMap:
 
     A range lies on one side, within one hunk, and begins above its end:
     https://docs.github.com/en/rest/pulls/comments#create-a-review-comment-for-a-pull-request
+
+    With ``outside`` it is of all ``lines`` of a file, which take none: see :func:`map_files`.
     """
 
-    def __init__(self, file: FileDiff, lines: Sequence[DiffLine] | None = None) -> None:
+    def __init__(self, file: FileDiff, lines: Sequence[DiffLine] | None = None, *, outside: bool = False) -> None:
         self.path = file.path
+        self._outside = outside
         self._rows: dict[Side, _Rows] = {"LEFT": _Rows(), "RIGHT": _Rows()}
         self._changed: set[tuple[Side, int]] = set()
         self._digests: dict[Side, list[str]] = {}
@@ -135,6 +142,7 @@ class LineMap:
             line=line,
             start_line=start_line,
             side=side,
+            outside=self._outside,
             fingerprint=self._fingerprint(start_line or line, line, side),
         )
 
@@ -160,6 +168,7 @@ class LineMap:
         side, code = anchor.side, anchor.fingerprint.code
         digests, rows = self._digested(side), self._rows[side]
         length = len(code)
+        needed = _needed(anchor.fingerprint, outside=self._outside)
         scored: list[tuple[int, int]] = []
         candidates = self._places[side].get(code[0], []) if code else []
         for at in candidates[: max(1, MOST_TRIES // max(length, 1))]:
@@ -167,7 +176,7 @@ class LineMap:
             if last >= len(digests) or rows.hunks[at] != rows.hunks[last] or tuple(digests[at : last + 1]) != code:
                 continue
             score = self._score(anchor.fingerprint, at, last, side)
-            if rows.numbers[at] == anchor.first or score >= _needed(anchor.fingerprint):
+            if rows.numbers[at] == anchor.first or score >= needed:
                 scored.append((score, at))
         if not scored:
             return Placed(outcome="gone")
@@ -226,28 +235,39 @@ class LineMap:
 class _Maps(Mapping[str, LineMap]):
     """A large change has many lines and few findings: only the files that these are about are gone through."""
 
-    def __init__(self, diff: Diff) -> None:
-        self._files = {file.path: file for file in diff.files if file.takes_line_comments}
+    def __init__(self, paths: Collection[str], make: Callable[[str], LineMap]) -> None:
+        self._paths, self._make = paths, make
         self._made: dict[str, LineMap] = {}
 
     def __getitem__(self, path: str) -> LineMap:
+        if path not in self._paths:
+            raise KeyError(path)
         if path not in self._made:
-            self._made[path] = LineMap(self._files[path])
+            self._made[path] = self._make(path)
         return self._made[path]
 
     def __contains__(self, path: object) -> bool:
-        return path in self._files
+        return path in self._paths
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
+        return iter(self._paths)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._paths)
 
 
 def map_lines(diff: Diff) -> Mapping[str, LineMap]:
     """The line maps of all files of which GitHub shows lines, by path, each made when it is first asked for."""
-    return _Maps(diff)
+    files = {file.path: file for file in diff.files if file.takes_line_comments}
+    return _Maps(files, lambda path: LineMap(files[path]))
+
+
+def map_files(paths: Collection[str], read: Callable[[str], bytes | None]) -> Mapping[str, LineMap]:
+    """All lines of the head's files, each read when it is first asked for: where code is that the diff does not show.
+
+    What ``read`` does not give, and what is binary, has none.
+    """
+    return _Maps(paths, lambda path: LineMap(FileDiff(path, path, "modified"), _lines(read(path)), outside=True))
 
 
 def digest_line(text: str) -> str:
@@ -262,8 +282,19 @@ def draft_comment(anchor: Anchor, body: str) -> DraftComment:
     return DraftComment(path=anchor.path, body=body, line=anchor.line, start_line=anchor.start_line, side=anchor.side)
 
 
-def _needed(fingerprint: Fingerprint) -> int:
-    """How many lines around another place must agree, before the code there is taken for the same."""
+def _lines(content: bytes | None) -> list[DiffLine]:
+    if not content or b"\0" in content:
+        return []
+    texts = content.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    return [DiffLine("context", text, None, number, 0) for number, text in enumerate(texts, 1)]
+
+
+def _needed(fingerprint: Fingerprint, *, outside: bool) -> int:
+    """How many lines around another place must agree, before the code there is taken for the same.
+
+    A whole file has more like lines than its hunks: there it is half of them.
+    """
     around = sum(not digest.startswith("-") for digest in (*fingerprint.before, *fingerprint.after))
     words = sum(not digest.startswith("-") for digest in fingerprint.code)
-    return min(around, 2 if words == 0 else 1 if words < 3 else 0)
+    least = min(around, 2 if words == 0 else 1 if words < 3 else 0)
+    return max(least, (around + 1) // 2) if outside else least

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workflows.agent.calls.loose_json import find_objects
-from workflows.review.anchors import Anchor, LineMap
+from workflows.review.anchors import NO_FILES, Anchor, LineMap
 from workflows.review.findings import (
     CATEGORIES,
     Evidence,
@@ -92,11 +92,11 @@ def parse_findings(
     maps: Mapping[str, LineMap],
     *,
     runs: Sequence[RecordedRun] = (),
-    paths: Collection[str] = (),
+    files: Mapping[str, LineMap] = NO_FILES,
 ) -> ParsedFindings:
     """The findings in a model's reply, whatever fences or prose surround its JSON. Never raises.
 
-    ``maps`` are the lines of the change; ``paths`` are other files that a finding may name, such as all of the head's.
+    ``maps`` are the lines of the change; ``files`` those of the whole head, which a finding may name as well.
     ``runs`` are the commands that were run: only these are evidence.
     """
     items = _items(text)
@@ -106,7 +106,7 @@ def parse_findings(
     refused: list[Refused] = []
     known = {" ".join(run.command.split()): run for run in runs}
     for item in items[:MOST_FINDINGS]:
-        finding = _parse_item(item, maps, known, paths)
+        finding = _parse_item(item, maps, known, files)
         if isinstance(finding, Finding):
             twin = next((one for one in found.values() if is_same_point(one, finding)), None)
             if twin is None:
@@ -133,21 +133,23 @@ def _items(text: str) -> list[dict[str, Any]] | None:
 
 
 def _parse_item(
-    item: Mapping[str, Any], maps: Mapping[str, LineMap], runs: Mapping[str, RecordedRun], paths: Collection[str]
+    item: Mapping[str, Any], maps: Mapping[str, LineMap], runs: Mapping[str, RecordedRun], files: Mapping[str, LineMap]
 ) -> Finding | Refused:
     title, body = _title_and_body(item)
     path = re.sub(r"^(?:\./|[ab]/(?=.*/)|/)", "", _text(item, "path", "file")) if item else ""
-    path = path if path in maps or path in paths else _text(item, "path", "file")
+    path = path if path in maps or path in files else _text(item, "path", "file")
     what = title or path or "a finding"
     if not title:
         return Refused(what=what, reason="it says nothing")
     severity = _SEVERITY_WORDS.get(_text(item, "severity", "priority").casefold(), "minor")
     anchor, whole = _locate(item, maps[path]) if path in maps else (None, False)
+    if anchor is None and path in files:
+        anchor, _ = _locate(item, files[path])
     run = runs.get(" ".join(_text(item, "command").split()))
     # Of a range that was cut, the suggestion would replace only a part of what it was written for.
     suggestion = parse_suggestion(item["suggestion"]) if _text(item, "suggestion") and whole else None
     reason = _unwanted(title, body, severity, shown=run is not None or isinstance(suggestion, Suggestion))
-    reason = reason or _out_of_place(path, anchor, severity, maps, paths)
+    reason = reason or _out_of_place(path, anchor, severity, maps, files)
     if reason:
         return Refused(what=what, reason=reason)
     return Finding(
@@ -193,13 +195,13 @@ def _unwanted(title: str, body: str, severity: Severity, *, shown: bool) -> str:
 
 
 def _out_of_place(
-    path: str, anchor: Anchor | None, severity: Severity, maps: Mapping[str, LineMap], paths: Collection[str]
+    path: str, anchor: Anchor | None, severity: Severity, maps: Mapping[str, LineMap], files: Mapping[str, LineMap]
 ) -> str:
-    if path not in maps and path not in paths:
+    if path not in maps and path not in files:
         return "its path is not in the repository" if path else "it names no file"
     if severity != "minor":
         return ""
-    if anchor is None:
+    if anchor is None or anchor.outside:
         return "its line is not in the change"
     changed = maps[path].is_changed(anchor.line, side=anchor.side, start_line=anchor.start_line)
     return "" if changed else "its lines were not changed"

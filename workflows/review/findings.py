@@ -43,8 +43,8 @@ class Evidence(Noun):
 class Finding(Noun):
     """One point of a review. ``id`` is the same after a push that leaves code and title alone.
 
-    ``confidence`` is 0 to 1. ``anchor`` is None where GitHub takes no comment: it is told in the summary. ``check`` is
-    set once the suggestion was tried.
+    ``confidence`` is 0 to 1. Without an ``anchor``, or with one outside the diff, where GitHub takes no comment, it is
+    told in the summary. ``check`` is set once the suggestion was tried.
     """
 
     id: str
@@ -82,7 +82,7 @@ def pick_inline(
     ranked = rank(findings)
     allowed = SEVERITIES[: SEVERITIES.index(least) + 1]
     sure = [one for one in ranked if one.severity in allowed and not is_doubtful(one)]
-    inline = [one for one in sure if one.anchor is not None][: max(0, most)]
+    inline = [one for one in sure if one.anchor is not None and not one.anchor.outside][: max(0, most)]
     return tuple(inline), tuple(one for one in ranked if one not in inline)
 
 

@@ -42,6 +42,7 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
         head=change.head,
         diff=material.diff,
         maps=material.maps,
+        files=material.files,
         threads=standing.threads,
         blocks=partial(blocks, thread.asked.policy.review),
     )

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from workflows.review.anchors import Anchor, LineMap
+from workflows.review.anchors import NO_FILES, Anchor, LineMap
 from workflows.review.diff import Diff
 from workflows.review.finding_threads import FindingThread, ThreadReply
 from workflows.review.findings import Finding, Severity, is_same_point, likeness
@@ -52,6 +52,13 @@ class Entry(Noun):
     def stands(self) -> bool:
         """Whether a verdict must count it: it is open, or gone from what nobody read."""
         return self.state == "open" or self.unread
+
+    @property
+    def asked_again(self) -> bool:
+        """Whether each reading is asked if it still holds: on no line of the change, and without a thread, nothing
+        else could tell.
+        """
+        return self.state == "open" and self.comment is None and (self.anchor is None or self.anchor.outside)
 
 
 class Ledger(Noun):
@@ -112,9 +119,11 @@ class _Merging:
     head: str
     diff: Diff
     maps: Mapping[str, LineMap]
+    files: Mapping[str, LineMap]
     left: list[Finding]
     threads: Mapping[str, FindingThread]
     blocks: Callable[[Severity], bool]
+    is_read: Callable[[Entry], bool]
     entries: list[Entry] = field(default_factory=list)
     again: list[Finding] = field(default_factory=list)
     rebuttals: list[Rebuttal] = field(default_factory=list)
@@ -128,17 +137,22 @@ def merge_review(
     head: str,
     diff: Diff,
     maps: Mapping[str, LineMap],
+    files: Mapping[str, LineMap] = NO_FILES,
     threads: Sequence[FindingThread] = (),
     blocks: Callable[[Severity], bool] = lambda severity: False,
+    is_read: Callable[[Entry], bool] = lambda entry: False,
 ) -> Merged:
     """The ledger after a review of ``head`` that found ``found``, in which nothing is said that was said before.
 
-    ``diff`` is the whole pull request's, and ``maps`` are its lines. An open finding whose code is gone is fixed; one
-    whose thread people resolved is rebutted, as long as its code is there. A finding that was closed is said again
+    ``diff`` is the whole pull request's, ``maps`` are its lines, and ``files`` those of the whole head. An open finding
+    whose code is gone is fixed; so is one that the review was asked for again, read for (``is_read``) and did not find.
+    One whose thread people resolved is rebutted, as long as its code is there. A finding that was closed is said again
     when a run shows it now and none did before, or when what was fixed is back; what nobody was told of is new when it
     is found again. What ``blocks``, by its severity, is closed by its code and by people with write permission alone.
     """
-    work = _Merging(head, diff, maps, list(found), {thread.finding: thread for thread in threads}, blocks)
+    work = _Merging(
+        *(head, diff, maps, files, list(found)), {thread.finding: thread for thread in threads}, blocks, is_read
+    )
     for entry in ledger.entries:
         work.entries.append(_carry_on(entry, work))
     before = {entry.id: entry.state for entry in ledger.entries}
@@ -232,7 +246,7 @@ def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]
 
 def _carry_on(entry: Entry, work: _Merging) -> Entry:
     """An entry as it is after this review, its finding taken out of those that are left to say."""
-    anchor, gone = _find(entry, work.diff, work.maps)
+    anchor, gone = _find(entry, work)
     placed = entry.model_copy(update={"anchor": anchor, "path": anchor.path if anchor else entry.path})
     twins = [one for one in work.left if _is_again(placed, one, gone=gone)]
     twin = next((one for one in twins if one.id == entry.id), twins[0] if twins else None)
@@ -242,8 +256,10 @@ def _carry_on(entry: Entry, work: _Merging) -> Entry:
         if twin is not None and back:
             work.again.append(twin.model_copy(update={"id": entry.id}))
         return entry if gone else placed
-    if gone and twin is None:
-        return entry.model_copy(update={"state": "fixed", "sha": work.head})
+    if twin is None and (gone or (entry.asked_again and work.is_read(entry))):
+        # Where nothing changed, nothing was fixed: the later reading has the last word.
+        state: State = "withdrawn" if entry.found_at == work.head else "fixed"
+        return entry.model_copy(update={"state": state, "sha": work.head})
     if twin is not None and not entry.said:
         work.again.append(twin.model_copy(update={"id": entry.id}))
         return placed
@@ -292,22 +308,30 @@ def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
     return entry
 
 
-def _find(entry: Entry, diff: Diff, maps: Mapping[str, LineMap]) -> tuple[Anchor | None, bool]:
-    """Where an entry's code is now, and whether it is known to be gone."""
-    if entry.anchor is None:
+def _find(entry: Entry, work: _Merging) -> tuple[Anchor | None, bool]:
+    """Where an entry's code is now, and whether it is known to be gone.
+
+    In one of several like places it is still there: the old place is kept for want of a better one.
+    """
+    anchor, diff, maps = entry.anchor, work.diff, work.maps
+    if anchor is None:
         return None, False
+    moved = [file.path for file in diff.files if file.old_path == entry.path != file.path]
+    # What the diff shows no longer, the head may still have: something beside it was taken back.
+    places = (maps, work.files) if anchor.side == "RIGHT" else (maps,)
+    for lines in (shown[path] for path in (entry.path, *moved) for shown in places if path in shown):
+        placed = lines.place(anchor)
+        if placed.outcome != "gone":
+            return placed.anchor or anchor, False
     if entry.path in maps:
-        placed = maps[entry.path].place(entry.anchor)
-        # In one of several like places it is still there: the old place is kept for want of a better one.
-        return placed.anchor or entry.anchor, placed.outcome == "gone"
+        return anchor, True
     if diff.file(entry.path) is not None or diff.cut:
-        return entry.anchor, False
-    moved = [file.path for file in diff.files if file.old_path == entry.path]
-    for path in [*moved, *[path for path in maps if path not in moved][:MOST_OTHER_FILES]]:
-        elsewhere = maps[path].place(entry.anchor).anchor if path in maps else None
+        return anchor, False
+    for path in [path for path in maps if path not in moved][:MOST_OTHER_FILES]:
+        elsewhere = maps[path].place(anchor).anchor
         if elsewhere is not None:
             return elsewhere, False
-    return entry.anchor, True
+    return anchor, True
 
 
 def _entry(finding: Finding, head: str) -> Entry:

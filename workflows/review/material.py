@@ -13,7 +13,7 @@ from workflows.pulls.pull_change import PullChange
 from workflows.requests.one_waiting import wants_all
 from workflows.requests.options import options_of
 from workflows.requests.thread_work import Thread
-from workflows.review.anchors import LineMap, map_lines
+from workflows.review.anchors import LineMap, map_files, map_lines
 from workflows.review.demands import Demand, render_demands
 from workflows.review.diff import Diff, FileDiff, render_file
 from workflows.review.finding_reply import parse_findings
@@ -77,6 +77,11 @@ class Material:
     def maps(self) -> Mapping[str, LineMap]:
         """The lines on which GitHub takes a comment."""
         return map_lines(self.diff)
+
+    @cached_property
+    def files(self) -> Mapping[str, LineMap]:
+        """All lines of the head's files."""
+        return map_files(self._modes, lambda path: self._mirror.read_file(self.change.head, path))
 
     @cached_property
     def wanted(self) -> Diff:
@@ -146,14 +151,12 @@ class Material:
             parts.append(f"Other reviewers read: {', '.join(others[:50])}. Report nothing of these files alone.")
         if self.scope.paths:
             parts.append(f"Only these paths are asked for: {', '.join(self.scope.paths)}.")
-        earlier = "\n".join(f"{one.path}: {one.title} ({one.state})" for one in ledger.entries if one.said)
-        if earlier:
-            parts.append(f"Said in an earlier review, do not say it again:\n{fence_untrusted('earlier', earlier)}")
+        parts += _tell_earlier(ledger)
         return "\n\n".join([*parts, *([render_demands(demands)] if demands else [])])
 
     def objection(self, text: str) -> str:
         """What is wrong with a reply, for the model."""
-        return parse_findings(text, self.maps, paths=self._names).mistake
+        return parse_findings(text, self.maps, files=self.files).mistake
 
     def read(self, replies: Sequence[tuple[str, tuple[RecordedRun, ...], str]]) -> Found:
         """The findings of all replies, each point once. A reply: its text, the runs, why the session was stopped."""
@@ -161,7 +164,7 @@ class Material:
         refused: list[str] = []
         lost = False
         for text, runs, _ in replies:
-            parsed = parse_findings(text, self.maps, runs=runs, paths=self._names)
+            parsed = parse_findings(text, self.maps, runs=runs, files=self.files)
             lost = lost or bool(parsed.mistake)
             findings += [one for one in parsed.findings if not any(is_same_point(one, other) for other in findings)]
             refused += [f"{one.what}: {one.reason}" for one in parsed.refused]
@@ -186,10 +189,6 @@ class Material:
         return {entry.path: entry.mode for entry in self._mirror.tree(self.change.head)}
 
     @property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self._modes)
-
-    @property
     def _mirror(self) -> Mirror:
         return self.thread.mirror(self.change.base, self.change.head, pull=self.pull.number)
 
@@ -212,6 +211,17 @@ def _name_file(file: FileDiff) -> str:
     moved = file.old_path if file.status in ("renamed", "copied") else ""
     how = f"{file.status} from {show_hidden(moved)}" if moved else file.status
     return f"=== {show_hidden(file.path)} ({how})"
+
+
+def _tell_earlier(ledger: Ledger) -> list[str]:
+    """What earlier reviews found: what is not to be said again, and what is when it still holds."""
+    said = [f"{one.path}: {one.title} ({one.state})" for one in ledger.entries if one.said and not one.asked_again]
+    asked = [f"{one.path}: {one.title}" for one in ledger.entries if one.asked_again]
+    told = (
+        ("Said in an earlier review, do not say it again:", said),
+        ("Found by an earlier review; report again, in the same words, what of it still holds:", asked),
+    )
+    return ["\n".join([order, fence_untrusted("earlier", "\n".join(lines))]) for order, lines in told if lines]
 
 
 def _is_asked_for(path: str, globs: Sequence[str]) -> bool:

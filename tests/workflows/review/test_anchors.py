@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.localhub import bare
 from app.localhub.reviews import OutsideDiff, Wanted, place_in
 from tests.workflows.git.test_mirrors import git
-from workflows.review.anchors import Anchor, LineMap, Outcome, draft_comment, map_lines
+from workflows.review.anchors import Anchor, LineMap, Outcome, draft_comment, map_files, map_lines
 from workflows.review.diff import Diff, FileDiff, parse_diff
 from workflows.types import Side
 
@@ -181,6 +181,21 @@ def test_an_anchor_survives_a_push(tmp_path: Path, texts: list[str], outcome: Ou
     assert (placed.outcome, placed.anchor.line if placed.anchor else None) == (outcome, line)
     if placed.anchor is not None:
         assert after.place(placed.anchor).outcome == "exact"
+
+
+def test_what_the_diff_does_not_show_is_in_the_head() -> None:
+    """Unchanged code is found in the whole file, by half of what stood around it; what is no text has no lines."""
+    files = {"a.py": lines_of(*BASE, "}", "return None"), "b.bin": b"\0total\n", "c.py": lines_of("return None")}
+    maps = map_files([*files, "d.py"], files.get)
+    anchor = maps["a.py"].anchor(42)
+    assert anchor is not None
+    assert (anchor.outside, anchor.path, maps["a.py"].numbers("LEFT")) == (True, "a.py", ())
+    longer = {"a.py": lines_of("import os", *BASE[:39], "x = 1", "}", "return None")}
+    assert map_files(longer, longer.get)["a.py"].place(anchor).outcome == "moved"
+    like = {"a.py": lines_of("import os", *BASE[:37], "x = 1", "y = 2", BASE[39], "}", "return None")}
+    assert map_files(like, like.get)["a.py"].place(anchor).outcome == "gone"
+    assert [maps[path].numbers("RIGHT") for path in ("b.bin", "c.py", "d.py")] == [(), (1,), ()]
+    assert "e.py" not in maps
 
 
 def test_a_range_keeps_its_length(tmp_path: Path) -> None:

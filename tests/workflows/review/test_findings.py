@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workflows.review.lines import changed_file
-from workflows.review.anchors import LineMap
+from workflows.review.anchors import LineMap, map_files
 from workflows.review.finding_reply import FINDINGS_FORMAT, ParsedFindings, parse_findings
 from workflows.review.findings import (
     Finding,
@@ -36,6 +36,10 @@ SHOWN = changed_file(
     "     return 1",
 )
 MAPS = {"src/price.py": SHOWN}
+HEAD = {
+    "src/price.py": b"import decimal\n" + b"\n" * 78 + b"print(total([]))\n",
+    "README.md": b"# Prices\n\nNone of them.\n",
+}
 PYTEST = RecordedRun(command="pytest -q tests", exit_code=1, sha256="ab" * 32, excerpt="1 failed")
 
 
@@ -54,7 +58,8 @@ def item(**changes: Any) -> dict[str, Any]:
 
 def parse(*items: dict[str, Any], maps: dict[str, LineMap] | None = None) -> ParsedFindings:
     text = f"Here is my review.\n```json\n{json.dumps({'findings': list(items)})}\n```\nDone."
-    return parse_findings(text, MAPS if maps is None else maps, runs=[PYTEST], paths={"README.md"})
+    files = map_files(HEAD, HEAD.get)
+    return parse_findings(text, MAPS if maps is None else maps, runs=[PYTEST], files=files)
 
 
 def only(**changes: Any) -> Finding:
@@ -132,10 +137,19 @@ def test_what_is_not_worth_saying(changes: dict[str, Any], reason: str) -> None:
 
 
 def test_important_points_outside_the_lines_are_kept() -> None:
-    """What matters is told even where GitHub takes no comment; advice that a run bears out is a finding."""
-    assert only(path="README.md").anchor is None
-    assert only(line=80).anchor is None
-    assert only(line=8).anchor is not None
+    """What matters is told even where GitHub takes no comment, with its line in the head where it has one; advice that
+    a run bears out is a finding.
+    """
+    unplaced = only(path="README.md", line=None, suggestion="x")
+    assert (unplaced.anchor, unplaced.suggestion) == (None, None)
+    places = ({"path": "README.md", "line": 9, "code": "None of them."}, {"line": 80, "suggestion": "x"}, {"line": 8})
+    anchors = [only(**place).anchor for place in places]
+    assert [(one.path, one.line, one.outside) for one in anchors if one] == [
+        ("README.md", 3, True),
+        ("src/price.py", 80, True),
+        ("src/price.py", 8, False),
+    ]
+    assert only(line=80, suggestion="x").suggestion is None
     assert only(title="Ensure that items is not empty", command="pytest -q tests").evidence.run
     assert only(severity="important", title="GPL code was copied without its licence")
 
@@ -181,7 +195,7 @@ def test_few_are_said_on_their_lines() -> None:
     assert (len(inline), len(inline) + len(folded), folded[-1]) == (5, 11, minor)
     assert count_severities([minor, critical, minor]) == {"critical": 1, "minor": 2}
     assert (matters([minor]), matters([shown])) == (False, True)
-    assert not pick_inline([only(path="README.md")])[0]
+    assert not pick_inline([only(path="README.md", line=None), only(path="README.md", line=1)])[0]
 
 
 def test_a_mere_suspicion_is_no_comment() -> None:

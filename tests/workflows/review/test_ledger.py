@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.workflows.review.lines import changed_file
-from workflows.review.anchors import LineMap
+from workflows.review.anchors import LineMap, map_files
 from workflows.review.diff import Diff, FileDiff
 from workflows.review.finding_threads import FindingThread, ThreadReply, gather_finding_threads
 from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
@@ -150,6 +151,53 @@ def test_a_finding_follows_its_file() -> None:
     huge = Diff((FileDiff("a.py", "a.py", "modified", b"x", left_out="too large"),))
     assert merge_review(ledger, [], head="2", diff=huge, maps={}).open
     assert merge_review(ledger, [], head="2", diff=Diff(cut=True), maps={}).open
+
+
+def head_of(*lines: str, path: str = "a.py") -> Mapping[str, LineMap]:
+    """All lines of the head's one file."""
+    return map_files([path], lambda _: "\n".join(lines).encode())
+
+
+def test_what_only_left_the_diff_is_not_fixed() -> None:
+    """Code that the head still has is open, though no hunk shows it any more: what was changed beside it was not."""
+    ledger, found = first_review()
+    head = [line[1:] for line in FIRST]
+    apart = ["+import os", " import math"]
+    there = push(ledger, apart, files=head_of("import os", *head))
+    assert [(entry.id, entry.anchor.line, entry.anchor.outside) for entry in there.open if entry.anchor] == [
+        (found.id, 4, True)
+    ]
+    assert not there.fixed
+    back = push(there.ledger, MOVED, head="3")
+    assert [(entry.anchor.line, entry.anchor.outside) for entry in back.open if entry.anchor] == [(5, False)]
+    assert push(there.ledger, apart, files=head_of("import os", *head[:2], *head[3:]), head="3").fixed
+    renamed = merge_review(
+        ledger, [], head="2", diff=diff_of("b.py", old="a.py"), maps={}, files=head_of(*head, path="b.py")
+    )
+    assert [entry.path for entry in renamed.open] == ["b.py"]
+
+
+def test_what_stands_on_no_line_of_the_change_is_asked_for_again() -> None:
+    """Without a line, or on one that no hunk shows, a finding is fixed once a review read for it and lacks it."""
+    head = head_of("import a", "a.mean([])", path="b.py")
+    nowhere = finding(maps_of(FIRST), 3, "The mean has no test").model_copy(update={"anchor": None})
+    caller = finding(maps_of(FIRST), 3, "This caller breaks")
+    caller = caller.model_copy(update={"path": "b.py", "anchor": head["b.py"].anchor(2)})
+    ledger = push(Ledger(), FIRST, nowhere, caller, head="1", files=head).ledger
+    assert all(entry.asked_again for entry in ledger.entries)
+
+    def review(*found: Finding, head_now: str = "2", **more: Any) -> list[str]:
+        return [entry.state for entry in push(ledger, FIXED, *found, head=head_now, files=head, **more).ledger.entries]
+
+    assert review(is_read=lambda _: True) == ["fixed", "fixed"]
+    assert review(is_read=lambda entry: entry.path == "b.py") == ["open", "fixed"]
+    assert review(nowhere, caller, is_read=lambda _: True) == ["open", "open"]
+    assert review(head_now="1", is_read=lambda _: True) == ["withdrawn", "withdrawn"]
+    assert not first_review()[0].entries[0].asked_again
+    shown = push(Ledger(), FIRST, finding(maps_of(FIRST), 3), head="1").ledger
+    assert push(shown, FIRST, is_read=lambda _: True).open, "its line tells"
+    talked = note_comments(ledger, {entry.id: 77 for entry in ledger.entries})
+    assert len(push(talked, FIRST, files=head, is_read=lambda _: True).open) == 2, "its thread tells"
 
 
 def test_what_people_resolve_is_closed() -> None:
