@@ -20,7 +20,7 @@ from app.localhub.records import Delivery
 from tests.app.served import Answer, request, sign
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.engine_door import EngineDoor
-from tests.stories.scripts import ISSUE, NOTE, NOTED, UNTESTED, call, finish, turn
+from tests.stories.scripts import FIX, ISSUE, NOTE, NOTED, RIGHT, UNTESTED, WRONG, call, finish, turn
 from tests.stories.world import SECRET
 from workflows.services import Model
 from workflows.solving.workshop import Workshop
@@ -255,16 +255,27 @@ def test_the_engine_is_down(ground: Ground, door: EngineDoor) -> None:
     assert ground.told(told.repository, told.number, jobs=2).outcome.status == "pull_request"
 
 
-def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor) -> None:
-    """An engine that goes down between two turns ends the job; the container it kept goes with the next job."""
+@pytest.mark.parametrize(
+    ("alive", "words"),
+    [(True, "systemctl start docker"), (False, "**Stopped:** The sandbox broke twice in a row")],
+    ids=["alone", "with-the-container"],
+)
+def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor, alive: bool, words: str) -> None:
+    """The session goes on in its container, if that lives; what needs another one, as the tests do, ends the job.
+
+    The container that the engine kept goes with the next job.
+    """
     world = ground.world
     shut = threading.Event()
-    ground.play(turn(NOTE), turn(call("bash", command="git diff"), held=shut), turn(finish()))
-    repository = world.create_repository("engine-middle", UNTESTED)
+    ground.play(turn(RIGHT), turn(call("run_tests"), held=shut), *FIX[1:])
+    repository = world.create_repository(f"engine-{alive}".lower(), WRONG)
     before = len(world.model.requests)
     number = world.ask(ISSUE, repository=repository)
     world.wait_until(lambda: len(world.model.requests) == before + 2, 90, "the second turn")
+    [container] = world.containers(ground.engine)
     door.shut()
+    if not alive:
+        ground.engine.containers.get(container).kill()
     shut.set()
     record = world.end_of(repository, number)
     door.open()
@@ -272,12 +283,13 @@ def test_the_engine_goes_down_in_the_middle(ground: Ground, door: EngineDoor) ->
     assert record.outcome is not None
     assert record.outcome.status == "failed"
     [comment] = world.comments(number, repository)
-    assert comment.startswith("**Stopped:** The sandbox broke twice in a row")
+    assert words in comment
     assert "ask for it again" in comment
+    assert ("- [x] Work on the change" in comment) is alive
     assert world.writes(repository) == ACCEPTED
-    assert len(world.containers(ground.engine)) == 1
+    assert world.containers(ground.engine) == [container]
 
-    ground.play(*NOTED)
+    ground.play(*FIX)
     world.hub.add_label(repository, number, "qwen", "alice")
     assert ground.told(repository, number, jobs=2).outcome.status == "pull_request"
 
