@@ -14,17 +14,16 @@ from workflows.agent.calls.dialect_hermes import Body, is_hermes, json_text, rea
 from workflows.agent.calls.dialect_xml import XmlReading, unquoted
 from workflows.agent.calls.fences import Fences, only_fence
 from workflows.agent.calls.tags import Tag, TagList
+from workflows.agent.calls.thinking import Stretch, find_thinking, split_thinking, stretch_around
 from workflows.agent.calls.toolcalls import Schema
 from workflows.types import ToolCall
 
 MOST_SENTENCES = 10
 
-_THINK, _THOUGHT = "<think>", "</think>"
 _ENDING = re.compile(
     r"(?:<\|(?:im_end|endoftext)\|>\s*)+\Z"
 )  # the model's own end of text, which some servers let through
 _ENDING_ROOM = 64  # characters
-_CLOSING_LINE = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
 _NO_NAME = re.compile(r"[{}()\[\]$%\\|;]|\A\W*\Z")
 _OPEN_FENCE = (
     "A call stands in a code fence that is never closed. What is fenced is only shown, so it was not run. If you meant "
@@ -58,11 +57,12 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after one that
     is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is no content, nor read
     for calls unless nothing follows it. Thinking that is never closed is read too, since the model may forget to close
-    it before it acts. In thinking offered tools alone count.
+    it before it acts. In thinking offered tools alone count. Closed thinking in the midst of the text stays in
+    ``content``, and no call is taken from it.
     """
     offered = _offered(tools)
     text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
-    thinking, said = _split_thinking(text, offered)
+    thinking, said = split_thinking(text, lambda: _spans(text, offered))
     if thinking and not said.strip():
         found = _Pass(thinking, offered, strangers=False).read()
         closed = len(thinking) < len(text)
@@ -74,7 +74,14 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
         found = _Pass(inner, offered).read()
         if (found.calls or found.incomplete) and not found.content and not found.malformed:
             return found
-    return _Pass(said, offered).read()
+    return _Pass(said, offered, thinking=find_thinking(said, lambda: _spans(said, offered))).read()
+
+
+def _spans(text: str, offered: Mapping[str, Mapping[str, Any]]) -> list[Stretch]:
+    """Where calls stand in the text, were none of it thinking."""
+    reading = _Pass(text, offered)
+    reading.read()
+    return reading.spans
 
 
 @dataclass
@@ -84,13 +91,14 @@ class _Pass:
     text: str
     offered: Mapping[str, Mapping[str, Any]]
     strangers: bool = True
+    thinking: Sequence[Stretch] = ()
     at: int = 0
     looked: int = 0
     content: list[str] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    spans: list[Stretch] = field(default_factory=list)
 
     def read(self) -> TextCalls:
         """All of it."""
@@ -100,8 +108,11 @@ class _Pass:
         for index, tag in enumerate(tags.tags):
             if tag.kind not in ("call", "function") or tag.start < max(self.at, passed):
                 continue
+            thought = stretch_around(self.thinking, tag.start)
             hidden = fences.hiding(self.at, tag.start)
-            if hidden is not None:
+            if thought is not None:
+                passed = thought[1]
+            elif hidden is not None:
                 passed = hidden
                 if fences.left_open and self._calls(tags, index):
                     self._note(_OPEN_FENCE)
@@ -226,23 +237,6 @@ def _offered(tools: Sequence[Schema]) -> dict[str, Mapping[str, Any]]:
         if isinstance(function.get("name"), str):
             fields[function["name"]] = properties if isinstance(properties, Mapping) else {}
     return fields
-
-
-def _split_thinking(text: str, offered: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
-    """The thinking that the text begins with, and what was said after it: nothing when the thinking is never closed."""
-    if text.lstrip().startswith(_THINK):
-        end = text.find(_THOUGHT)
-        return (text[:end], text[end + len(_THOUGHT) :]) if end >= 0 else (text, "")
-    # The opening tag is often part of the prompt; then the text begins in the middle of the thinking.
-    close = _CLOSING_LINE.search(text)
-    if close is None or 0 <= text.find(_THINK) < close.start():
-        return "", text
-    if any(0 <= text.find(mark) < close.start() for mark in ("<tool_call>", "<function=")):
-        reading = _Pass(text, offered)
-        reading.read()
-        if any(start < close.start() < end for start, end in reading.spans):
-            return "", text  # the tag is part of a value
-    return text[: close.start()], text[close.end() :]
 
 
 def _storable(text: str) -> str:

@@ -27,7 +27,7 @@ ATOMS = (
     "<tool_call>", "</tool_call>", "<function=", "<function=bash>", "<function=zz>", "</function>", "<parameter=",
     "<parameter=command>", "<parameter=timeout>", "<parameter=zz>", "<parameter=a=b</parameter>", "</parameter>",
     "</parameter1>", "</parameter", ">", "\n", " ", "text", "{", "}", '"', "\\", "[", ",", '{"name": "bash", ', "12",
-    '"arguments": {"command": "ls"}}', "```", "`", "<think>", "</think>", "\ud800", "\x00", "é",
+    '"arguments": {"command": "ls"}}', "```", "`", "<think>", "</think>", "<reasoning>", "\ud800", "\x00", "é",
 )  # fmt: skip
 HOSTILE = (
     *ATOMS,
@@ -43,6 +43,7 @@ HOSTILE = (
     "<function=bash>{",
     "<tool_call><function=bash>{",
     '<function=bash>{"a":1}x',
+    "x<think>y</think>\n",
 )
 HERMES = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
 
@@ -182,6 +183,12 @@ def test_a_cut_hermes_call_is_reported_with_its_name() -> None:
         ("Let me act\n{call}\n</think>\n", 1),
         ("I could call\n{call}\n</think>\nNo.", 0),
         ("I could call\n{call}\n</think>\nSo:\n{call}", 1),
+        ("I could call {call} or not.</think>\n\nSo:\n{call}", 1),
+        ("I could call {call} or not.</think>{call}", 1),
+        ("So.\n<think>I could {call}</think>\n{call}", 1),
+        ("So.\n<think>I could {call}</think>\nNo.", 0),
+        ("So.\n<think>Let me act\n{call}", 1),
+        ("<thinking>I could {call}</thinking>\n{call}", 1),
         ("The tag <function=bash> runs a command, and <tool_call> wraps it.", 0),
     ],
 )

@@ -1,0 +1,74 @@
+"""What of a reply's text is the model's thinking: calls in there were only considered."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+from workflows.agent.calls.fences import Fences
+
+Stretch = tuple[int, int]
+"""From a character to the one before another."""
+
+# A tag right after a backtick is only mentioned.
+_TAG = re.compile(r"(?<!`)<(?P<end>/?)(?P<name>think|thinking|reasoning)>")
+_THINK, _THOUGHT = "<think>", re.compile(r"(?<!`)</think>")
+_APART = re.compile(r"[ \t]*(?:$|<)", re.MULTILINE)
+
+
+def split_thinking(text: str, spans: Callable[[], Sequence[Stretch]]) -> tuple[str, str]:
+    """The thinking that the text begins with, and what was said after it: nothing when the thinking is never closed.
+
+    ``spans`` tells, in order, where calls stand in the text: a tag inside of one is part of a value.
+    """
+    if text.lstrip().startswith(_THINK):
+        end = _THOUGHT.search(text)
+        return (text[: end.start()], text[end.end() :]) if end else (text, "")
+    # The opening tag is often part of the prompt; then the text begins in the middle of the thinking. In the middle of
+    # a line of words its closing tag would only be mentioned.
+    for tag in _tags(text, spans):
+        if not tag["end"]:
+            break
+        if tag["name"] == "think" and _APART.match(text, tag.end()):
+            return text[: tag.start()], text[tag.end() :]
+    return "", text
+
+
+def find_thinking(text: str, spans: Callable[[], Sequence[Stretch]]) -> list[Stretch]:
+    """The stretches of closed thinking in the midst of a text, in order; ``spans`` as above.
+
+    Thinking that is never closed is none: the model may forget to close it before it acts.
+    """
+    found: list[Stretch] = []
+    opened: re.Match[str] | None = None
+    for tag in _tags(text, spans):
+        if not tag["end"]:
+            opened = opened or tag
+        elif opened is not None and opened["name"] == tag["name"]:
+            found.append((opened.start(), tag.end()))
+            opened = None
+    return found
+
+
+def stretch_around(stretches: Sequence[Stretch], place: int) -> Stretch | None:
+    """The one of ordered stretches that holds ``place``, or None."""
+    index = _last_before(stretches, place)
+    return stretches[index] if index >= 0 and place < stretches[index][1] else None
+
+
+def _tags(text: str, spans: Callable[[], Sequence[Stretch]]) -> Iterator[re.Match[str]]:
+    """The tags around thinking that stand neither in a call nor in a code fence."""
+    if _TAG.search(text) is None:
+        return
+    calls, fences = spans(), Fences(text)
+    for tag in _TAG.finditer(text):
+        index = _last_before(calls, tag.start())
+        since = calls[index][1] if index >= 0 else 0
+        if since <= tag.start() and fences.hiding(since, tag.start()) is None:
+            yield tag
+
+
+def _last_before(stretches: Sequence[Stretch], place: int) -> int:
+    return bisect_right(stretches, (place, math.inf)) - 1
