@@ -93,7 +93,8 @@ def _serve_web(composition: Composition, queue: Queue) -> None:
 
 
 def _prepare_worker(composition: Composition) -> None:
-    """Have the image ready before the first job, and the containers of a killed predecessor gone."""
+    """Have image and model ready before the first job, and the containers of a killed predecessor gone."""
+    _ = composition.model  # its package is loaded beside the rest
     composition.image()
     if composition.settings.database.startswith("sqlite"):
         removed = composition.remove_leftovers()

@@ -92,9 +92,10 @@ def play_ours(folder: Path, image: str, sessions: int, turns: Sequence[Kind]) ->
     assert set(report["stops"]) == {"finished"}, report["stops"]
     firsts = {one.session: one.arrived for one in exchanges if one.turn == 0}
     first = median(firsts[number] - began for number, began in enumerate(report["began"]))
-    memory = (report["resident_with"] - report["resident_before"]) / 1024 / sessions
+    whole, shared = report["resident_with"] / 1024, report["resident_before"] / 1024
+    memory = f"{whole:5.0f} MiB" if sessions == 1 else f"{(whole - shared) / sessions:5.1f} MiB a session"
     times = non_model_times(exchanges, turns)
-    rest = f"{wall:6.1f} s wall, {first * 1000:5.0f} ms to first request, {memory:5.1f} MiB a session"
+    rest = f"{wall:6.1f} s wall, {first * 1000:5.0f} ms to first request, {memory}"
     say_times(f"forgehand, {sessions} at once, {len(turns)} turns", times, rest)
     return Ours(times, wall)
 
