@@ -6,28 +6,34 @@ Nothing that was cut off, and nothing that is documentation, becomes a call.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from workflows.agent.calls.dialect_hermes import Body, is_hermes, json_text, read_block, read_body
 from workflows.agent.calls.dialect_xml import XmlReading, unquoted
 from workflows.agent.calls.fences import Fences, only_fence
 from workflows.agent.calls.tags import Tag, TagList
-from workflows.agent.calls.thinking import Stretch, find_thinking, split_thinking, stretch_around
+from workflows.agent.calls.thinking import Stretch, find_thinking, find_turns_end, split_thinking, stretch_around
 from workflows.agent.calls.toolcalls import Schema
 from workflows.types import ToolCall
 
 MOST_SENTENCES = 10
 
-_ENDING = re.compile(
-    r"(?:<\|(?:im_end|endoftext)\|>\s*)+\Z"
-)  # the model's own end of text, which some servers let through
+# The model's own beginning and end of text, which some servers let through.
+_BEGINNING = re.compile(r"\s*<\|im_start\|>assistant[ \t]*\n")
+_ENDING = re.compile(r"(?:<\|(?:im_end|endoftext)\|>\s*)+\Z")
 _ENDING_ROOM = 64  # characters
 _NO_NAME = re.compile(r"[{}()\[\]$%\\|;]|\A\W*\Z")
 _OPEN_FENCE = (
     "A call stands in a code fence that is never closed. What is fenced is only shown, so it was not run. If you meant "
     "it, send it again outside of any fence."
+)
+_MADE_UP = (
+    "A call stands after a tool result, or a turn, that you wrote yourself, so it was not run. End your reply after "
+    "your calls: their results follow."
 )
 _UNREADABLE = "A <tool_call> block holds neither a <function=NAME> nor a JSON object, so it was left as text."
 
@@ -58,27 +64,36 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is no content, nor read
     for calls unless nothing follows it. Thinking that is never closed is read too, since the model may forget to close
     it before it acts. In thinking offered tools alone count. Closed thinking in the midst of the text stays in
-    ``content``, and no call is taken from it.
+    ``content``, and no call is taken from it. Nor is one after a ``<tool_response>`` or a token that ends a turn: there
+    the model makes up what others say; beside calls it is no content either.
     """
     offered = _offered(tools)
     text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
+    beginning = _BEGINNING.match(text)
+    text = text[beginning.end() :] if beginning else text
     thinking, said = split_thinking(text, lambda: _spans(text, offered))
     if thinking and not said.strip():
-        found = _Pass(thinking, offered, strangers=False).read()
+        found = _read(thinking, offered, strangers=False)
         closed = len(thinking) < len(text)
         if found.calls or (found.incomplete and not closed):
             return TextCalls("", found.calls, () if closed else found.incomplete, thought=True)
         return TextCalls("" if closed else text.strip())
     inner = only_fence(said)
     if inner is not None:
-        found = _Pass(inner, offered).read()
+        found = _read(inner, offered)
         if (found.calls or found.incomplete) and not found.content and not found.malformed:
             return found
-    return _Pass(said, offered, thinking=find_thinking(said, lambda: _spans(said, offered))).read()
+    return _read(said, offered)
+
+
+def _read(text: str, offered: Mapping[str, Mapping[str, Any]], *, strangers: bool = True) -> TextCalls:
+    spans = cache(lambda: _spans(text, offered))
+    thinking = find_thinking(text, spans)
+    return _Pass(text, offered, strangers, thinking, find_turns_end(text, thinking, spans)).read()
 
 
 def _spans(text: str, offered: Mapping[str, Mapping[str, Any]]) -> list[Stretch]:
-    """Where calls stand in the text, were none of it thinking."""
+    """Where calls stand in the text, were none of it thinking or made up."""
     reading = _Pass(text, offered)
     reading.read()
     return reading.spans
@@ -86,12 +101,16 @@ def _spans(text: str, offered: Mapping[str, Mapping[str, Any]]) -> list[Stretch]
 
 @dataclass
 class _Pass:
-    """One pass over a text, from left to right. Without ``strangers`` only offered names count anywhere."""
+    """One pass over a text, from left to right. Without ``strangers`` only offered names count anywhere.
+
+    From the character ``end`` on the text is made up, in ``thinking`` it is only thought.
+    """
 
     text: str
     offered: Mapping[str, Mapping[str, Any]]
     strangers: bool = True
     thinking: Sequence[Stretch] = ()
+    end: int = sys.maxsize
     at: int = 0
     looked: int = 0
     content: list[str] = field(default_factory=list)
@@ -108,17 +127,9 @@ class _Pass:
         for index, tag in enumerate(tags.tags):
             if tag.kind not in ("call", "function") or tag.start < max(self.at, passed):
                 continue
-            thought = stretch_around(self.thinking, tag.start)
-            hidden = fences.hiding(self.at, tag.start)
-            if thought is not None:
-                passed = thought[1]
-            elif hidden is not None:
+            hidden = self._hidden(tags, fences, index)
+            if hidden is not None:
                 passed = hidden
-                if fences.left_open and self._calls(tags, index):
-                    self._note(_OPEN_FENCE)
-            elif self.text[max(0, tag.start - 1) : tag.start] == "`":
-                follower = tags.after(index)
-                passed = follower.end if follower and follower.kind == "function" else tag.end
             elif tag.kind == "call" and is_hermes(self.text, tag.end):
                 self._take_hermes(tag)
             elif tag.kind == "call":
@@ -130,14 +141,36 @@ class _Pass:
                 before = tags.before(index)
                 inner = wrapped and before is not None and before.kind in ("call", "function_end")
                 self._take_xml(reading, tags, index, wrapped=inner)
-        self.content.append(self.text[self.at :])
-        if not (self.calls or self.incomplete or self.malformed) and self.text.rstrip().endswith("</tool_call>"):
+        acted = self.calls or self.incomplete or self.malformed
+        self.content.append(self.text[self.at : max(self.at, self.end) if acted else len(self.text)])
+        if not acted and self.text.rstrip().endswith("</tool_call>"):
             self._note("A </tool_call> has no readable <tool_call> before it, so the text was left as it is.")
         calls = tuple(
             ToolCall(id=f"call_{number}", name=name, arguments=arguments)
             for number, (name, arguments) in enumerate(self.calls, start=1)
         )
         return TextCalls("".join(self.content).strip(), calls, tuple(self.incomplete), tuple(self.malformed))
+
+    def _hidden(self, tags: TagList, fences: Fences, index: int) -> int | None:
+        """The end of what shows the tag, or thinks it or makes it up, without a call being meant; None: one may be."""
+        tag = tags.tags[index]
+        if tag.start >= self.end:
+            if not self._calls(tags, index):
+                return tag.end
+            self._note(_MADE_UP)
+            return len(self.text)
+        thought = stretch_around(self.thinking, tag.start)
+        if thought is not None:
+            return thought[1]
+        fence = fences.hiding(self.at, tag.start)
+        if fence is not None:
+            if fences.left_open and self._calls(tags, index):
+                self._note(_OPEN_FENCE)
+            return fence
+        if self.text[max(0, tag.start - 1) : tag.start] == "`":
+            follower = tags.after(index)
+            return follower.end if follower and follower.kind == "function" else tag.end
+        return None
 
     def _take_hermes(self, tag: Tag) -> None:
         block = read_block(self.text, tag.end)

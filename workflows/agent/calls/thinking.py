@@ -1,4 +1,4 @@
-"""What of a reply's text is the model's thinking: calls in there were only considered."""
+"""What of a reply's text does nothing: thinking, and turns that the model made up after its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Stretch = tuple[int, int]
 
 # A tag right after a backtick is only mentioned.
 _TAG = re.compile(r"(?<!`)<(?P<end>/?)(?P<name>think|thinking|reasoning)>")
+_TURN = re.compile(r"(?<!`)<(?:tool_response>|(?P<token>\|(?:im_start|im_end|endoftext)\|>))")
 _THINK, _THOUGHT = "<think>", re.compile(r"(?<!`)</think>")
 _APART = re.compile(r"[ \t]*(?:$|<)", re.MULTILINE)
 
@@ -28,8 +29,9 @@ def split_thinking(text: str, spans: Callable[[], Sequence[Stretch]]) -> tuple[s
         return (text[: end.start()], text[end.end() :]) if end else (text, "")
     # The opening tag is often part of the prompt; then the text begins in the middle of the thinking. In the middle of
     # a line of words its closing tag would only be mentioned.
-    for tag in _tags(text, spans):
-        if not tag["end"]:
+    made_up = next((turn.start() for turn in _outside(text, _TURN, spans) if turn["token"]), len(text))
+    for tag in _outside(text, _TAG, spans):
+        if not tag["end"] or tag.start() > made_up:
             break
         if tag["name"] == "think" and _APART.match(text, tag.end()):
             return text[: tag.start()], text[tag.end() :]
@@ -43,7 +45,7 @@ def find_thinking(text: str, spans: Callable[[], Sequence[Stretch]]) -> list[Str
     """
     found: list[Stretch] = []
     opened: re.Match[str] | None = None
-    for tag in _tags(text, spans):
+    for tag in _outside(text, _TAG, spans):
         if not tag["end"]:
             opened = opened or tag
         elif opened is not None and opened["name"] == tag["name"]:
@@ -52,22 +54,31 @@ def find_thinking(text: str, spans: Callable[[], Sequence[Stretch]]) -> list[Str
     return found
 
 
+def find_turns_end(text: str, thinking: Sequence[Stretch], spans: Callable[[], Sequence[Stretch]]) -> int:
+    """Where a tool result, or a turn, begins that the model made up; the text's length without one.
+
+    What stands in ``thinking`` is none of these; ``spans`` as above.
+    """
+    turns = (turn.start() for turn in _outside(text, _TURN, spans))
+    return next((place for place in turns if stretch_around(thinking, place) is None), len(text))
+
+
 def stretch_around(stretches: Sequence[Stretch], place: int) -> Stretch | None:
     """The one of ordered stretches that holds ``place``, or None."""
     index = _last_before(stretches, place)
     return stretches[index] if index >= 0 and place < stretches[index][1] else None
 
 
-def _tags(text: str, spans: Callable[[], Sequence[Stretch]]) -> Iterator[re.Match[str]]:
-    """The tags around thinking that stand neither in a call nor in a code fence."""
-    if _TAG.search(text) is None:
+def _outside(text: str, tag: re.Pattern[str], spans: Callable[[], Sequence[Stretch]]) -> Iterator[re.Match[str]]:
+    """The tags that stand neither in a call nor in a code fence."""
+    if tag.search(text) is None:
         return
     calls, fences = spans(), Fences(text)
-    for tag in _TAG.finditer(text):
-        index = _last_before(calls, tag.start())
+    for found in tag.finditer(text):
+        index = _last_before(calls, found.start())
         since = calls[index][1] if index >= 0 else 0
-        if since <= tag.start() and fences.hiding(since, tag.start()) is None:
-            yield tag
+        if since <= found.start() and fences.hiding(since, found.start()) is None:
+            yield found
 
 
 def _last_before(stretches: Sequence[Stretch], place: int) -> int:

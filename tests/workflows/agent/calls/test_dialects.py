@@ -28,6 +28,7 @@ ATOMS = (
     "<parameter=command>", "<parameter=timeout>", "<parameter=zz>", "<parameter=a=b</parameter>", "</parameter>",
     "</parameter1>", "</parameter", ">", "\n", " ", "text", "{", "}", '"', "\\", "[", ",", '{"name": "bash", ', "12",
     '"arguments": {"command": "ls"}}', "```", "`", "<think>", "</think>", "<reasoning>", "\ud800", "\x00", "é",
+    "<tool_response>", "<|im_end|>",
 )  # fmt: skip
 HOSTILE = (
     *ATOMS,
@@ -44,6 +45,7 @@ HOSTILE = (
     "<tool_call><function=bash>{",
     '<function=bash>{"a":1}x',
     "x<think>y</think>\n",
+    "<|im_start|>assistant\n",
 )
 HERMES = '<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>'
 
@@ -219,6 +221,19 @@ def test_a_call_after_a_fence_that_stays_open_is_answered(call: str) -> None:
     assert (len(before.calls), before.malformed) == (1, (sentence,)), "whole calls before it stand"
     for shown in (f"I look:\n```xml\n{call}\n```\n", "So:\n```\nthe tag <tool_call> wraps it, <function=bash> too"):
         assert read_calls(shown, TOOLS).malformed == ()
+
+
+@pytest.mark.parametrize("call", [xml("bash", {"command": "ls"}), HERMES], ids=["xml", "hermes"])
+@pytest.mark.parametrize("mark", ["<tool_response>\n", "<|im_end|>\n<|im_start|>user\n", "<|endoftext|>"])
+def test_a_call_in_what_the_model_made_up_is_answered(call: str, mark: str) -> None:
+    """A tool's result, or somebody's turn: nothing in it or after it is run, and the model hears why, once."""
+    found = read_calls(f"So:\n{call}\n{mark}{call}\n{call}", TOOLS)
+    assert (len(found.calls), found.incomplete, found.content) == (1, (), "So:")
+    (sentence,) = found.malformed
+    assert "that you wrote yourself" in sentence
+    alone = read_calls(f"So:\n{mark}{call}", TOOLS)
+    assert (alone.calls, alone.malformed) == ((), (sentence,))
+    assert read_calls(f"So:\n{call}\n{mark}Good.", TOOLS).malformed == ()
 
 
 def test_a_call_that_is_cut_off_in_a_fence_is_told_as_cut_off() -> None:
