@@ -100,7 +100,7 @@ class Ground:
         """What came of an issue's jobs; no container of theirs is left."""
         record = self.world.end_of(repository, number, jobs=jobs)
         # A job is cancelled the moment that it is asked for, and its container goes within ten seconds.
-        self.world.wait_until(lambda: self.world.containers(self.engine) == [], 60, "no container to be left")
+        self.world.wait_until(lambda: self.world.containers(self.engine) == [], 120, "no container to be left")
         return Told(
             repository,
             number,

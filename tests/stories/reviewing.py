@@ -12,6 +12,7 @@ from app.localhub.faults import Fault
 from app.localhub.records import Review, ReviewComment
 from tests.stories.conftest import Ground
 from tests.stories.scripts import call, finish, turn
+from tests.stories.world import JOB_SECONDS
 from workflows.durable.queue import JobRecord
 
 FILES = {
@@ -136,7 +137,9 @@ def ended(ground: Ground, repository: str, number: int, *, jobs: int) -> list[Jo
 
     ground.world.wait_until_heard()
     ground.world.wait_until(
-        lambda: len(found()) >= jobs and all(one.state in ("ended", "cancelled") for one in found()), 180, "its end"
+        lambda: len(found()) >= jobs and all(one.state in ("ended", "cancelled") for one in found()),
+        JOB_SECONDS,
+        "its end",
     )
     return found()
 

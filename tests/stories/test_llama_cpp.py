@@ -19,7 +19,7 @@ def test_an_issue_becomes_a_pull_request(tmp_path: Path, make_world: MakeWorld) 
     with serve_script(tmp_path, replies, [DESCRIBED["content"]]) as url:
         world = make_world(WRONG, url)
         world.serve_inside()
-        record = world.end_of(REPOSITORY, world.ask(ISSUE), timeout=240)
+        record = world.end_of(REPOSITORY, world.ask(ISSUE))
     assert record.outcome is not None
     assert record.outcome.status == "pull_request", record.outcome
     [found] = world.pull_requests()

@@ -34,6 +34,8 @@ REPOSITORY = "octo/project"
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 180
 """How long a process of ours has until it answers: on a busy machine it has taken more than 60 s."""
+JOB_SECONDS = 300
+"""How long jobs have until they end: on a busy machine three in a row have taken 110 s."""
 
 
 class World:
@@ -164,7 +166,7 @@ class World:
         with urllib.request.urlopen(request, timeout=60):
             pass
 
-    def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = 120) -> JobRecord:
+    def end_of(self, repository: str, number: int, *, jobs: int = 1, timeout: float = JOB_SECONDS) -> JobRecord:
         """The last job of an issue, once it has had that many and none is left; for Forgehand inside."""
         assert self._inside is not None
         queue = self._inside.queue
@@ -215,7 +217,7 @@ class World:
         lines = (json.loads(line) for line in self.log.read_text().splitlines())
         return [line for line in lines if line["event"] == name]
 
-    def ended(self, *, jobs: int = 1, timeout: float = 240) -> list[JobRecord]:
+    def ended(self, *, jobs: int = 1, timeout: float = JOB_SECONDS) -> list[JobRecord]:
         """The jobs once that many have ended, oldest first."""
         self.wait_until_heard()
         queue = Queue(f"sqlite:///{self.data / 'forgehand.sqlite3'}", worker=False)
