@@ -65,10 +65,11 @@ def remove_dead_sockets(parent: Path) -> None:
     """Remove what killed processes left, whose locks ended with them."""
     with suppress(OSError), _alone_in(parent):
         for folder in parent.iterdir():
-            held = _open_folder(folder)
-            if try_lock(held):
-                _remove(folder)
-            os.close(held)
+            with suppress(OSError):  # its owner is just removing it
+                held = _open_folder(folder)
+                if try_lock(held):
+                    _remove(folder)
+                os.close(held)
 
 
 @contextmanager
