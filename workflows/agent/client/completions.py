@@ -11,9 +11,11 @@ from workflows.agent.calls.dialects import read_calls
 from workflows.agent.client.usage import Prices, parse_usage
 from workflows.types import Reply, ToolCall
 
-__all__ = ["NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
+__all__ = ["CUT_OFF", "NotACompletion", "Prices", "Said", "parse_completion", "read_reply", "text_of", "usage_of"]
 
 Tools = Sequence[Mapping[str, Any]]
+CUT_OFF = frozenset({"length", "chanting"})
+"""The finish reasons of a reply that is not the whole of what the model had to say."""
 NAMELESS = "A call came without the name of a tool, so it was not run. Send it again, with its name."
 
 
@@ -61,11 +63,11 @@ def parse_completion(answer: Any) -> Said:
 def read_reply(said: Said, payload: Mapping[str, Any], *, prices: Prices) -> Reply:
     """The reply, its calls read out of the text where the protocol's own field holds none.
 
-    ``payload`` is the request: its tools are the names that count. Out of the reasoning calls are read only when
-    content and calls are both empty. A block that was meant as a call and cannot be read becomes a call without a name,
-    whose arguments are the sentence that says what is wrong with it. So does what came without a name, in its place
-    beside calls that had one, or where the text holds none: a server that loses the name often leaves the call in the
-    text.
+    ``payload`` is the request: its tools are the names that count. Out of the reasoning, wherever it stands, calls are
+    read only when content and calls are both empty and it was not cut off. A block that was meant as a call and cannot
+    be read becomes a call without a name, whose arguments are the sentence that says what is wrong with it. So does
+    what came without a name, in its place beside calls that had one, or where the text holds none: a server that loses
+    the name often leaves the call in the text.
     """
     everything = said.content + said.reasoning + "".join(call.name + call.arguments for call in said.calls)
     reply = Reply(
@@ -100,11 +102,17 @@ def usage_of(answer: Mapping[str, Any]) -> Any:
 
 
 def _with_calls_of_text(reply: Reply, tools: Tools) -> Reply:
-    return _with_calls_of_content(reply, tools) if reply.content.strip() else _with_calls_of_reasoning(reply, tools)
+    # Thinking that was cut off had settled on nothing; beside a call that came as one it was not what the model did.
+    settled = reply.finish_reason not in CUT_OFF and not reply.tool_calls
+    if reply.content.strip():
+        return _with_calls_of_content(reply, tools, settled=settled)
+    return _with_calls_of_reasoning(reply, tools) if settled else reply
 
 
-def _with_calls_of_content(reply: Reply, tools: Tools) -> Reply:
+def _with_calls_of_content(reply: Reply, tools: Tools, *, settled: bool) -> Reply:
     read = read_calls(reply.content, tools)
+    if read.thought and not settled:
+        return reply
     # What was meant as a call and could not be read gets an answer as one: its arguments are the sentence that teaches.
     # It stands first, for of a reply that was cut off the last call is not run.
     wrong = tuple(

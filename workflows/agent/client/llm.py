@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from workflows.agent.client.completions import Said, read_reply
+from workflows.agent.client.completions import CUT_OFF, Said, read_reply
 from workflows.agent.client.concessions import Concessions
 from workflows.agent.client.listing import parse_model_list
 from workflows.agent.client.presets import Preset, find_preset, sampling_for, window_for
@@ -261,6 +261,6 @@ def _connect(
 
 def _is_empty(reply: Reply) -> bool:
     """Whether the reply holds nothing to go on with; a promise of calls without any is nothing."""
-    if reply.tool_calls or reply.incomplete or reply.finish_reason in {"length", "chanting"}:
+    if reply.tool_calls or reply.incomplete or reply.finish_reason in CUT_OFF:
         return False
     return not reply.content.strip() or reply.finish_reason == "tool_calls"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import structlog
 
 from tests.workflows.agent.conftest import Naps, Serve
 from workflows.agent.calls.toolcalls import MalformedCall, ParsedCall, parse_call
-from workflows.agent.client.completions import Prices, parse_completion, read_reply
+from workflows.agent.client.completions import Prices, Said, parse_completion, read_reply
 from workflows.agent.client.llm import OpenAIModel
 from workflows.agent.client.streaming import EventSplitter, StreamedCompletion
 from workflows.services import BrokenWorld, ContextTooLong
@@ -323,8 +324,8 @@ NAMED_CALL = {"index": 1, "id": "y", "function": {"name": "bash", "arguments": '
 CALL_IN_TEXT = "<tool_call>\n<function=bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>"
 
 
-def read(items: list[dict[str, Any]], *, streamed: bool, content: str = "") -> Reply:
-    message = {"content": content, "tool_calls": items}
+def read(items: list[dict[str, Any]], *, streamed: bool, content: str = "", reasoning: str = "") -> Reply:
+    message = {"content": content, "reasoning": reasoning, "tool_calls": items}
     choice = {"index": 0, "delta" if streamed else "message": message, "finish_reason": "tool_calls"}
     if streamed:
         stream = StreamedCompletion()
@@ -353,3 +354,25 @@ def test_a_call_in_the_text_is_read_beside_one_without_a_name(streamed: bool) ->
     reply = read([NAMELESS_CALL], streamed=streamed, content=CALL_IN_TEXT)
     assert reply.calls_from == "content"
     assert [(call.name, call.arguments) for call in reply.tool_calls] == [("bash", '{"command": "ls"}')]
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "chanting"])
+def test_nothing_is_taken_from_thinking_that_was_cut_off(finish_reason: str) -> None:
+    """What the model was still weighing is not run, wherever the endpoint puts it; what it said is."""
+    thought = f"Maybe {CALL_IN_TEXT} or {CALL_IN_TEXT} but wait"
+    request, prices = {"tools": TOOLS, "messages": HELLO}, Prices()
+    for said in (Said(reasoning=thought), Said(content=f"<think>{thought}")):
+        assert len(read_reply(said, request, prices=prices).tool_calls) == 2
+        cut = read_reply(replace(said, finish_reason=finish_reason), request, prices=prices)
+        assert (cut.tool_calls, cut.incomplete, cut.content) == ((), (), said.content)
+    acted = Said(content=f"<think>{thought}</think>\n{CALL_IN_TEXT}\n{CALL_IN_TEXT[:-40]}", finish_reason=finish_reason)
+    reply = read_reply(acted, request, prices=prices)
+    assert (len(reply.tool_calls), reply.calls_from, reply.incomplete) == (1, "content", ("bash",))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_call_in_thinking_beside_one_without_a_name_is_not_run(streamed: bool) -> None:
+    """The model has called something else, and hears that its name was missing."""
+    for message in ({"reasoning": CALL_IN_TEXT}, {"content": f"<think>{CALL_IN_TEXT}</think>"}):
+        (call,) = read([NAMELESS_CALL], streamed=streamed, **message).tool_calls
+        assert (call.name, "without the name" in call.arguments) == ("", True)
