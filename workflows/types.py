@@ -475,6 +475,7 @@ class Intervention(Noun):
 
 StopReason = Literal[
     "finished",
+    "unproven",
     "asked",
     "turns",
     "tokens",
@@ -521,12 +522,16 @@ class Turn(Noun):
 
 
 class Finish(Noun):
-    """The agent's own closing words: not evidence. ``unproven`` are the harness's sentences on what they leave open."""
+    """The agent's own closing words: not evidence. ``unproven`` are the harness's sentences on what they leave open.
+
+    ``unexplained``: part of that was objected to as often as may be, and the words give no reason for it.
+    """
 
     summary: str
     verification: str = ""
     no_change_needed: bool = False
     unproven: tuple[str, ...] = ()
+    unexplained: bool = False
 
 
 class TestCase(Noun):

@@ -80,7 +80,7 @@ def test_a_change_that_made_things_worse_is_mended(ground: Ground) -> None:
     check_chain(events)
     [repair] = of_kind(events, "repair")
     assert "test_zero" in repair.payload["text"]
-    assert [event.payload["stop"] for event in of_kind(events, "end")] == ["finished", "finished"]
+    assert [event.payload["stop"] for event in of_kind(events, "end")] == ["unproven", "finished"]
     assert [event.payload["status"] for event in of_kind(events, "verdict")] == ["verified"], "the last one counts"
     assert "- [x] Mend what the tests showed: " in told.comments[0]
     [pull] = told.pulls

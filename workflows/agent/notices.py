@@ -57,6 +57,7 @@ _STOPPED = {
     "stuck": "you went round in circles: try another way than before",
     "model_unavailable": "the model could not be reached",
     "finished": "you had called `finish`",
+    "unproven": "you had called `finish` without proof",
 }
 _UNITS = {"turns": "turns", "tokens": "tokens", "seconds": "time", "money": "money"}
 

@@ -254,7 +254,7 @@ def _stop_reason(session: SessionParts, turn: Turn) -> StopReason | None:
     """Why this turn is the last one, or None."""
     history = session.history
     if turn.finish is not None:
-        return "finished"
+        return "unproven" if turn.finish.unexplained else "finished"
     if turn.question:
         return "asked"
     since = max(session.recorder.words, default=0)  # before that, somebody else had the last word

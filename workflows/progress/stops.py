@@ -16,6 +16,7 @@ _WORDS: dict[StopReason, str] = {
     "model_unavailable": "the model could not be reached any more",
     "cancelled": "the job was cancelled",
     "finished": "the model said that it was done",
+    "unproven": "the model said that it was done, with neither proof nor a reason why there is none",
 }
 
 

@@ -8,12 +8,13 @@ from workflows.agent.loop import AgentResult
 from workflows.types import Budget, Usage, Verdict
 
 MOST_REASONS = 10
+SAID_DONE = frozenset({"finished", "unproven"})
 
 
 def may_repair(result: AgentResult, verdict: Verdict, budget: Budget) -> bool:
     """Whether the session may go on: the model said that it was done, was wrong, and 15 % of each limit are left."""
     left = nearly_exhausted(budget, result.spent) is None
-    return verdict.status == "worse" and result.stop == "finished" and left
+    return verdict.status == "worse" and result.stop in SAID_DONE and left
 
 
 def render_verdict(verdict: Verdict) -> str:

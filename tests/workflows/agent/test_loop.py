@@ -29,6 +29,7 @@ from workflows.types import Budget, Reply, TestRun, Turn
 
 TASK = AgentTask(system="You mend code.", prompt="`add` subtracts.")
 FIX = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a - b", "new_string": "a + b"}}
+SPOIL = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a + b", "new_string": "a +* b"}}
 TESTS = {"name": "run_tests", "arguments": {}}
 FINISH = {"name": "finish", "arguments": {"summary": "add adds.", "verification": "Tests pass."}}
 LOOK = {"name": "read_file", "arguments": {"path": "sums.py"}}
@@ -341,8 +342,7 @@ def test_one_usable_call_breaks_the_row(stage: Callable[..., Stage]) -> None:
 
 def test_turns_run_out(stage: Callable[..., Stage]) -> None:
     """The last change is there and, where tests failed after it, the one before; the model was told to wrap up once."""
-    spoil = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "a + b", "new_string": "a +* b"}}
-    set_up = stage([says(FIX), says(TESTS), says(spoil), says(TESTS), *[says(LS)] * 30])
+    set_up = stage([says(FIX), says(TESTS), says(SPOIL), says(TESTS), *[says(LS)] * 30])
     result = set_up.play(Budget(turns=10))
     assert (result.stop, len(result.turns)) == ("turns", 10)
     assert result.patch is not None
@@ -387,6 +387,20 @@ def test_finish_is_doubted_twice_at_most(stage: Callable[..., Stage]) -> None:
     assert "no file was changed" not in second.content
     assert result.finish is not None
     assert result.finish.unproven == ("The tests were not run while the change was made.",)
+
+
+@pytest.mark.parametrize("before", [[FIX], [FIX, SPOIL, TESTS]], ids=["never run", "failing"])
+def test_a_claim_that_is_only_repeated_does_not_finish(
+    stage: Callable[..., Stage], before: list[dict[str, Any]]
+) -> None:
+    """The session ends with it, as one that proved nothing; a process that reads it back says the same."""
+    set_up = stage([*map(says, before), *[says(FINISH)] * 4])
+    result = set_up.play()
+    assert (result.stop, len(result.turns)) == ("unproven", len(before) + 3)
+    assert result.finish is not None
+    assert result.finish.unproven
+    assert of_kind(set_up.log.events(), "end")[0].payload["stop"] == "unproven"
+    assert set_up.play() == result
 
 
 def test_an_honest_reason_ends_the_doubts(stage: Callable[..., Stage]) -> None:

@@ -86,7 +86,7 @@ def make_job(tmp_path: Path) -> Iterator[Callable[..., Job]]:
 
 def ended_first(job: Job) -> AgentResult:
     first = job.play()
-    assert first.stop == "finished"
+    assert first.stop == "unproven"
     return first
 
 
@@ -121,7 +121,7 @@ def test_it_goes_on_once(make_job: Callable[..., Job]) -> None:
 
 def test_no_question_can_be_put(make_job: Callable[..., Job]) -> None:
     """The job is at its end: a question would park it with a change that is known to be worse."""
-    job = make_job(*FIRST, call("ask", question="1. May I?"), MENDED, *[finish("It adds now.")] * 3)
+    job = make_job(*FIRST, call("ask", question="1. May I?"), MENDED, call("run_tests"), *[finish("It adds now.")] * 3)
     first = ended_first(job)
     second = job.play(WORDS)
     answer = second.turns[len(first.turns)].results[0]
@@ -205,6 +205,7 @@ def ended(turns: int = 1, **fields: Any) -> AgentResult:
         (ended(1, seconds=86.0), WORSENED, False),
         (ended(1, usage=Usage(usd=0.9)), WORSENED, False),
         (ended(1, usage=Usage(input_tokens=900)), WORSENED, False),
+        (ended(1, stop="unproven"), WORSENED, True),
         (ended(1, stop="stuck"), WORSENED, False),
         (ended(1, stop="model_unavailable"), WORSENED, False),
         (ended(1), WORSENED.model_copy(update={"status": "unverified"}), False),

@@ -259,6 +259,7 @@ BETTER = Patch(base="0" * 40, files=(patch_file("a.py", "100644", b"x\n"),))
         ("turns", BETTER, "verified", False),
         ("turns", None, "worse", False),
         ("turns", LEFT, "worse", False),
+        ("unproven", BETTER, "worse", True),
         ("finished", BETTER, "worse", False),
         ("asked", BETTER, "unverified", False),
     ],

@@ -35,7 +35,8 @@ def answer_finish(
 
     ``results`` are those of the same reply, before it; ``changed`` says whether the workspace differs from its base and
     ``patch`` how (None: not known, then no test is asked for). ``baseline_failing`` failed before any change.
-    ``weakened`` are sentences on tests that check less now. What is accepted without proof is in ``Finish.unproven``.
+    ``weakened`` are sentences on tests that check less now. What is accepted without proof is in ``Finish.unproven``;
+    where no reason came with it either, ``Finish.unexplained`` says so.
     """
     parsed = parse_call(calls[0], schemas)
     finish = None
@@ -48,11 +49,12 @@ def answer_finish(
         doubts = find_doubts(said, proof, changed=changed, with_tests=with_tests, patch=patch, weakened=weakened)
         if any(result.failed and result.name != "run_tests" for result in results):
             doubts.insert(0, Doubt("failed_call", f"{OPENINGS['failed_call']}: look at its result."))
-        objection = _objection(said, doubts, turns)
+        unsettled = _unsettled(said, doubts, turns)
+        objection = _object([doubt for doubt, times in unsettled if times < MOST_REFUSALS])
         if not objection:
             old = "" if said.no_change_needed else say_old_failures(proof)
-            open_ends = [*(doubt.unproven for doubt in doubts), old]
-            finish = said.model_copy(update={"unproven": tuple(one for one in open_ends if one)})
+            unproven = tuple(one for one in (*(doubt.unproven for doubt in doubts), old) if one)
+            finish = said.model_copy(update={"unproven": unproven, "unexplained": changed and bool(unsettled)})
     answers = [(calls[0], objection or notices.FINISHED, bool(objection))]
     answers += [(call, notices.AFTER_FINISH, True) for call in calls[1:]]
     return finish, [
@@ -60,16 +62,20 @@ def answer_finish(
     ]
 
 
-def _objection(finish: Finish, doubts: Sequence[Doubt], turns: Sequence[Turn]) -> str:
-    """The answer that sends the model back; empty when its word is taken."""
+def _unsettled(finish: Finish, doubts: Sequence[Doubt], turns: Sequence[Turn]) -> list[tuple[Doubt, int]]:
+    """The doubts that the closing words do not answer, and how often each was said already."""
     earlier = _refusals(turns)
     explained = _explains(finish, [words for words, _ in earlier])
-    standing = []
+    unsettled = []
     for doubt in doubts:
         times = sum(f"- {OPENINGS[doubt.reason]}" in text for _, text in earlier)
-        settled = times > 0 and (doubt.reason in _SAID_ONCE or (doubt.explainable and explained))
-        if not settled and times < MOST_REFUSALS:
-            standing.append(doubt)
+        if not times or (doubt.reason not in _SAID_ONCE and not (doubt.explainable and explained)):
+            unsettled.append((doubt, times))
+    return unsettled
+
+
+def _object(standing: Sequence[Doubt]) -> str:
+    """The answer that sends the model back; empty when its word is taken."""
     if not standing:
         return ""
     closing = (

@@ -79,13 +79,19 @@ def test_what_is_not_proven_is_refused_and_then_named(turns: list[Turn], opening
 
 
 def test_no_session_is_held_for_ever() -> None:
-    """The third time the word is taken, whatever it is, with what it leaves open."""
+    """The third time the word is taken, whatever it is, with what it leaves open, and that nothing explains it."""
     turns = [turn(1, edit()), turn(2, ran("t::a"))]
     for _ in range(MOST_REFUSALS):
         assert finish(turns, finishing())[0] is None
     closed, _ = finish(turns, finishing())
     assert closed is not None
     assert "`t::a`" in closed.unproven[0]
+    assert closed.unexplained
+    honest = [turn(1, edit()), turn(2, ran("t::a"))]
+    assert finish(honest, finishing())[0] is None
+    closed, _ = finish(honest, finishing(REASON))
+    assert closed is not None
+    assert (bool(closed.unproven), closed.unexplained) == (True, False)
 
 
 def test_a_reason_that_was_given_before_is_no_new_one() -> None:
@@ -202,6 +208,7 @@ def test_weakened_tests_must_be_named() -> None:
     closed, _ = finish(turns, finishing(), patch=TESTED, weakened=weakened)
     assert closed is not None
     assert closed.unproven[0].startswith("Weakened tests were not explained: `tests/test_sums.py`")
+    assert closed.unexplained
 
 
 def test_no_change_needed_is_taken_at_once() -> None:
