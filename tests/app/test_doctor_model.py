@@ -67,7 +67,7 @@ def test_the_command_line_has_it(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")

@@ -33,7 +33,7 @@ def forgehand(folder: Path, *arguments: str, **settings: str) -> tuple[int, str]
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr if arguments == ("serve",) else done.stderr

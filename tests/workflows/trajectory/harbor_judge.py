@@ -44,7 +44,7 @@ def judge(folder: Path, documents: Sequence[dict[str, Any]]) -> list[dict[str, A
         input=json.dumps(documents),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=os.environ | {"PYTHONPATH": str(folder)},
     )
     assert done.returncode == 0, done.stderr
