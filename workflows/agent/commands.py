@@ -33,8 +33,10 @@ _READ = re.compile(
     r"(?:cat|head|tail|less|more|nl|tac|grep|egrep|fgrep|rg|ag|ack|awk|sed|cut|sort|uniq|tr|column|diff|cmp|comm|jq|xxd|od"
     r"|hexdump|strings|md5sum|sha256sum|git\s+(?:-\S+\s+)*(?:show|diff|blame|grep|cat-file))(?:\s|$)"
 )
+# Of those that look and read, what they write with.
 _WRITES = re.compile(
-    r"\bsed\s+(?:-\S+\s+)*(?:-\w*i|--in-place)|\bfind\b.*\s-(?:delete|exec|execdir|ok|fprint)\b|\bsort\b.*\s-o\b"
+    r"sed\b.*\s(?:-[A-Za-z]*i|--in-place)|awk\b.*\s(?:-i|--include)[\s=]*inplace|find\b.*\s-(?:delete|exec|execdir|ok|fprint)\b"
+    r"|sort\b.*\s-o\b|git\b.*\s--output\b|git\s+(?:-\S+\s+)*(?:branch|tag)\s.*-(?:[dDmMcCf]\b|-(?:delete|move|copy|force)\b)"
 )
 
 
@@ -43,19 +45,32 @@ def classify_command(command: str) -> CommandKind:
 
     "look" and "read" change nothing as far as their words go; one part that does something else makes it "other".
     """
-    text = _HARMLESS_REDIRECT.sub(" ", _QUOTED.sub("_", command[:LONGEST]))
-    parts = [part[leading.end() :].strip() for part in _PARTS.split(text) if (leading := _LEADING.match(part))]
-    parts = [part for part in parts if part]
+    parts = _parts(command)
     if any(_TEST.match(part) for part in parts):
         return "test"
-    if ">" in text or "<<" in text or _WRITES.search(text):
+    if any(map(_may_write, parts)):
         return "other"
-    reads = [bool(_READ.match(part)) for part in parts]
-    if not all(read or _LOOK.match(part) for read, part in zip(reads, parts, strict=True)):
-        return "other"
-    return "read" if any(reads) else "look"
+    return "read" if any(_READ.match(part) for part in parts) else "look"
 
 
 def is_read_only(command: str) -> bool:
     """Whether every part of a command only looks or reads, as far as its words tell."""
     return classify_command(command) in {"look", "read"}
+
+
+def may_write(command: str) -> bool:
+    """Whether a part of a command may change files, as far as its words tell; what a test run leaves behind is none."""
+    return any(_may_write(part) for part in _parts(command) if not _TEST.match(part))
+
+
+def _parts(command: str) -> list[str]:
+    """The simple commands that a line is made of, without what stands before their names; what was quoted is ``_``."""
+    text = _HARMLESS_REDIRECT.sub(" ", _QUOTED.sub("_", command[:LONGEST]))
+    parts = (part[leading.end() :].strip() for part in _PARTS.split(text) if (leading := _LEADING.match(part)))
+    return [part for part in parts if part]
+
+
+def _may_write(part: str) -> bool:
+    if ">" in part or "<<" in part or _WRITES.match(part):
+        return True
+    return not (_READ.match(part) or _LOOK.match(part))

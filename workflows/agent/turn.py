@@ -174,11 +174,13 @@ def _act(session: SessionParts, number: int, reply: Reply, opening: _Opening) ->
     work = _Work(results=results, patch=acting.patch if acting.changed or rolled_back else None)
     if closing:
         now = acting.patch if acting.patch is not None and not acting.patch.empty else None
-        _close(session, number, closing, work, now=now)
+        _close(session, Turn(number=number, reply=reply, patch=work.patch), closing, work, now=now)
     return work
 
 
-def _close(session: SessionParts, number: int, closing: Sequence[ToolCall], work: _Work, *, now: Patch | None) -> None:
+def _close(
+    session: SessionParts, under_way: Turn, closing: Sequence[ToolCall], work: _Work, *, now: Patch | None
+) -> None:
     turns = session.history.turns
     reading = session.equipment.reading
     if reading is not None and closing[0].name == "finish":
@@ -190,14 +192,14 @@ def _close(session: SessionParts, number: int, closing: Sequence[ToolCall], work
         work.finish, answers = answer_finish(
             closing,
             turns,
-            work.results,
+            under_way.model_copy(update={"results": tuple(work.results)}),
             schemas=session.schemas,
             changed=now is not None,
             patch=now,
             baseline_failing=session.history.known_failing,
             weakened=session.equipment.weakened(now) if now is not None else (),
         )
-    session.recorder.done(number, answers, None)
+    session.recorder.done(under_way.number, answers, None)
     work.results += answers
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from workflows.agent.commands import classify_command, is_read_only
+from workflows.agent.commands import classify_command, is_read_only, may_write
 
 KINDS = {
     "look": [
@@ -14,6 +14,7 @@ KINDS = {
         "cd src && ls",
         "find . -name '*.py'",
         "git status",
+        "git branch -a",
         "git log --oneline | wc -l",
         "sleep 5; ps aux",
         "pwd",
@@ -24,6 +25,8 @@ KINDS = {
         "cat a.py",
         "grep -rn 'def add' src | head -20",
         "sed -n 1,40p a.py",
+        "sed -n -e '/a/p' a-i.py",
+        "awk '{print}' -- a-i.py",
         "git diff",
         "sleep 10; tail -5 build.log",
         "cat a.py 2>&1",
@@ -52,6 +55,13 @@ KINDS = {
         "echo x > a.py",
         "cat > a.py <<'E'\nx\nE",
         "sed -i s/a/b/ a.py",
+        "sed -e 's/a/b/' -i a.py",
+        "sed 's/a/b/' a.py -Ei",
+        "sed 's/a/b/' --in-place=.bak a.py",
+        "awk -i inplace '{print}' a.py",
+        "git log --output=x",
+        "git branch -D x",
+        "git tag --delete x",
         "find . -name '*.pyc' -delete",
         "git checkout -- a.py",
         "python fix.py",
@@ -69,6 +79,15 @@ def test_a_command_is_known_by_its_words(kind: str, command: str) -> None:
     assert is_read_only(command) == (kind in {"look", "read"})
 
 
+@pytest.mark.parametrize("command", [command for commands in KINDS.values() for command in commands])
+def test_what_may_write_is_known_beside_a_test_run_too(command: str) -> None:
+    """By the command that does, wherever it stands."""
+    other = command in KINDS["other"]
+    assert may_write(command) == other
+    assert may_write(f"pytest; {command}") == other
+    assert may_write(f"{command} && pytest") == other
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -80,6 +99,9 @@ def test_a_command_is_known_by_its_words(kind: str, command: str) -> None:
         "mvn " + "a " * 5_000,
         '"' * 9_999,
         "npm" + " " * 9_999,
+        "sed " * 5_000,
+        "sed -" + "a" * 9_999,
+        "git branch -" + "- -" * 5_000,
     ],
 )
 def test_no_command_takes_long(text: str) -> None:

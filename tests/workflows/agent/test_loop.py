@@ -426,6 +426,13 @@ def test_failing_tests_are_named_at_finish(stage: Callable[..., Stage]) -> None:
     assert len(result.turns) == 4
 
 
+def test_a_command_after_the_tests_is_seen_at_finish(stage: Callable[..., Stage]) -> None:
+    """In the same reply too, whatever it is taken for by its words."""
+    spoil = {"name": "bash", "arguments": {"command": "sed -e 's/a + b/a +* b/' -i sums.py"}}
+    result = stage([says(FIX), says(TESTS), says(spoil, FINISH), says(FINISH), says(EXPLAINED)]).play()
+    assert [("not run after the last change" in turn.results[-1].content) for turn in result.turns[2:4]] == [True, True]
+
+
 def test_finish_after_a_failed_call_is_sent_back(stage: Callable[..., Stage]) -> None:
     """Words that were written before the result was known are not taken; calls behind `finish` are not run."""
     wrong = {"name": "edit", "arguments": {"path": "sums.py", "old_string": "nothing", "new_string": "x"}}

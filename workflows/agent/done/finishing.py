@@ -23,7 +23,7 @@ _SAID_ONCE: frozenset[Reason] = frozenset({"failed_call", "changed", "unchanged"
 def answer_finish(
     calls: Sequence[ToolCall],
     turns: Sequence[Turn],
-    results: Sequence[ToolResult],
+    under_way: Turn,
     *,
     schemas: Sequence[Schema],
     changed: bool,
@@ -33,8 +33,8 @@ def answer_finish(
 ) -> tuple[Finish | None, list[ToolResult]]:
     """The closing words, if they are accepted, and one result a call: the first is ``finish``, the rest is not run.
 
-    ``results`` are those of the same reply, before it; ``changed`` says whether the workspace differs from its base and
-    ``patch`` how (None: not known, then no test is asked for). ``baseline_failing`` failed before any change.
+    ``under_way`` is its own turn before it; ``changed`` says whether the workspace differs from its base and ``patch``
+    how (None: not known, then no test is asked for). ``baseline_failing`` failed before any change.
     ``weakened`` are sentences on tests that check less now. What is accepted without proof is in ``Finish.unproven``;
     where no reason came with it either, ``Finish.unexplained`` says so.
     """
@@ -45,9 +45,9 @@ def answer_finish(
     else:
         said = Finish.model_validate(parsed.arguments)
         with_tests = any(schema["function"]["name"] == "run_tests" for schema in schemas)
-        proof = weigh_runs(turns, results, known_failing=baseline_failing)
+        proof = weigh_runs([*turns, under_way], known_failing=baseline_failing)
         doubts = find_doubts(said, proof, changed=changed, with_tests=with_tests, patch=patch, weakened=weakened)
-        if any(result.failed and result.name != "run_tests" for result in results):
+        if any(result.failed and result.name != "run_tests" for result in under_way.results):
             doubts.insert(0, Doubt("failed_call", f"{OPENINGS['failed_call']}: look at its result."))
         unsettled = _unsettled(said, doubts, turns)
         objection = _object([doubt for doubt, times in unsettled if times < MOST_REFUSALS])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from workflows.agent.commands import classify_command
+from workflows.agent.commands import classify_command, may_write
 from workflows.agent.done.tally import MOST_FAILING
 from workflows.agent.stuck.steps import WRITING, string_argument
 from workflows.types import TestTally, ToolResult, Turn
@@ -31,10 +31,8 @@ class Proof:
         return not self.failing and not self.red
 
 
-def weigh_runs(
-    turns: Sequence[Turn], results: Sequence[ToolResult], *, known_failing: frozenset[str] = frozenset()
-) -> Proof:
-    """The proof so far. ``results`` are those of the reply under way; ``known_failing`` failed before any change.
+def weigh_runs(turns: Sequence[Turn], *, known_failing: frozenset[str] = frozenset()) -> Proof:
+    """The proof so far. ``known_failing`` failed before any change.
 
     A failure of the whole suite stands until the whole suite is run again, one of chosen tests until the next change.
     """
@@ -43,27 +41,19 @@ def weigh_runs(
         changed_at = _last_write(turn)
         for index, result in enumerate(turn.results):
             scale.put(result, changed=index == changed_at)
-    for result in results:
-        scale.put(result, changed=_writes(result))
     return scale.read(known_failing)
 
 
 def _last_write(turn: Turn) -> int | None:
     """The index of the result after which the turn's tree stood still, None when the turn did not change it."""
-    writes = [index for index, result in enumerate(turn.results) if _writes(result)]
-    if turn.changed and not writes:
-        commands = {call.id: string_argument(call, "command") for call in turn.reply.tool_calls if call.name == "bash"}
-        # What a test run leaves behind, such as a cache, is no change that asks for another run.
-        writes = [
-            index
-            for index, result in enumerate(turn.results)
-            if result.call_id in commands and classify_command(commands[result.call_id]) == "other"
-        ]
-    return writes[-1] if writes else None
-
-
-def _writes(result: ToolResult) -> bool:
-    return result.name in WRITING and not result.failed
+    writes = [at for at, result in enumerate(turn.results) if result.name in WRITING and not result.failed]
+    if turn.changed:
+        named = {call.id: string_argument(call, "command") for call in turn.reply.tool_calls if call.name == "bash"}
+        ran = {at: named[result.call_id] for at, result in enumerate(turn.results) if result.call_id in named}
+        by_words = [at for at, command in ran.items() if may_write(command)]
+        # Something changed the tree: where no words tell what, any command did, but for one that leaves a test's cache.
+        writes += by_words or [at for at, command in ran.items() if not writes and classify_command(command) != "test"]
+    return max(writes, default=None)
 
 
 @dataclass

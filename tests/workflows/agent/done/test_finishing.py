@@ -25,12 +25,14 @@ def finishing(verification: str = CLAIM, **more: Any) -> ToolCall:
 
 
 def finish(
-    turns: list[Turn], asked: ToolCall, *, results: tuple[ToolResult, ...] = (), **given: Any
+    turns: list[Turn], asked: ToolCall, *, before: Turn | None = None, **given: Any
 ) -> tuple[Finish | None, str]:
-    """Call `finish` as the loop does, and store the turn."""
+    """Call `finish` as the loop does, after what its own turn did ``before``, and store the turn."""
     options: dict[str, Any] = {"schemas": TOOLS, "changed": True} | given
-    closed, answers = answer_finish([asked], turns, results, **options)
-    turns.append(Turn(number=len(turns) + 1, reply=Reply(tool_calls=(asked,)), results=(*results, *answers)))
+    under_way = before or Turn(number=len(turns) + 1, reply=Reply())
+    closed, answers = answer_finish([asked], turns, under_way, **options)
+    reply = Reply(tool_calls=(*under_way.reply.tool_calls, asked))
+    turns.append(under_way.model_copy(update={"reply": reply, "results": (*under_way.results, *answers)}))
     return closed, answers[0].content
 
 
@@ -76,6 +78,31 @@ def test_what_is_not_proven_is_refused_and_then_named(turns: list[Turn], opening
     closed, said = finish(turns, finishing(REASON))
     assert closed is not None
     assert any(unproven in one for one in closed.unproven)
+
+
+@pytest.mark.parametrize(
+    ("command", "stale"),
+    [
+        ("sed -e 's/a/b/' -i a.py", True),
+        ("awk -i inplace '{print}' a.py", True),
+        ("pytest -q; sed -i s/a/b/ a.py", True),
+        ("pytest || git checkout -- src", True),
+        ("cargo test && cargo fmt", True),
+        ("awk '{print > \"a.py\"}' b.py", True),
+        ("pytest -q 2>&1 | tail -20", False),
+        ("cd pkg && npm test", False),
+    ],
+)
+def test_a_command_that_changed_the_tree_asks_for_another_run(command: str, stale: bool) -> None:
+    """Whatever it seems to be by its words; the cache that a test run leaves behind does not."""
+    turns = [turn(1, edit()), turn(2, ran()), turn(3, bash(command), change=CHANGE)]
+    closed, said = finish(turns, finishing())
+    assert (closed is None, "not run after the last change" in said) == (stale, stale)
+
+
+def test_a_look_beside_an_edit_asks_for_no_other_run() -> None:
+    """What changed the tree in that turn is known."""
+    assert finish([turn(1, edit(), ran(), bash("git diff"), change=CHANGE)], finishing())[0] is not None
 
 
 def test_no_session_is_held_for_ever() -> None:
@@ -138,23 +165,24 @@ def test_a_green_run_of_chosen_tests_hides_no_red_suite() -> None:
 def test_a_refused_call_is_no_run() -> None:
     """`run_tests` with unreadable arguments ran nothing."""
     refused = ToolResult(call_id="r", name="run_tests", content="the arguments are not a JSON object", failed=True)
-    assert "never run" in finish([turn(1, edit())], finishing(), results=(refused,))[1]
+    before = Turn(number=2, reply=Reply(), results=(refused,))
+    assert "never run" in finish([turn(1, edit())], finishing(), before=before)[1]
 
 
 def test_edit_run_and_finish_in_one_reply() -> None:
     """The order within the reply counts."""
-    (edited,) = turn(1, edit()).results
-    (passed,) = turn(1, ran()).results
-    assert finish([], finishing(), results=(edited, passed))[0] is not None
-    assert "not run after the last change" in finish([], finishing(), results=(passed, edited))[1]
+    assert finish([], finishing(), before=turn(1, edit(), ran()))[0] is not None
+    assert "not run after the last change" in finish([], finishing(), before=turn(1, ran(), edit()))[1]
+    command = turn(1, edit(), ran(), bash("sed -e s/a/b/ -i a.py"), change=CHANGE)
+    assert "not run after the last change" in finish([], finishing(), before=command)[1]
 
 
 def test_a_failed_call_before_it_in_the_reply() -> None:
     """Words that were written before the result was known are sent back once."""
-    failed = turn(9, edit(failed=True)).results
+    failed = turn(9, edit(failed=True))
     turns = [turn(1, edit()), turn(2, ran())]
-    assert "in the same reply failed" in finish(turns, finishing(), results=failed)[1]
-    assert finish(turns, finishing(), results=failed)[0] is not None
+    assert "in the same reply failed" in finish(turns, finishing(), before=failed)[1]
+    assert finish(turns, finishing(), before=failed)[0] is not None
 
 
 def test_a_test_that_shows_the_change_is_asked_for_once() -> None:
