@@ -19,8 +19,9 @@ from workflows.review.findings import (
     is_same_point,
     rank,
 )
+from workflows.review.reply_places import NOTHING_MOVED, find_path, locate, text_of
 from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion
-from workflows.types import Noun, Side
+from workflows.types import Noun
 
 MOST_FINDINGS = 100
 LONGEST_TITLE = 140
@@ -72,10 +73,11 @@ _PRAISE = re.compile(r"\s*(?:good|nice|great|well done|excellent|lgtm|looks good
 
 
 class Refused(Noun):
-    """A point that is not taken: its title or place, and why."""
+    """A point that is not taken: its title or place, and why. ``misplaced``: it matters, and only its file is wrong."""
 
     what: str
     reason: str
+    misplaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class ParsedFindings:
     refused: tuple[Refused, ...] = ()
     mistake: str = ""
 
+    @property
+    def misplaced(self) -> tuple[Refused, ...]:
+        """The points that matter, and are of no file of the repository."""
+        return tuple(one for one in self.refused if one.misplaced)
+
 
 def parse_findings(
     text: str,
@@ -93,10 +100,12 @@ def parse_findings(
     *,
     runs: Sequence[RecordedRun] = (),
     files: Mapping[str, LineMap] = NO_FILES,
+    moved: Mapping[str, str] = NOTHING_MOVED,
 ) -> ParsedFindings:
     """The findings in a model's reply, whatever fences or prose surround its JSON. Never raises.
 
-    ``maps`` are the lines of the change; ``files`` those of the whole head, which a finding may name as well.
+    ``maps`` are the lines of the change; ``files`` those of the whole head, which a finding may name as well;
+    ``moved`` are the names of files before the change, with those of now.
     ``runs`` are the commands that were run: only these are evidence.
     """
     items = _items(text)
@@ -106,7 +115,7 @@ def parse_findings(
     refused: list[Refused] = []
     known = {" ".join(run.command.split()): run for run in runs}
     for item in items[:MOST_FINDINGS]:
-        finding = _parse_item(item, maps, known, files)
+        finding = _parse_item(item, maps, known, files, moved)
         if isinstance(finding, Finding):
             twin = next((one for one in found.values() if is_same_point(one, finding)), None)
             if twin is None:
@@ -133,55 +142,54 @@ def _items(text: str) -> list[dict[str, Any]] | None:
 
 
 def _parse_item(
-    item: Mapping[str, Any], maps: Mapping[str, LineMap], runs: Mapping[str, RecordedRun], files: Mapping[str, LineMap]
+    item: Mapping[str, Any],
+    maps: Mapping[str, LineMap],
+    runs: Mapping[str, RecordedRun],
+    files: Mapping[str, LineMap],
+    moved: Mapping[str, str],
 ) -> Finding | Refused:
     title, body = _title_and_body(item)
-    path = re.sub(r"^(?:\./|[ab]/(?=.*/)|/)", "", _text(item, "path", "file")) if item else ""
-    path = path if path in maps or path in files else _text(item, "path", "file")
-    what = title or path or "a finding"
+    written = text_of(item, "path", "file", "file_path", "filename")
+    path = find_path(written, maps, files, moved=moved)
+    what = title or written or "a finding"
     if not title:
         return Refused(what=what, reason="it says nothing")
-    severity = _SEVERITY_WORDS.get(_text(item, "severity", "priority").casefold(), "minor")
-    anchor, whole = _locate(item, maps[path]) if path in maps else (None, False)
+    severity = _SEVERITY_WORDS.get(text_of(item, "severity", "priority").casefold(), "minor")
+    anchor, whole = locate(item, maps[path]) if path in maps else (None, False)
     if anchor is None and path in files:
-        anchor, _ = _locate(item, files[path])
-    run = runs.get(" ".join(_text(item, "command").split()))
+        anchor, _ = locate(item, files[path])
+    run = runs.get(" ".join(text_of(item, "command").split()))
     # Of a range that was cut, the suggestion would replace only a part of what it was written for.
-    suggestion = parse_suggestion(item["suggestion"]) if _text(item, "suggestion") and whole else None
+    suggestion = parse_suggestion(item["suggestion"]) if text_of(item, "suggestion") and whole else None
     reason = _unwanted(title, body, severity, shown=run is not None or isinstance(suggestion, Suggestion))
-    reason = reason or _out_of_place(path, anchor, severity, maps, files)
+    if not reason and not path:
+        reason = f"there is no file {written[:200]} in the repository" if written else "it names no file"
+        return Refused(what=what, reason=reason, misplaced=severity != "minor")
+    reason = reason or (_out_of_place(maps.get(path), anchor) if severity == "minor" else "")
     if reason:
         return Refused(what=what, reason=reason)
     return Finding(
         id=finding_id(path, title, anchor),
         severity=severity,
-        category=_category(_text(item, "category", "type")),
+        category=_category(text_of(item, "category", "type")),
         confidence=_confidence(item.get("confidence")),
         title=title,
         body=body,
         path=path,
         anchor=anchor,
-        evidence=Evidence(run=run, reasoning=_text(item, "reasoning", "evidence")[:LONGEST_BODY]),
+        evidence=Evidence(run=run, reasoning=text_of(item, "reasoning", "evidence")[:LONGEST_BODY]),
         suggestion=None if isinstance(suggestion, SuggestionMistake) else suggestion,
     )
 
 
 def _title_and_body(item: Mapping[str, Any]) -> tuple[str, str]:
-    title = " ".join(_text(item, "title", "summary").split())
-    body = _text(item, "body", "description", "message", "comment")
+    title = " ".join(text_of(item, "title", "summary").split())
+    body = text_of(item, "body", "description", "message", "comment")
     if not title and body:
         title = re.split(r"(?<=[.!?])\s", " ".join(body.split()), maxsplit=1)[0]
     if len(title) > LONGEST_TITLE:
         title = title[: LONGEST_TITLE - 1].rstrip() + "…"
     return title, body if len(body) <= LONGEST_BODY else body[: LONGEST_BODY - 1].rstrip() + "…"
-
-
-def _text(item: Mapping[str, Any], *names: str) -> str:
-    for name in names:
-        value = item.get(name)
-        if isinstance(value, str) and value.strip():
-            return value if name == "suggestion" else value.strip()
-    return ""
 
 
 def _unwanted(title: str, body: str, severity: Severity, *, shown: bool) -> str:
@@ -194,58 +202,11 @@ def _unwanted(title: str, body: str, severity: Severity, *, shown: bool) -> str:
     return ""
 
 
-def _out_of_place(
-    path: str, anchor: Anchor | None, severity: Severity, maps: Mapping[str, LineMap], files: Mapping[str, LineMap]
-) -> str:
-    if path not in maps and path not in files:
-        return "its path is not in the repository" if path else "it names no file"
-    if severity != "minor":
-        return ""
-    if anchor is None or anchor.outside:
+def _out_of_place(lines: LineMap | None, anchor: Anchor | None) -> str:
+    if anchor is None or anchor.outside or lines is None:
         return "its line is not in the change"
-    changed = maps[path].is_changed(anchor.line, side=anchor.side, start_line=anchor.start_line)
+    changed = lines.is_changed(anchor.line, side=anchor.side, start_line=anchor.start_line)
     return "" if changed else "its lines were not changed"
-
-
-def _locate(item: Mapping[str, Any], lines: LineMap) -> tuple[Anchor | None, bool]:
-    """The anchor that an item means, and whether it is on all the lines that it names, in the head.
-
-    Models miscount lines, so the code that they quote has the last word.
-    """
-    side: Side = "LEFT" if _text(item, "side").upper() == "LEFT" else "RIGHT"
-    first, last = _range(item)
-    quoted = next((line for line in _text(item, "code").split("\n") if re.search(r"\w", line)), "")
-    if quoted:
-        # A sign of the diff before the line is a habit.
-        near = lines.find(quoted, side=side) or lines.find(quoted.lstrip()[1:], side=side)
-        if near and (first is None or first not in near):
-            moved = min(near, key=lambda number: (abs(number - (first or number)), number))
-            first, last = moved, moved + (last - first if first is not None and last is not None else 0)
-    if last is None or first is None:
-        return None, False
-    anchor = lines.fit(last, side=side, start_line=first)
-    return anchor, anchor is not None and (anchor.side, anchor.first, anchor.line) == ("RIGHT", first, last)
-
-
-def _range(item: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The first and last line in whatever form: numbers, "12", "L12-15"."""
-    last = next((found for name in ("line", "end_line", "lines") if (found := _numbers(item.get(name)))), [])
-    first = _numbers(item.get("start_line"))
-    numbers = [*first[:1], *last]
-    if not numbers:
-        return None, None
-    low, high = min(numbers), max(numbers)
-    return low, min(high, low + 500)
-
-
-def _numbers(value: Any) -> list[int]:
-    if isinstance(value, bool):
-        return []
-    if isinstance(value, int):
-        return [value] if 0 < value < 10**9 else []
-    if isinstance(value, list):
-        return [number for one in value[:2] for number in _numbers(one)]
-    return [int(digits) for digits in re.findall(r"\d{1,9}", value)[:2]] if isinstance(value, str) else []
 
 
 def _category(word: str) -> str:

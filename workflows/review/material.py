@@ -28,6 +28,8 @@ PART = 60_000
 """Characters of diff that one reviewer reads."""
 MOST_PARTS = 3
 UNREADABLE = "its findings could not be read"
+MOST_TOLD = 20
+"""Findings of which one objection speaks."""
 LONGEST_SHOWN = 80_000
 """Characters of diff that a second reader gets."""
 
@@ -156,20 +158,24 @@ class Material:
 
     def objection(self, text: str) -> str:
         """What is wrong with a reply, for the model."""
-        return parse_findings(text, self.maps, files=self.files).mistake
+        parsed = parse_findings(text, self.maps, files=self.files, moved=self._moved)
+        misplaced = " ".join(f"“{one.what}”: {one.reason}." for one in parsed.misplaced[:MOST_TOLD])
+        told = f"Name the file of each finding by its path in the repository. {misplaced}" if misplaced else ""
+        return parsed.mistake or told
 
     def read(self, replies: Sequence[tuple[str, tuple[RecordedRun, ...], str]]) -> Found:
         """The findings of all replies, each point once. A reply: its text, the runs, why the session was stopped."""
         findings: list[Finding] = []
         refused: list[str] = []
-        lost = False
+        lost, misplaced = False, 0
         for text, runs, _ in replies:
-            parsed = parse_findings(text, self.maps, runs=runs, files=self.files)
+            parsed = parse_findings(text, self.maps, runs=runs, files=self.files, moved=self._moved)
             lost = lost or bool(parsed.mistake)
             findings += [one for one in parsed.findings if not any(is_same_point(one, other) for other in findings)]
+            misplaced += len(parsed.misplaced)
             refused += [f"{one.what}: {one.reason}" for one in parsed.refused]
         every = {run.command: run for _, runs, _ in replies for run in runs}
-        stopped = next((why for _, _, why in replies if why), UNREADABLE if lost else "")
+        stopped = next((why for _, _, why in replies if why), UNREADABLE if lost else _say_misplaced(misplaced))
         return Found(
             findings=tuple(findings), runs=tuple(every.values()), refused=tuple(refused), stopped=stopped, lost=lost
         )
@@ -187,6 +193,10 @@ class Material:
     @cached_property
     def _modes(self) -> dict[str, str]:
         return {entry.path: entry.mode for entry in self._mirror.tree(self.change.head)}
+
+    @cached_property
+    def _moved(self) -> dict[str, str]:
+        return {file.old_path: file.path for file in self.diff.files if file.old_path and file.status == "renamed"}
 
     @property
     def _mirror(self) -> Mirror:
@@ -222,6 +232,12 @@ def _tell_earlier(ledger: Ledger) -> list[str]:
         ("Found by an earlier review; report again, in the same words, what of it still holds:", asked),
     )
     return ["\n".join([order, fence_untrusted("earlier", "\n".join(lines))]) for order, lines in told if lines]
+
+
+def _say_misplaced(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} {'finding names' if count == 1 else 'findings name'} no file of the repository"
 
 
 def _is_asked_for(path: str, globs: Sequence[str]) -> bool:

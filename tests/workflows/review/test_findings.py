@@ -124,7 +124,7 @@ def test_evidence_is_what_was_recorded() -> None:
         ({"severity": "minor", "line": 8}, "not changed"),
         ({"severity": "minor", "line": 80}, "not in the change"),
         ({"severity": "minor", "path": "README.md"}, "not in the change"),
-        ({"path": "nowhere.py"}, "not in the repository"),
+        ({"path": "nowhere.py"}, "no file nowhere.py"),
         ({"path": ""}, "names no file"),
         ({"title": "", "body": " "}, "says nothing"),
     ],
