@@ -27,8 +27,13 @@ CONTEXT_WORDS = (
     "exceed_context_size",  # llama.cpp
     "context the overflows",  # LM Studio, word for word
     "max_new_tokens` must be <=",  # text-generation-inference and Together
+    "tokens) exceeds the maximum allowed length",  # SGLang
+    "reduce the length of the messages",  # Cerebras: https://github.com/cline/cline/issues/5140
+    "input tokens exceed the configured limit",  # OpenAI
 )
-MONEY_WORDS = ("insufficient_quota", "insufficient_balance", "spend_limit", "spend limit", "billing", "arrearage")
+# Model Studio says Arrearage with a 400: https://github.com/tencentmusic/supersonic/issues/1572
+MONEY_CODES = ("insufficient_quota", "insufficient_balance", "arrearage")
+MONEY_WORDS = (*MONEY_CODES, "spend_limit", "spend limit", "billing")
 UNAVAILABLE_STATUSES = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 410})
 GONE_WORDS = ("model_not_found", "model not found", "not a valid model", "model does not exist", "decommissioned")
 QUOTED = 300
@@ -86,7 +91,8 @@ def parse_refusal(status: int, body: str, headers: Mapping[str, str], *, model: 
     """Judge an HTTP answer that is not a completion. ``body`` is quoted in the message, at most 300 characters."""
     said = _quote(body)
     low = body.lower()
-    if status == 402 or (status in {403, 429} and any(word in low for word in MONEY_WORDS)):
+    money = {400: MONEY_CODES, 403: MONEY_WORDS, 429: MONEY_WORDS}.get(status, ())
+    if status == 402 or any(word in low for word in money):
         message = f"The account at the model endpoint is out of credit ({status}). Top it up, then try again."
         return Refusal(message, unavailable=True, status=status, said=low)
     # A 413 may be a proxy's, which counts bytes: https://github.com/QwenLM/qwen-code/issues/10380. Of an overflow while
@@ -133,7 +139,7 @@ def parse_error_inside(answer: Mapping[str, Any], *, model: str) -> Refusal | No
     if re.fullmatch(r"[45]\d\d", str(code)):
         status = int(str(code))
     else:
-        status = 400 if any(word in body.lower() for word in CONTEXT_WORDS) else 502
+        status = 400 if any(word in body.lower() for word in (*CONTEXT_WORDS, *MONEY_CODES)) else 502
     return parse_refusal(status, body, {}, model=model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -206,12 +207,30 @@ def test_what_was_charged_is_believed() -> None:
         "Trying to keep the first 9000 tokens when context the overflows.",  # LM Studio
         "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 32769.",  # Together
         "prompt is too long: 210000 tokens > 200000 maximum",
+        "Input length (300000 tokens) exceeds the maximum allowed length (262144 tokens).",  # SGLang
+        "Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000",  # Cerebras
+        "Input tokens exceed the configured limit of 272000 tokens. ",  # OpenAI
     ],
 )
 def test_a_full_context_is_told_from_other_refusals(words: str) -> None:
     """In the words of each kind of server."""
     assert parse_refusal(400, words, {}, model="m").too_long
-    assert not parse_refusal(400, "temperature must be below 2", {}, model="m").too_long
+    for other in ("temperature must be below 2", "`name` exceeds the maximum allowed length of 64 characters"):
+        assert not parse_refusal(400, other, {}, model="m").too_long
+
+
+ARREARS = {"code": "Arrearage", "type": "Arrearage", "message": "Access denied, is your account in good standing?"}
+
+
+def test_an_account_in_arrears_is_told_from_a_wrong_request() -> None:
+    """Model Studio says so with a 400, or within a stream; it is not tried again, and what to do is said."""
+    plain = parse_refusal(400, json.dumps({"error": ARREARS}), {}, model="m")
+    inside = parse_error_inside({"error": ARREARS}, model="m")
+    for refusal in (plain, inside):
+        assert refusal is not None
+        assert (refusal.unavailable, refusal.transient) == (True, False)
+        assert "out of credit" in refusal.message
+    assert not parse_refusal(400, "no field `billing_address`", {}, model="m").unavailable
 
 
 @pytest.mark.parametrize(
