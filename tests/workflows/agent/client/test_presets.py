@@ -208,8 +208,8 @@ def test_what_was_charged_is_believed() -> None:
         "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 32769.",  # Together
         "prompt is too long: 210000 tokens > 200000 maximum",
         "Input length (300000 tokens) exceeds the maximum allowed length (262144 tokens).",  # SGLang
-        "Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000",  # Cerebras
-        "Input tokens exceed the configured limit of 272000 tokens. ",  # OpenAI
+        "Please reduce the length of the messages or completion. Current length is 42328",  # Cerebras
+        "Input tokens exceed the configured limit of 272000 tokens.",  # OpenAI
     ],
 )
 def test_a_full_context_is_told_from_other_refusals(words: str) -> None:
