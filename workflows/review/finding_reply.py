@@ -15,11 +15,10 @@ from workflows.review.findings import (
     Finding,
     RecordedRun,
     Severity,
-    finding_id,
-    is_same_point,
     rank,
 )
 from workflows.review.reply_places import NOTHING_MOVED, find_path, locate, text_of
+from workflows.review.sameness import finding_id, is_same_point
 from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion
 from workflows.types import Noun
 
@@ -111,21 +110,21 @@ def parse_findings(
     items = _items(text)
     if items is None:
         return ParsedFindings(mistake=f"No JSON object with `findings` was found. The form is:\n{FINDINGS_FORMAT}")
-    found: dict[str, Finding] = {}
+    found: list[Finding] = []
     refused: list[Refused] = []
     known = {" ".join(run.command.split()): run for run in runs}
     for item in items[:MOST_FINDINGS]:
         finding = _parse_item(item, maps, known, files, moved)
         if isinstance(finding, Finding):
-            twin = next((one for one in found.values() if is_same_point(one, finding)), None)
+            twin = next((one for one in found if is_same_point(one, finding)), None)
             if twin is None:
-                found[finding.id] = finding
+                found.append(finding)
                 continue
             finding = Refused(what=finding.title, reason=f"it says again what “{twin.title}” says")
         refused.append(finding)
     if len(items) > MOST_FINDINGS:
         refused.append(Refused(what=f"{len(items) - MOST_FINDINGS} more findings", reason="there are too many"))
-    return ParsedFindings(tuple(rank(tuple(found.values()))), tuple(refused))
+    return ParsedFindings(tuple(rank(found)), tuple(refused))
 
 
 def _items(text: str) -> list[dict[str, Any]] | None:

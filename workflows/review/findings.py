@@ -1,9 +1,7 @@
-"""The points of a review: what one is, which two are the same, and which are said where people see them first. Pure."""
+"""The points of a review: what one is, and which are said where people see them first. Pure."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -129,38 +127,3 @@ class Point(Protocol):
     @property
     def anchor(self) -> Anchor | None:
         """Where it stands."""
-
-
-def is_same_point(one: Point, other: Point) -> bool:
-    """Whether two findings on the same head say the same: of touching lines, in like words or in one category."""
-    if one.id == other.id:
-        return True
-    if one.path != other.path:
-        return False
-    alike = likeness(one.title, other.title)
-    if one.anchor is None or other.anchor is None:
-        return alike >= 0.5
-    if not _touch(one.anchor, other.anchor):
-        return False
-    return alike >= 0.3 or (one.category == other.category and alike >= 0.15)
-
-
-def likeness(one: str, other: str) -> float:
-    """The part of the words that two titles have in common."""
-    first, second = _words(one), _words(other)
-    return len(first & second) / max(1, len(first | second))
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word for word in re.findall(r"[a-z_]\w+", text.casefold()) if len(word) > 2)
-
-
-def _touch(one: Anchor, other: Anchor) -> bool:
-    return one.side == other.side and one.first <= other.line + 1 and other.first <= one.line + 1
-
-
-def finding_id(path: str, title: str, anchor: Anchor | None) -> str:
-    """The name of a finding: of what it says about which code, wherever in the file that stands."""
-    code = anchor.fingerprint.code if anchor else ()
-    words = "\n".join([path, " ".join(sorted(_words(title))), *code])
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -15,12 +15,14 @@ from pydantic import ValidationError
 from workflows.review.anchors import NO_FILES, Anchor, LineMap
 from workflows.review.diff import Diff
 from workflows.review.finding_threads import FindingThread, ThreadReply
-from workflows.review.findings import Finding, Severity, is_same_point, likeness
+from workflows.review.findings import Finding, Severity
+from workflows.review.sameness import is_same_point, likeness, next_id
 from workflows.types import Ends, Noun
 
 MOST_ENTRIES = 200
 MOST_OTHER_FILES = 300
 LIKE_TITLES = 0.5
+Found = Literal["placed", "unsure", "gone"]
 State = Literal["open", "fixed", "rebutted", "withdrawn"]
 
 
@@ -124,7 +126,6 @@ class _Merging:
     threads: Mapping[str, FindingThread]
     blocks: Callable[[Severity], bool]
     is_read: Callable[[Entry], bool]
-    entries: list[Entry] = field(default_factory=list)
     again: list[Finding] = field(default_factory=list)
     rebuttals: list[Rebuttal] = field(default_factory=list)
     kept: list[Entry] = field(default_factory=list)
@@ -153,11 +154,15 @@ def merge_review(
     work = _Merging(
         *(head, diff, maps, files, list(found)), {thread.finding: thread for thread in threads}, blocks, is_read
     )
-    for entry in ledger.entries:
-        work.entries.append(_carry_on(entry, work))
+    places = [_find(entry, work) for entry in ledger.entries]
+    carried: dict[int, Entry] = {}
+    # A finding on code that is there is that code's, before it is taken for what became of code that is gone.
+    for at in sorted(range(len(places)), key=lambda at: places[at][1] != "placed"):
+        carried[at] = _carry_on(ledger.entries[at], *places[at], work)
     before = {entry.id: entry.state for entry in ledger.entries}
-    kept = [entry for entry in work.entries if entry.id not in {one.id for one in work.again}]
-    new = (*work.again, *work.left)
+    said_again = {one.id for one in work.again}
+    kept = [entry for _, entry in sorted(carried.items()) if entry.id not in said_again]
+    new = (*work.again, *_named(work.left, before))
     entries = _bounded([*kept, *(_entry(one, head) for one in new)])
     turned = [entry for entry in kept if before[entry.id] == "open" and entry.state != "open"]
     return Merged(
@@ -244,13 +249,15 @@ def rebuild_ledger(threads: Sequence[FindingThread], maps: Mapping[str, LineMap]
     return Ledger(entries=tuple(_bounded(entries)))
 
 
-def _carry_on(entry: Entry, work: _Merging) -> Entry:
+def _carry_on(entry: Entry, anchor: Anchor | None, where: Found, work: _Merging) -> Entry:
     """An entry as it is after this review, its finding taken out of those that are left to say."""
-    anchor, gone = _find(entry, work)
+    gone = where == "gone"
     placed = entry.model_copy(update={"anchor": anchor, "path": anchor.path if anchor else entry.path})
-    twins = [one for one in work.left if _is_again(placed, one, gone=gone)]
-    twin = next((one for one in twins if one.id == entry.id), twins[0] if twins else None)
-    work.left = [one for one in work.left if one not in twins]
+    twins = [one for one in work.left if _is_again(placed, one, where)]
+    twins.sort(key=lambda one: (one.id != entry.id, -likeness(one.title, entry.title)))
+    twin = twins[0] if twins else None
+    # Only of one place is it known that all that is like it there is the same.
+    work.left = [one for one in work.left if one not in (twins if where == "placed" else twins[:1])]
     if entry.state != "open":
         back = entry.state == "fixed" or (twin is not None and twin.evidence.run is not None and not entry.shown)
         if twin is not None and back:
@@ -281,12 +288,23 @@ def _carry_on(entry: Entry, work: _Merging) -> Entry:
     return heard
 
 
-def _is_again(entry: Entry, finding: Finding, *, gone: bool) -> bool:
+def _is_again(entry: Entry, finding: Finding, where: Found) -> bool:
     """Whether a finding is the entry's. Where the code is gone, words must tell: it was changed and not mended."""
-    if gone:
-        same = entry.path == finding.path and likeness(entry.title, finding.title) >= LIKE_TITLES
-        return same or entry.id == finding.id
-    return is_same_point(entry, finding)
+    if where == "placed":
+        return is_same_point(entry, finding)
+    alike = entry.path == finding.path and likeness(entry.title, finding.title) >= LIKE_TITLES
+    return entry.id == finding.id or (alike if where == "gone" else is_same_point(entry, finding))
+
+
+def _named(findings: Sequence[Finding], taken: Collection[str]) -> list[Finding]:
+    """The findings, each by a name of its own: one line of code with one fault may stand in several functions."""
+    named: dict[str, Finding] = {}
+    for finding in findings:
+        name = finding.id
+        while name in named or name in taken:
+            name = next_id(name)
+        named[name] = finding.model_copy(update={"id": name})
+    return list(named.values())
 
 
 def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
@@ -308,30 +326,27 @@ def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
     return entry
 
 
-def _find(entry: Entry, work: _Merging) -> tuple[Anchor | None, bool]:
-    """Where an entry's code is now, and whether it is known to be gone.
-
-    In one of several like places it is still there: the old place is kept for want of a better one.
-    """
+def _find(entry: Entry, work: _Merging) -> tuple[Anchor | None, Found]:
+    """Where an entry's code is now. In one of several like places (unsure) the old one is kept for want of a better."""
     anchor, diff, maps = entry.anchor, work.diff, work.maps
     if anchor is None:
-        return None, False
+        return None, "unsure"
     moved = [file.path for file in diff.files if file.old_path == entry.path != file.path]
     # What the diff shows no longer, the head may still have: something beside it was taken back.
     places = (maps, work.files) if anchor.side == "RIGHT" else (maps,)
     for lines in (shown[path] for path in (entry.path, *moved) for shown in places if path in shown):
         placed = lines.place(anchor)
         if placed.outcome != "gone":
-            return placed.anchor or anchor, False
+            return (placed.anchor, "placed") if placed.anchor else (anchor, "unsure")
     if entry.path in maps:
-        return anchor, True
+        return anchor, "gone"
     if diff.file(entry.path) is not None or diff.cut:
-        return anchor, False
+        return anchor, "unsure"
     for path in [path for path in maps if path not in moved][:MOST_OTHER_FILES]:
         elsewhere = maps[path].place(anchor).anchor
         if elsewhere is not None:
-            return elsewhere, False
-    return anchor, True
+            return elsewhere, "placed"
+    return anchor, "gone"
 
 
 def _entry(finding: Finding, head: str) -> Entry:

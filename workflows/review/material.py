@@ -17,10 +17,11 @@ from workflows.review.anchors import LineMap, map_files, map_lines
 from workflows.review.demands import Demand, render_demands
 from workflows.review.diff import Diff, FileDiff, render_file
 from workflows.review.finding_reply import parse_findings
-from workflows.review.findings import Finding, RecordedRun, is_same_point
+from workflows.review.findings import Finding, RecordedRun
 from workflows.review.ledger import Ledger
 from workflows.review.reading import read_attributes, read_diff
 from workflows.review.risk import Partition, partition
+from workflows.review.sameness import is_same_point
 from workflows.texts.untrusted import fence_untrusted, show_hidden
 from workflows.types import Noun, PullRequest
 

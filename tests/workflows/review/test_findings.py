@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from tests.workflows.review.lines import changed_file
 from workflows.review.anchors import LineMap, map_files
 from workflows.review.finding_reply import FINDINGS_FORMAT, ParsedFindings, parse_findings
-from workflows.review.findings import (
-    Finding,
-    RecordedRun,
-    count_severities,
-    is_same_point,
-    matters,
-    pick_inline,
-    rank,
-)
+from workflows.review.findings import Finding, RecordedRun, count_severities, matters, pick_inline, rank
+from workflows.review.sameness import is_same_point
 
 SHOWN = changed_file(
     "src/price.py",
@@ -163,6 +156,8 @@ def test_nothing_is_said_twice() -> None:
         ["An empty list gives None instead of zero", "The rate is applied to the mean"],
         1,
     )
+    twice = changed_file("src/price.py", "+def one():", "+    return 0", "+", "+", "+def other():", "+    return 0")
+    assert len(parse(item(line=2), item(line=6), maps={"src/price.py": twice}).findings) == 2, "of two functions"
 
 
 def test_an_id_survives_a_push() -> None:

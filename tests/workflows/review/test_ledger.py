@@ -12,7 +12,7 @@ from tests.workflows.review.lines import changed_file
 from workflows.review.anchors import LineMap, map_files
 from workflows.review.diff import Diff, FileDiff
 from workflows.review.finding_threads import FindingThread, ThreadReply, gather_finding_threads
-from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
+from workflows.review.findings import Evidence, Finding, RecordedRun
 from workflows.review.ledger import (
     MOST_ENTRIES,
     Entry,
@@ -28,6 +28,7 @@ from workflows.review.ledger import (
     withdraw,
 )
 from workflows.review.render import render_inline
+from workflows.review.sameness import finding_id
 from workflows.types import Actor, ReviewComment, ReviewThread
 
 BUG = "+    return sum(items) / len(items)"
@@ -140,6 +141,32 @@ def test_like_code_elsewhere_is_another_point() -> None:
     merged = push(ledger, twice, finding(maps_of(twice), 8, "Here a list without items is divided by zero"))
     assert ([one.anchor.line if one.anchor else 0 for one in merged.new], len(merged.open)) == ([8], 1)
     assert merged.open[0].id == found.id
+
+
+def test_one_line_of_code_in_two_functions_is_two_points() -> None:
+    """With the same title they are two findings by two names, over pushes too; one that is mended is fixed alone."""
+    twice = [*FIRST, " ", "+def more(items):", BUG]
+    maps = maps_of(twice)
+    both = [finding(maps, 3), finding(maps, 8)]
+    first = push(Ledger(), twice, *both, head="1")
+    names = [one.id for one in first.new]
+    assert ([entry.id for entry in first.ledger.entries], len(set(names))) == (names, 2)
+    again = push(first.ledger, twice, *reversed(both))
+    assert (again.new, [entry.id for entry in again.open]) == ((), names)
+    mended = push(first.ledger, [*FIXED, *twice[5:]], finding(maps, 8))
+    assert ([entry.id for entry in mended.fixed], [entry.id for entry in mended.open]) == (names[:1], names[1:])
+    late = push(push(Ledger(), twice, both[0], head="1").ledger, twice, both[1])
+    assert ([one.anchor.line for one in late.new if one.anchor], len(late.ledger.entries)) == ([8], 2)
+
+
+def test_where_its_code_is_gone_one_finding_is_the_same() -> None:
+    """Of two like faults in what took the place of the code, one is the old point and the other one is said."""
+    ledger, found = first_review()
+    longer = [*FIXED, "+def more(items):", "+    return 1 / len(items)"]
+    maps = maps_of(longer)
+    like = [finding(maps, line, f"Divides by zero for an empty list of {name}") for line, name in ((3, "a"), (7, "b"))]
+    merged = push(ledger, longer, *like)
+    assert ([entry.id for entry in merged.open], [one.id for one in merged.new]) == ([found.id], [like[1].id])
 
 
 def test_a_finding_follows_its_file() -> None:

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workflows.review.lines import added_file
-from workflows.review.findings import Evidence, Finding, RecordedRun, finding_id
+from workflows.review.findings import Evidence, Finding, RecordedRun
 from workflows.review.render import Told, parse_finding_marker, render_inline, render_review, render_title
+from workflows.review.sameness import finding_id
 from workflows.review.suggestions import Suggestion, SuggestionCheck, render_suggestion
 from workflows.texts.outbound import clean_outbound, clean_words
 
