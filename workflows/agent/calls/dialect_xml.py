@@ -74,7 +74,7 @@ class XmlReading:
             tag = self._tags[at]
             if tag.kind == "parameter" and tag.name:
                 name = unquoted(tag.name, properties)
-                stop = self._find_stop(at, properties, {*values, name})
+                stop = self._find_stop(at, properties, {*values, name}) if name not in values else None
                 if stop is None or self._is_doubtful(at, stop):
                     return XmlCall({}, len(self._list.text), complete=False)
                 values[name] = _trimmed(self._list.text[tag.end : self._tags[stop.index].start])
@@ -112,7 +112,8 @@ class XmlReading:
             own = not inside.parameters or (second is not None and second.opens and inside.ended)
             apart = tag.kind == "parameter_end" and own and (not block or self._stands_apart(index))
             if apart and self._closes(index, properties, seen):
-                return _Stop(self._last_close(index)) if not inside.another else None
+                last = self._last_close(index, properties, seen)
+                return _Stop(last) if last is not None and not inside.another else None
             if second is None and not inside.doubtful:
                 second = self._second_choice(opening, index, inside, properties, seen)
             elif second is not None and second.opens and not inside.calls and not inside.functions:
@@ -266,24 +267,28 @@ class XmlReading:
             return self._ends_block(index + 2) if last and last.kind == "call_end" else self._ends_call(index + 1)
         return self._ends_block(index + 1)
 
-    def _last_close(self, index: int) -> int:
-        """``index``, or a later close of the same value: text with closing tags that nothing opened belongs to it."""
-        found, joined = index, True
+    def _last_close(self, index: int, properties: Mapping[str, Any], seen: set[str]) -> int | None:
+        """``index``, or a later close of the same value: text with closing tags that nothing opened belongs to it.
+
+        None: the closing tags of a call stand there twice, so that the first ones are the value's, or too many.
+        """
+        found, joined, twice = index, True, False
         for later in range(index + 1, len(self._tags)):
             self._spare -= 1
-            if self._spare < 0 or self._tags[later].kind not in (
-                "parameter_end",
-                "function_end",
-                "call_end",
-                "drifted",
-            ):
+            tag = self._tags[later]
+            if self._spare < 0 or tag.kind in ("parameter", "inline") or self._begins_call(later):
                 break
             joined = joined and self._list.touches(later - 1)
             follower = self._list.after(later)
-            ends = follower is not None and follower.kind == "function_end"
-            if not joined and self._tags[later].kind == "parameter_end" and ends:
-                found = later
-        return found
+            if tag.kind != "parameter_end" or follower is None:
+                continue
+            more = follower.kind in ("parameter", "inline") and self._is_next(follower, properties, seen)
+            ends = follower.kind == "function_end"
+            if more or (ends and not joined):
+                found, twice = later, False
+            elif ends:
+                twice = True
+        return None if twice else found
 
 
 def unquoted(name: str, known: Mapping[str, Any]) -> str:

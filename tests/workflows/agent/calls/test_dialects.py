@@ -117,6 +117,7 @@ NESTED = "doc = '''\n" + xml("write_file", {"path": "x", "content": "hello"}) + 
         '<function name="f">\n<parameter name="p">1</parameter>\n</function>',
         "<parameters>\n  <p>1</p>\n</parameters>",
         "end\n</parameter>\n</function>\n</tool_call>\nand more",
+        "end\n</parameter>\n</tool_call>\n<tool_call> begins",
         "```\nfenced\n```",
         "a &lt; b && c > d\r\n\ttab  \n\n",
         "\n\nblank lines around\n\n",
@@ -129,6 +130,9 @@ def test_code_that_holds_the_same_markup_stays_a_value(value: str) -> None:
     written = {"path": "a.py", "content": value}
     assert read(xml("write_file", written)) == [("write_file", written)]
     assert read(xml("write_file", written) + "\n" + xml("bash", {"command": "ls"}))[0] == ("write_file", written)
+    edited = {"path": "a.py", "old_string": "a", "new_string": value}
+    (call,) = read(xml("edit", {**edited, "replace_all": "true"}))
+    assert call == ("edit", {**edited, "replace_all": True}), "with a field after it"
 
 
 @pytest.mark.parametrize("value", ["line\nline", NESTED, 'print("<parameter=a>")'])
@@ -524,9 +528,19 @@ def test_text_after_a_value_is_not_made_part_of_it(junk: str) -> None:
     assert (found.calls, found.incomplete) == ((), ("read_file",))
 
 
-@pytest.mark.parametrize("value", ["<function=f><parameter=zz>", "<tool_call>\n<function=f>\n<parameter=zz>\nx"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<function=f><parameter=zz>",
+        "<tool_call>\n<function=f>\n<parameter=zz>\nx",
+        "x\n</parameter>\n</function>",
+        "x\n</parameter>\n</function>\n</tool_call>",
+    ],
+)
 def test_a_value_whose_end_cannot_be_told_is_refused(value: str) -> None:
-    """Half a call inside a value, never closed, looks like a value that was cut off: nothing is run."""
+    """Half a call inside a value, never closed, looks like one that was cut off, and the end of a call right before the
+    end of its own like a slip of the model's: nothing is run.
+    """
     found = read_calls(xml("write_file", {"path": "a", "content": value}), TOOLS)
     assert (found.calls, found.incomplete) == ((), ("write_file",))
 
