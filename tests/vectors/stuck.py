@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from workflows.agent.commands import is_read_only
 from workflows.agent.stuck.patterns import Stuck, find_repetition
-from workflows.agent.stuck.steps import Step
+from workflows.agent.stuck.steps import READING, Step
 
 
 def is_stuck(case: Mapping[str, Any]) -> bool:
@@ -37,7 +39,7 @@ def read_steps(events: Sequence[Sequence[str]]) -> list[Step]:
         elif kind == "C":
             steps.append(Step(compactions=1))
         elif kind == "A":
-            steps.append(Step(calls=(text,)))
+            steps.append(Step(calls=(text,), reads=_reads(text)))
         else:
             spoken = max((at for at, step in enumerate(steps) if not step.calls), default=-1)
             waiting = [at for at, step in enumerate(steps) if at > spoken and not step.results]
@@ -47,7 +49,12 @@ def read_steps(events: Sequence[Sequence[str]]) -> list[Step]:
             failed = kind == "E"
             errors = frozenset({(tool, text)}) if failed else frozenset()
             steps[at:] = [
-                Step(calls=asked.calls, results=(f"{kind} {text}",), errors=errors, failed=failed),
+                replace(asked, results=(f"{kind} {text}",), errors=errors, failed=failed),
                 *steps[at + 1 :],
             ]
     return steps
+
+
+def _reads(action: str) -> bool:
+    """An action is one of our tools with its arguments, or a command."""
+    return action.partition(" ")[0] in READING or is_read_only(action)
