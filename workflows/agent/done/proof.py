@@ -50,9 +50,12 @@ def _last_write(turn: Turn) -> int | None:
     if turn.changed:
         named = {call.id: string_argument(call, "command") for call in turn.reply.tool_calls if call.name == "bash"}
         ran = {at: named[result.call_id] for at, result in enumerate(turn.results) if result.call_id in named}
-        by_words = [at for at, command in ran.items() if may_write(command)]
-        # Something changed the tree: where no words tell what, any command did, but for one that leaves a test's cache.
-        writes += by_words or [at for at, command in ran.items() if not writes and classify_command(command) != "test"]
+        writes += [at for at, command in ran.items() if may_write(command)]
+        # What a test run leaves behind, such as a cache, is no change that asks for another run.
+        tested = any(result.name == "run_tests" for result in turn.results)
+        tested = tested or any(classify_command(command) == "test" for command in ran.values())
+        if not writes and not tested:
+            writes += ran  # something changed the tree, and it can only be a command that does not look like it
     return max(writes, default=None)
 
 

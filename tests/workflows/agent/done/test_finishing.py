@@ -100,9 +100,11 @@ def test_a_command_that_changed_the_tree_asks_for_another_run(command: str, stal
     assert (closed is None, "not run after the last change" in said) == (stale, stale)
 
 
-def test_a_look_beside_an_edit_asks_for_no_other_run() -> None:
-    """What changed the tree in that turn is known."""
-    assert finish([turn(1, edit(), ran(), bash("git diff"), change=CHANGE)], finishing())[0] is not None
+@pytest.mark.parametrize("done", [(edit(), ran()), (ran(),), (bash("pytest -q"),)], ids=["edit", "run", "command"])
+def test_a_look_beside_what_changed_the_tree_asks_for_no_other_run(done: Any) -> None:
+    """An edit, or a test run that left its cache."""
+    turns = [turn(1, edit()), turn(2, ran()), turn(3, *done, bash("git diff"), change=CHANGE)]
+    assert finish(turns, finishing())[0] is not None
 
 
 def test_no_session_is_held_for_ever() -> None:
