@@ -14,7 +14,7 @@ from typing import Any
 
 from workflows.agent.calls.dialect_hermes import Body, is_hermes, json_text, read_block, read_body
 from workflows.agent.calls.dialect_xml import XmlReading, unquoted
-from workflows.agent.calls.fences import Fences, only_fence
+from workflows.agent.calls.fences import CodeSpans, Fences, only_fence
 from workflows.agent.calls.tags import Tag, TagList
 from workflows.agent.calls.thinking import Stretch, find_thinking, find_turns_end, split_thinking, stretch_around
 from workflows.agent.calls.toolcalls import Schema
@@ -59,13 +59,14 @@ def read_calls(text: str, tools: Sequence[Schema]) -> TextCalls:
     """The tool calls in ``text``, for the offered ``tools`` (OpenAI's form). Pure, linear in the text; never raises.
 
     A name that is not offered still makes a call when it stands in a proper ``<tool_call>``, so that the model hears
-    that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or right after
-    a backtick, are documentation, unless one fence holds the whole reply and nothing but calls; those after one that
-    is never closed may have been meant: ``malformed`` says so. A leading ``<think>…</think>`` is no content, nor read
-    for calls unless nothing follows it. Thinking that is never closed is read too, since the model may forget to close
-    it before it acts. In thinking offered tools alone count. Closed thinking in the midst of the text stays in
-    ``content``, and no call is taken from it. Nor is one after a ``<tool_response>`` or a token that ends a turn: there
-    the model makes up what others say; beside calls it is no content either.
+    that there is no such tool; without the wrapper only offered names count. Calls in a Markdown fence, or in a line
+    after a backtick that is not closed, are documentation, unless one fence holds the whole reply and nothing but
+    calls; those after one that is never closed may have been meant: ``malformed`` says so. A leading
+    ``<think>…</think>`` is no content, nor read for calls unless nothing follows it. Thinking that is never closed is
+    read too, since the model may forget to close it before it acts. In thinking offered tools alone count. Closed
+    thinking in the midst of the text stays in ``content``, and no call is taken from it. Nor is one after a
+    ``<tool_response>`` or a token that ends a turn: there the model makes up what others say; beside calls it is no
+    content either.
     """
     offered = _offered(tools)
     text = text[:-_ENDING_ROOM] + _ENDING.sub("", text[-_ENDING_ROOM:])
@@ -119,15 +120,18 @@ class _Pass:
     malformed: list[str] = field(default_factory=list)
     spans: list[Stretch] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.fences, self.code = Fences(self.text), CodeSpans(self.text)
+
     def read(self) -> TextCalls:
         """All of it."""
-        tags, fences = TagList(self.text), Fences(self.text)
+        tags = TagList(self.text)
         reading = XmlReading(tags)
         passed, wrapped = 0, False
         for index, tag in enumerate(tags.tags):
             if tag.kind not in ("call", "function") or tag.start < max(self.at, passed):
                 continue
-            hidden = self._hidden(tags, fences, index)
+            hidden = self._hidden(tags, index)
             if hidden is not None:
                 passed = hidden
             elif tag.kind == "call" and is_hermes(self.text, tag.end):
@@ -151,7 +155,7 @@ class _Pass:
         )
         return TextCalls("".join(self.content).strip(), calls, tuple(self.incomplete), tuple(self.malformed))
 
-    def _hidden(self, tags: TagList, fences: Fences, index: int) -> int | None:
+    def _hidden(self, tags: TagList, index: int) -> int | None:
         """The end of what shows the tag, or thinks it or makes it up, without a call being meant; None: one may be."""
         tag = tags.tags[index]
         if tag.start >= self.end:
@@ -162,12 +166,12 @@ class _Pass:
         thought = stretch_around(self.thinking, tag.start)
         if thought is not None:
             return thought[1]
-        fence = fences.hiding(self.at, tag.start)
+        fence = self.fences.hiding(self.at, tag.start)
         if fence is not None:
-            if fences.left_open and self._calls(tags, index):
+            if self.fences.left_open and self._calls(tags, index):
                 self._note(_OPEN_FENCE)
             return fence
-        if self.text[max(0, tag.start - 1) : tag.start] == "`":
+        if self.code.holds(self.at, tag.start):
             follower = tags.after(index)
             return follower.end if follower and follower.kind == "function" else tag.end
         return None

@@ -1,9 +1,10 @@
-"""Markdown's code fences: which stretches of a text show code instead of saying something."""
+"""Markdown's code, fenced or in a line: which stretches of a text show code instead of saying something."""
 
 from __future__ import annotations
 
 import re
 
+_BACKTICKS = re.compile(r"`+")
 # Not `{3,}: what begins with plain characters is looked for several times as fast.
 _MARK = re.compile(r"(?P<mark>```+|~~~+)(?P<info>[^\n]*)")
 
@@ -48,6 +49,25 @@ class Fences:
             if not indent.strip(" ") and (newline or found.start() <= 3):
                 return found
         return None
+
+
+class CodeSpans:
+    """The code within lines. Ask for ever later places: a line is passed once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._opened = ""
+
+    def holds(self, start: int, place: int) -> bool:
+        """Whether backticks before ``place``, in its line and from ``start`` on, are not closed there."""
+        begins = max(start, self._text.rfind("\n", self._at, place) + 1)
+        if begins > self._at:
+            self._at, self._opened = begins, ""
+        for run in _BACKTICKS.finditer(self._text, self._at, place):
+            self._opened = "" if run[0] == self._opened else self._opened or run[0]
+        self._at = place
+        return bool(self._opened)
 
 
 def _closes(line: re.Match[str], opening: re.Match[str]) -> bool:

@@ -7,14 +7,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
-from workflows.agent.calls.fences import Fences
+from workflows.agent.calls.fences import CodeSpans, Fences
 
 Stretch = tuple[int, int]
 """From a character to the one before another."""
 
-# A tag right after a backtick is only mentioned.
-_TAG = re.compile(r"(?<!`)<(?P<end>/?)(?P<name>think|thinking|reasoning)>")
-_TURN = re.compile(r"(?<!`)<(?:tool_response>|(?P<token>\|(?:im_start|im_end|endoftext)\|>))")
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>think|thinking|reasoning)>")
+_TURN = re.compile(r"<(?:tool_response>|(?P<token>\|(?:im_start|im_end|endoftext)\|>))")
 _THINK, _THOUGHT = "<think>", re.compile(r"(?<!`)</think>")
 _APART = re.compile(r"[ \t]*(?:$|<)", re.MULTILINE)
 
@@ -70,14 +69,15 @@ def stretch_around(stretches: Sequence[Stretch], place: int) -> Stretch | None:
 
 
 def _outside(text: str, tag: re.Pattern[str], spans: Callable[[], Sequence[Stretch]]) -> Iterator[re.Match[str]]:
-    """The tags that stand neither in a call nor in a code fence."""
+    """The tags that stand neither in a call nor in code that is shown."""
     if tag.search(text) is None:
         return
-    calls, fences = spans(), Fences(text)
+    calls, fences, code = spans(), Fences(text), CodeSpans(text)
     for found in tag.finditer(text):
         index = _last_before(calls, found.start())
         since = calls[index][1] if index >= 0 else 0
-        if since <= found.start() and fences.hiding(since, found.start()) is None:
+        shown = since > found.start() or fences.hiding(since, found.start()) is not None
+        if not shown and not code.holds(since, found.start()):
             yield found
 
 
