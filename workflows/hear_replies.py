@@ -38,6 +38,6 @@ def _look(github: GitHub, job: Job, asked: Asked, services: JobServices) -> Outc
 def _carry_out(thread: Thread) -> Outcome:
     heard = hear(thread, read_pull(thread), judging=True)
     if not heard.withdrawn and not heard.answered:
-        return Outcome(status="answered", reason="What people answered stands as the last word.")
+        return Outcome(status="answered", reason="What people answered was heard; they have the last word.")
     reason = f"{heard.withdrawn} findings withdrawn, {heard.answered} answers answered."
     return Outcome(status="answered", reason=reason)

@@ -181,16 +181,22 @@ def test_an_answer_to_a_finding_is_heard(ground: Ground, monkeypatch: pytest.Mon
     assert answer.body.startswith("calc.py:6 decides it.")
     assert ("The finding is withdrawn." in answer.body) is accepted
     assert is_resolved(ground, repository, number, finding) is accepted
-    told = len(told_to_model(ground))
-    ground.world.hub.reply_to_comment(repository, finding.id, "alice", "I still think so.")
-    ended(ground, repository, number, jobs=5)
-    assert len(line_comments(ground, repository, number)) == 4, "people have the last word"
-    assert told_to_model(ground)[told:] == []
+    later = (("Thanks, I will mend it.", False, "open"), ("No, it is meant so.", True, "rebutted"))
+    for jobs, (words, closes, state) in zip((5, 7), later, strict=True):
+        told = len(told_to_model(ground))
+        ground.script[:] = [judges(**{name_of(finding): (closes, "This is said to nobody.")})]
+        ground.world.hub.reply_to_comment(repository, finding.id, "alice", words)
+        ended(ground, repository, number, jobs=jobs)
+        ledger = ground.inside.composition.ledgers.read(ground.world.hub.repository(repository).id, number)
+        assert ledger is not None
+        assert f'"state":"{"withdrawn" if accepted else state}"' in ledger
+        assert len(told_to_model(ground)) - told == (not accepted)
+    assert len(line_comments(ground, repository, number)) == 5, "people have the last word"
     ground.world.hub.commit(repository, {"calc.py": LONGER}, branch="mean")
     ground.script[:] = [stands(ground), RUN, report(FINDING)]
     command(ground, repository, number, "/qwen review full")
-    ended(ground, repository, number, jobs=6)
-    assert len(line_comments(ground, repository, number)) == 4, "it is not said again"
+    ended(ground, repository, number, jobs=8)
+    assert len(line_comments(ground, repository, number)) == 5, "it is not said again"
 
 
 @pytest.mark.parametrize("words", ["/qwen fix", "Please fix this!"], ids=["command", "words"])

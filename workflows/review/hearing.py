@@ -61,8 +61,9 @@ def hear(thread: Thread, pull: PullRequest, *, judging: bool) -> Heard:
         for head in dict.fromkeys((before.head, change.head)):
             run.step("check", partial(conclude_again, thread, head, ledger), type(None))
     run.step("record", lambda: keep_ledger(thread, ledger), type(None))
-    withdrawn = sum(one.withdrawn for one in judged)
-    return Heard(fixed=len(merged.fixed), withdrawn=withdrawn, answered=len(judged) - withdrawn)
+    withdrawn = sum(one.closed == "withdrawn" for one in judged)
+    answered = sum(not one.later for one in judged) - withdrawn
+    return Heard(fixed=len(merged.fixed), withdrawn=withdrawn, answered=answered)
 
 
 def judge(thread: Thread, material: Material, standing: Standing, merged: Merged) -> Judgements:

@@ -88,12 +88,14 @@ class Rebuttal(Noun):
     """What people answered to an open finding, and nobody considered yet.
 
     ``counts``: it may withdraw the finding; of one that blocks only what somebody with write permission said last may.
+    ``later``: we answered what they said ``before``, so they have the last word, and nothing is said to it.
     """
 
     entry: Entry
-    thread: str
     replies: tuple[ThreadReply, ...]
     counts: bool = True
+    later: bool = False
+    before: tuple[ThreadReply, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,9 @@ def merge_review(
     )
 
 
-def answer_rebuttal(ledger: Ledger, finding_id: str, *, reply: int, accepted: bool) -> Ledger:
-    """The ledger once a rebuttal up to the comment ``reply`` was judged: accepted, and the finding is withdrawn."""
-    changes = {"answered": reply, **({"state": "withdrawn"} if accepted else {})}
+def answer_rebuttal(ledger: Ledger, finding_id: str, *, reply: int, closed: State | None) -> Ledger:
+    """The ledger once a rebuttal up to the comment ``reply`` was judged, and ``closed`` the finding or did not."""
+    changes = {"answered": reply, **({"state": closed} if closed else {})}
     return _with(ledger, {finding_id: changes})
 
 
@@ -308,21 +310,21 @@ def _named(findings: Sequence[Finding], taken: Collection[str]) -> list[Finding]
 
 
 def _hear(entry: Entry, thread: FindingThread, work: _Merging) -> Entry:
-    """Replies since the last that was considered: the first are a rebuttal; after our answer, people's word stands.
+    """Replies since the last that was considered wait for a judgement.
 
-    Of what blocks, that is the word of somebody with write permission.
+    After our answer to what blocks, only the words of those with write permission can close it.
     """
     # The thread knows of an answer that a crash kept out of the ledger.
     answered = max(entry.answered, thread.answered)
     replies = tuple(reply for reply in thread.replies if reply.id > answered)
     if not replies:
         return entry.model_copy(update={"answered": answered})
-    blocks = work.blocks(entry.severity)
-    if answered:
-        stands = blocks and not any(reply.writer for reply in replies)
-        return entry.model_copy(update={"state": "open" if stands else "rebutted", "answered": replies[-1].id})
-    counts = not blocks or replies[-1].writer
-    work.rebuttals.append(Rebuttal(entry=entry, thread=thread.thread, replies=replies, counts=counts))
+    blocks, before = work.blocks(entry.severity), tuple(reply for reply in thread.replies if reply.id <= answered)
+    heard = tuple(reply for reply in replies if reply.writer) if blocks and answered else replies
+    if not heard:
+        return entry.model_copy(update={"answered": replies[-1].id})
+    counts = not blocks or heard[-1].writer
+    work.rebuttals.append(Rebuttal(entry=entry, replies=heard, counts=counts, later=bool(answered), before=before))
     return entry
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.prompts import render_prompt
-from workflows.review.ledger import Rebuttal
+from workflows.review.ledger import Rebuttal, State
 from workflows.services import BrokenWorld, Model
 from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Noun
@@ -17,12 +17,14 @@ log = structlog.get_logger()
 
 SECONDS = 180.0
 LONGEST_SAID = 1_500
+MOST_BEFORE = 5
+"""As many answers that were judged before are told with a later one."""
 
 
 class Judged(Noun):
     """One rebuttal, judged: ``say`` is the model's answer to people, uncleaned; ``reply`` the last that was read.
 
-    ``counts`` is the rebuttal's: a model can be talked into anything.
+    ``counts`` is the rebuttal's: a model can be talked into anything; so is ``later``, with which ``say`` is empty.
     """
 
     finding: str
@@ -30,11 +32,14 @@ class Judged(Noun):
     say: str
     reply: int
     counts: bool = True
+    later: bool = False
 
     @property
-    def withdrawn(self) -> bool:
-        """Whether the finding is: the answer was accepted, and of whoever may decide it."""
-        return self.accepted and self.counts
+    def closed(self) -> State | None:
+        """What the finding becomes: withdrawn by an answer that was accepted, of whoever may decide it, or rebutted by
+        people's last word; None when it stays open.
+        """
+        return ("rebutted" if self.later else "withdrawn") if self.accepted and self.counts else None
 
 
 class Judgements(Noun):
@@ -61,16 +66,16 @@ def judge_rebuttals(model: Model, rebuttals: Sequence[Rebuttal], *, said: Mappin
 
 
 def parse_judgements(text: str, rebuttals: Sequence[Rebuttal]) -> Judgements:
-    """The judgements in a reply. Only a plain ``true`` accepts, and one without words to people is none."""
+    """The judgements in a reply. Only a plain ``true`` accepts, and a first one without words to people is none."""
     for found in find_objects(text):
         judged = []
         for one in rebuttals:
             verdict = found.get(one.entry.id)
             say = str(verdict.get("say") or "").strip() if isinstance(verdict, dict) else ""
-            if isinstance(verdict, dict) and isinstance(verdict.get("accepted"), bool) and say:
-                last = one.replies[-1].id
-                told = {"finding": one.entry.id, "accepted": verdict["accepted"], "say": say[:LONGEST_SAID]}
-                judged.append(Judged(**told, reply=last, counts=one.counts))
+            if isinstance(verdict, dict) and isinstance(verdict.get("accepted"), bool) and (say or one.later):
+                last, say = one.replies[-1].id, "" if one.later else say[:LONGEST_SAID]
+                told = {"finding": one.entry.id, "accepted": verdict["accepted"], "say": say}
+                judged.append(Judged(**told, reply=last, counts=one.counts, later=one.later))
         if judged:
             return Judgements(judged=tuple(judged))
     return Judgements()
@@ -80,4 +85,8 @@ def _render(rebuttal: Rebuttal, said: str) -> str:
     entry = rebuttal.entry
     place = f"{entry.path}:{entry.anchor.line}" if entry.anchor else entry.path
     lines = [f"finding: {place}: {entry.title}", said]
-    return "\n\n".join([*lines, *(f"{reply.author} answered: {reply.text}" for reply in rebuttal.replies)])
+    lines += [
+        f"{reply.author} answered, and you answered that: {reply.text}" for reply in rebuttal.before[-MOST_BEFORE:]
+    ]
+    answered = "answered you again" if rebuttal.later else "answered"
+    return "\n\n".join([*lines, *(f"{reply.author} {answered}: {reply.text}" for reply in rebuttal.replies)])

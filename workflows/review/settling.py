@@ -42,11 +42,11 @@ class Settler:
             if entry.unread:
                 text = f"Its lines are changed in {code_span(sha)}; whether that mends it, the next review sees."
             settled += self._say(entry.id, text, name=f"{word}={entry.id} sha={sha}", resolve=not entry.unread)
-        for one in judged:
+        for one in (one for one in judged if not one.later):
             end = f"\n\n{WITHDRAWN if one.counts else AGREED}" if one.accepted else ""
             name = f"rebuttal={one.finding} reply={one.reply}"
-            settled += self._say(one.finding, f"{self.clean(one.say)}{end}", name=name, resolve=one.withdrawn)
-        answered = {one.finding for one in judged}
+            settled += self._say(one.finding, f"{self.clean(one.say)}{end}", name=name, resolve=one.closed is not None)
+        answered = {one.finding for one in judged if one.closed or not one.later}
         for entry in (one for one in kept if one.id not in answered):
             settled += self._say(entry.id, RESOLVED, name=f"kept={entry.id}", resolve=False)
         return settled
@@ -69,5 +69,5 @@ class Settler:
 def with_judgements(ledger: Ledger, judged: Sequence[Judged]) -> Ledger:
     """The ledger once these were judged and answered."""
     for one in judged:
-        ledger = answer_rebuttal(ledger, one.finding, reply=one.reply, accepted=one.withdrawn)
+        ledger = answer_rebuttal(ledger, one.finding, reply=one.reply, closed=one.closed)
     return ledger

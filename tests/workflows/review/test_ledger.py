@@ -243,19 +243,20 @@ def test_what_people_resolve_is_closed() -> None:
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_rebuttal_is_considered_once(accepted: bool) -> None:
-    """The first replies wait for a judgement: accepted, the finding is withdrawn; if not, people have the last word."""
+    """Replies wait for a judgement, each once: accepted, it is withdrawn; if not, the last word is people's."""
     ledger, found = first_review()
     merged = push(ledger, FIRST, threads=[thread(found, (80, "It is never empty."), (81, "See the caller."))])
     [rebuttal] = merged.rebuttals
     assert [reply.id for reply in rebuttal.replies] == [80, 81]
-    judged = answer_rebuttal(merged.ledger, found.id, reply=81, accepted=accepted)
+    judged = answer_rebuttal(merged.ledger, found.id, reply=81, closed="withdrawn" if accepted else None)
     same = thread(found, (80, "It is never empty."), (81, "See the caller."))
     after = push(judged, FIRST, found, head="3", threads=[same])
     assert (after.rebuttals, after.new) == ((), ())
     assert [entry.state for entry in after.ledger.entries] == ["withdrawn" if accepted else "open"]
     insisted = push(judged, FIRST, found, head="3", threads=[thread(found, *[(80, "a"), (81, "b"), (90, "No.")])])
-    assert (insisted.rebuttals, insisted.new) == ((), ())
-    assert [entry.state for entry in insisted.ledger.entries] == ["withdrawn" if accepted else "rebutted"]
+    assert [entry.state for entry in insisted.ledger.entries] == ["withdrawn" if accepted else "open"]
+    told = [(one.later, [reply.id for reply in one.before], one.replies[-1].id) for one in insisted.rebuttals]
+    assert told == ([] if accepted else [(True, [80, 81], 90)])
 
 
 def reader(of: Finding, *replies: tuple[int, str, bool], **changes: Any) -> FindingThread:
@@ -275,11 +276,11 @@ def test_what_blocks_is_closed_by_its_code_and_by_people_who_may_write() -> None
     assert not rebuttal.counts
     [rebuttal] = blocking(ledger, reader(found, (80, "Never empty.", False), (81, "Right.", True))).rebuttals
     assert rebuttal.counts
-    answered = answer_rebuttal(ledger, found.id, reply=81, accepted=False)
+    answered = answer_rebuttal(ledger, found.id, reply=81, closed=None)
     insists = blocking(answered, reader(found, (90, "No.", False), answered=81))
     assert [(entry.state, entry.answered) for entry in insists.ledger.entries] == [("open", 90)]
     agrees = blocking(answered, reader(found, (90, "She is right.", True), (91, "See?", False), answered=81))
-    assert [entry.state for entry in agrees.ledger.entries] == ["rebutted"]
+    assert [(one.later, [reply.id for reply in one.replies]) for one in agrees.rebuttals] == [(True, [90])]
     resolved = reader(found, resolved=True, by_reader=True)
     assert [entry.id for entry in blocking(ledger, resolved).kept] == [found.id]
     assert [entry.state for entry in blocking(ledger, reader(found, resolved=True)).closed] == ["rebutted"]
