@@ -179,12 +179,14 @@ class _Conclusion:
 
     def _reach(self, found: Found) -> dict[str, object]:
         """How far the ledger reaches after this: what was not asked for stays new, what had no room stays unread."""
-        scope, before = self.material.scope, self.standing.ledger
+        scope, before, diff = self.material.scope, self.standing.ledger, self.material.diff
+        unread = self.material.still_unread(before.unread, stopped=bool(found.stopped))
         if scope.paths or scope.nothing:
-            return {"head": before.head}
-        missed = bool(self.material.partition.unread or found.stopped)
-        partial = missed or (bool(scope.since) and before.partial)
-        return {"base": self.material.change.base, "partial": partial, "lost": found.lost}
+            return {"head": before.head, "unread": unread}
+        # Of what an earlier review left out for another reason nobody knows that it is gone.
+        left_out = bool(scope.since and before.partial and not before.unread)
+        partial = bool(found.stopped or unread or diff.left_out or self.material.has_more or left_out)
+        return {"base": self.material.change.base, "partial": partial, "unread": unread, "lost": found.lost}
 
     def _has_read(self, found: Found, entry: Entry) -> bool:
         """Whether somebody read what took the place of a finding's code."""
@@ -238,21 +240,21 @@ class _Conclusion:
         posted = None if silent else self._post(weighed)
         thread.run.step("settle", lambda: self._settle(weighed), int)
         thread.run.step("verdicts", lambda: self._settle_verdicts(ledger, posted), int)
-        unread, stopped = self.material.partition.unread, weighed.found.stopped
-        checked = Checked(new, posted is not None, unread, self._notes(weighed.found), whole=not stopped)
+        unread, whole = self.material.partition.unread, self._is_whole(weighed)
+        checked = Checked(new, posted is not None, unread, self._notes(weighed), whole=whole)
         thread.run.step("check", lambda: show_check(thread, head, checked, ledger), int)
         known = {one.id for one in self.standing.ledger.entries}
         kept = ledger if posted is not None else keep_unsaid(ledger, {one.id for one in new}, known=known)
         thread.run.step("record", lambda: self._record(kept), type(None))
         if posted is None:
-            reason = _say_silence(self.material.scope, weighed.merged, stopped)
+            reason = _say_silence(self.material.scope, weighed.merged, self._say_rest(weighed))
             thread.close(reason)
-            return Outcome(status="reviewed" if stopped else "clean", reason=reason, seconds=self.stages.seconds)
+            return Outcome(status="clean" if whole else "reviewed", reason=reason, seconds=self.stages.seconds)
         title = render_title(new)
         where = f"{self.pull.html_url}#pullrequestreview-{posted.review}"
         thread.close(f"Reviewed `{head[:10]}`: {title}. [The review]({where}).")
-        reason = f"Reviewed: {title}." if disturbs else _say_nothing(stopped)
-        status: Status = "reviewed" if disturbs or stopped else "clean"
+        reason = f"Reviewed: {title}." if disturbs else _say_nothing(self._say_rest(weighed))
+        status: Status = "clean" if whole and not disturbs else "reviewed"
         return Outcome(status=status, reason=reason, url=where, seconds=self.stages.seconds)
 
     def _note_approval(self, ledger: Ledger) -> None:
@@ -263,13 +265,34 @@ class _Conclusion:
         reviews = self.thread.github.fetch_reviews(self.pull.number)
         return stands_approved(reviews, self.thread.services.spoken.login, head)
 
-    def _notes(self, found: Found) -> tuple[str, ...]:
+    def _is_whole(self, weighed: _Weighed) -> bool:
+        """Whether by now all of the change was read that is not generated and the like, up to the head."""
+        ledger, material = weighed.ledger, self.material
+        if weighed.found.stopped or ledger.unread or material.has_more:
+            return False
+        return ledger.head == material.change.head or material.reads_all_new(self.standing.ledger)
+
+    def _notes(self, weighed: _Weighed) -> tuple[str, ...]:
         """What a reader must know of how much was read."""
         scope = self.material.scope
         notes = [f"Only what is new since `{scope.since[:12]}` was read."] if scope.since and not scope.nothing else []
+        if scope.again:
+            notes = [f"What is new since `{scope.since[:12]}` was read, and what the review of it had no room for."]
         if scope.paths:
             notes.append(f"Only these paths were asked for: {', '.join(code_span(path) for path in scope.paths)}.")
-        return (*notes, *([say_stopped(found.stopped)] if found.stopped else []))
+        rest = self._say_rest(weighed)
+        return (*notes, *([rest] if rest else []))
+
+    def _say_rest(self, weighed: _Weighed) -> str:
+        """What of the change nobody has read yet, and how somebody will; empty when there is nothing."""
+        if weighed.found.stopped:
+            return say_stopped(weighed.found.stopped)
+        left = len(weighed.ledger.unread)
+        if not left:
+            return ""
+        files = "1 changed file was" if left == 1 else f"{left:,} changed files were"
+        more = code_span(f"{self.thread.services.spoken.prefix} review")
+        return f"{files} not read to the end by any review yet: {more} reads on."
 
     def _post(self, weighed: _Weighed) -> Posted:
         thread, head = self.thread, self.material.change.head
@@ -283,7 +306,7 @@ class _Conclusion:
             open_before=sum(one.said for one in weighed.merged.open),
             unread=self.material.partition.unread,
             runs=weighed.found.runs,
-            notes=self._notes(weighed.found),
+            notes=self._notes(weighed),
         )
         marker = f"<!-- forgehand:review job={thread.job.id} -->"
         # Nobody can push to a fork for its author, so no fix is offered there.
@@ -331,18 +354,20 @@ def _ends(pull: PullRequest) -> Ends:
     return Ends(head=pull.head_sha, base=pull.base)
 
 
-def _say_nothing(stopped: str) -> str:
+def _say_nothing(rest: str) -> str:
     nothing = "Nothing that matters was found."
-    return f"{nothing} {say_stopped(stopped)}" if stopped else nothing
+    return f"{nothing} {rest}" if rest else nothing
 
 
-def _say_silence(scope: Scope, merged: Merged, stopped: str) -> str:
+def _say_silence(scope: Scope, merged: Merged, rest: str) -> str:
+    if scope.nothing and scope.paths:
+        return f"Nothing was read: no changed file is at {', '.join(code_span(path) for path in scope.paths)}."
     if scope.nothing:
         return "Nothing was pushed since the last review; `review full` reads everything again."
     count = sum(one.said for one in merged.fixed)
     fixed = f"; {count} earlier points are fixed" if count else ""
     said = f"Reviewed: nothing that matters was found{fixed}."
-    return f"{said} {say_stopped(stopped)}" if stopped else said
+    return f"{said} {rest}" if rest else said
 
 
 def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:

@@ -531,17 +531,85 @@ def test_a_branch_that_is_rewritten_while_it_is_read(ground: Ground) -> None:
     assert "Strings are no numbers here" in review.body
 
 
-def test_what_was_not_read_is_said_in_the_check_when_there_is_no_review(ground: Ground) -> None:
-    """A change too large to be read whole, in which nothing was found: silence, and a check that names what is left."""
+BULK: dict[str, str | bytes | None] = {
+    f"part_{number}/module.py": "\n".join(f"x_{number}_{line} = {line}" for line in range(2_000)) for number in range(4)
+}
+
+
+def test_what_had_no_room_is_no_success_until_a_command_reads_it(ground: Ground) -> None:
+    """Nothing found in a part of a large change: silence, and a neutral check that names the rest, which is read later."""
     ground.script[:] = [stands(ground), report()]
-    bulk: dict[str, str | bytes | None] = {
-        f"part_{number}/module.py": "\n".join(f"x_{line} = {line}" for line in range(3_300)) for number in range(5)
-    }
-    repository, number = propose(ground, "large-and-clean", changed=bulk)
+    repository, number = propose(ground, "large-and-clean", changed=BULK)
     [record] = ended(ground, repository, number, jobs=1)
     assert record.outcome is not None
-    assert record.outcome.status == "clean"
+    assert record.outcome.status == "reviewed"
     assert reviews(ground, repository, number) == []
     assert ground.world.comments(number, repository) == []
+    first = check(ground, repository)
+    assert (first.conclusion, first.title) == ("neutral", "Not read to its end")
+    assert "module.py`: the budget was used up by riskier files" in first.summary
+    assert "1 changed file was not read to the end by any review yet: `/qwen review` reads on." in first.summary
+    before = len(told_to_model(ground))
+    command(ground, repository, number, "/qwen review")
+    ended(ground, repository, number, jobs=2)
+    told = "\n".join(told_to_model(ground)[before:])
+    assert [f"x_{part}_1999" in told for part in range(4)].count(True) == 1, "what was not read alone"
     assert check(ground, repository).conclusion == "success"
-    assert "module.py`: the budget was used up by riskier files" in check(ground, repository).summary
+    command(ground, repository, number, "/qwen review")
+    [*_, last] = ended(ground, repository, number, jobs=3)
+    assert last.outcome is not None
+    assert last.outcome.reason.startswith("Nothing was pushed since the last review")
+
+
+def test_a_long_file_is_read_by_several(ground: Ground) -> None:
+    """What is too long for one reviewer is cut; what three cannot hold is named by its line, and is no success."""
+    ground.script[:] = [stands(ground), report()]
+    lines = [f"value_{line} = some_call(argument, other={line})" for line in range(5_000)]
+    repository, number = propose(ground, "long-file", changed={"auth.py": "\n".join(lines[:1_800])})
+    ended(ground, repository, number, jobs=1)
+    told = told_to_model(ground)
+    assert any("+value_0 =" in one and "=== auth.py (added, a part of it)" in one for one in told)
+    assert any("+value_1799 =" in one and "+value_0 =" not in one for one in told)
+    assert check(ground, repository).conclusion == "success"
+    repository, number = propose(ground, "longer-file", changed={"auth.py": "\n".join(lines)})
+    ended(ground, repository, number, jobs=1)
+    assert check(ground, repository).conclusion == "neutral"
+    assert "`auth.py`: from line 3" in check(ground, repository).summary
+    assert "on, longer than one review reads" in check(ground, repository).summary
+
+
+def test_paths_are_read_whatever_was_read_before(ground: Ground) -> None:
+    """`paths=` on a reviewed head reads these files, whole; where no changed file is there, it says so."""
+    ground.script[:] = [stands(ground), report()]
+    repository, number = propose(ground, "paths-again", changed={"calc.py": CHANGED, "other.py": "ANOTHER = 1\n"})
+    ended(ground, repository, number, jobs=1)
+    before = len(told_to_model(ground))
+    command(ground, repository, number, "/qwen review paths=other.py")
+    ended(ground, repository, number, jobs=2)
+    told = told_to_model(ground)[before:]
+    assert "ANOTHER = 1" in told[0]
+    assert "def mean" not in told[0]
+    assert check(ground, repository).conclusion == "success", "all of the head was read before"
+    before = len(told_to_model(ground))
+    said = len(reviews(ground, repository, number))
+    command(ground, repository, number, "/qwen review paths=srcc/**")
+    ended(ground, repository, number, jobs=3)
+    assert len(told_to_model(ground)) == before
+    assert len(reviews(ground, repository, number)) == said
+    assert any(
+        "Nothing was read: no changed file is at `srcc/**`." in one for one in ground.world.comments(number, repository)
+    )
+
+
+def test_a_part_that_was_asked_for_makes_no_check_green(ground: Ground) -> None:
+    """A review of some paths of a head that nobody read whole is no success, and one that covers it is."""
+    ground.script[:] = [stands(ground), report()]
+    changed: dict[str, str | bytes | None] = {"calc.py": CHANGED, "other.py": "ANOTHER = 1\n"}
+    repository, number = propose(ground, "part-alone", policy="review: { auto: never }\n", changed=changed)
+    ended(ground, repository, number, jobs=1)
+    command(ground, repository, number, "/qwen review paths=other.py")
+    ended(ground, repository, number, jobs=2)
+    assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
+    command(ground, repository, number, "/qwen review paths=*.py")
+    ended(ground, repository, number, jobs=3)
+    assert check(ground, repository).conclusion == "success"

@@ -16,14 +16,14 @@ from workflows.types import Annotation
 NAME = "Forgehand review"
 LEVELS: dict[Severity, str] = {"critical": "failure", "important": "warning", "minor": "notice"}
 MOST_UNREAD = 50
-_STOPPED = "The review is perhaps not complete"
+_PARTLY = "Not all of the change was read."
 
 
 @dataclass(frozen=True)
 class Checked:
     """What a check tells. ``new`` are found now; ``said``: a review of them was posted. ``unread`` are paths with the
-    reason why they were not read, ``notes`` sentences of ours on what was left out. ``whole``: no session was stopped,
-    or handed over what could not be read.
+    reason why they were not read, ``notes`` sentences of ours on what was left out. ``whole``: all was read that
+    people wrote, and no session was stopped or handed over what could not be read.
     """
 
     new: Sequence[Finding]
@@ -83,7 +83,7 @@ def show_check(thread: Thread, head: str, checked: Checked, ledger: Ledger) -> i
 def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
     """The check of an earlier review of this head, once people's answers closed some of what it found.
 
-    Whether that review was stopped is told by its summary alone: the ledger knows of the last one of everything.
+    Whether all was read is told by that check's summary alone: the ledger knows of the last review of everything.
     """
     ours = thread.services.spoken.login.removesuffix("[bot]")
     runs = (
@@ -94,7 +94,7 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
     if not runs or not runs[-1].external_id:
         return
     still = [one for one in ledger.entries if one.stands]
-    whole = _STOPPED not in runs[-1].summary
+    whole = _PARTLY not in runs[-1].summary
     thread.github.find_or_create_check_run(
         head_sha=head,
         name=NAME,
@@ -106,8 +106,8 @@ def conclude_again(thread: Thread, head: str, ledger: Ledger) -> None:
 
 
 def say_stopped(why: str) -> str:
-    """The note that a check's summary holds when a session was stopped, or handed over what could not be read."""
-    return f"{_STOPPED}: {why}. `review full` reads everything again."
+    """The note for people when a session was stopped, or handed over what could not be read."""
+    return f"The review is perhaps not complete: {why}. `review full` reads everything again."
 
 
 def render_open(points: Sequence[Point], *, whole: bool = True) -> str:
@@ -124,6 +124,7 @@ def render_summary(checked: Checked, stood: int) -> str:
     parts = [f"{found}{where}" if checked.new else "Nothing new was found."]
     if stood:
         parts.append(f"{stood} from earlier reviews {'is' if stood == 1 else 'are'} open.")
+    parts += [] if checked.whole else [_PARTLY]
     parts += [" ".join(clean_line(note, limit=600) for note in checked.notes)] if checked.notes else []
     lines = [f"- {code_span(path[:300])}: {reason}" for path, reason in checked.unread[:MOST_UNREAD]]
     more = len(checked.unread) - MOST_UNREAD

@@ -25,6 +25,9 @@ MOST_FILE_BYTES = 500_000
 MOST_FILE_LINES = 20_000
 MOST_FILES = 3_000  # https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
 
+NUMBERS = 14
+"""Characters that :func:`render_file` puts before each line."""
+
 Status = Literal["added", "deleted", "modified", "renamed", "copied", "type_changed"]
 Reason = Literal["binary", "generated", "vendored", "too large", "not shown by GitHub", "unreadable"]
 
@@ -68,7 +71,8 @@ class FileDiff:
 
     ``raw`` is its hunks as git wrote them, empty without changed lines (a mode, a pure rename, a binary file).
     ``left_out`` is why its lines are not read, empty when they are; a generated file has lines to comment on all the
-    same. ``old_mode`` and ``new_mode`` are git's octal strings, where the diff says them.
+    same. ``old_mode`` and ``new_mode`` are git's octal strings, where the diff says them. ``in_part``: ``raw`` holds
+    only some of its changed lines.
     """
 
     path: str
@@ -80,6 +84,7 @@ class FileDiff:
     old_mode: str = ""
     new_mode: str = ""
     left_out: Reason | Literal[""] = ""
+    in_part: bool = False
 
     @property
     def lines_changed(self) -> int:

@@ -67,14 +67,16 @@ class Ledger(Noun):
     """The entries of one pull request, oldest first, at most 200. ``head`` is the commit that was reviewed last.
 
     ``base`` is the merge base of that review, empty where it is not known. ``partial``: something of the change up to
-    the head was not read. ``lost``: nothing came of a part of the last reading, so the next one reads everything.
-    ``approved`` is what we approved last, which reviews on GitHub do not tell of their base; None if we never did.
+    the head was not read; ``unread`` are those of its files that another review can read, at most 3,000. ``lost``:
+    nothing came of a part of the last reading, so the next one reads everything. ``approved`` is what we approved last,
+    which reviews on GitHub do not tell of their base; None if we never did.
     """
 
     version: Literal[1] = 1
     head: str = ""
     base: str = ""
     partial: bool = False
+    unread: tuple[str, ...] = ()
     lost: bool = False
     approved: Ends | None = None
     entries: tuple[Entry, ...] = ()

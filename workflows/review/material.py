@@ -19,15 +19,17 @@ from workflows.review.diff import Diff, FileDiff, render_file
 from workflows.review.finding_reply import parse_findings
 from workflows.review.findings import Finding, RecordedRun
 from workflows.review.ledger import Ledger
+from workflows.review.pieces import shown_size
 from workflows.review.reading import read_attributes, read_diff
 from workflows.review.risk import Partition, partition
 from workflows.review.sameness import is_same_point
 from workflows.texts.untrusted import fence_untrusted, show_hidden
 from workflows.types import Noun, PullRequest
 
-PART = 60_000
-"""Characters of diff that one reviewer reads."""
+PART = 80_000
+"""Characters of diff that one reviewer is shown."""
 MOST_PARTS = 3
+MOST_UNREAD = 3_000
 UNREADABLE = "its findings could not be read"
 MOST_TOLD = 20
 """Findings of which one objection speaks."""
@@ -51,11 +53,13 @@ class Found(Noun):
 class Scope(Noun):
     """What a review reads: what is new after the commit ``since``, or everything when that is empty.
 
-    ``paths`` are globs, empty for all. ``nothing``: there is nothing new to read.
+    ``paths`` are globs, empty for all. ``again`` are files of the change that earlier reviews had no room for, read
+    whole. ``nothing``: there is nothing to read.
     """
 
     since: str = ""
     paths: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
     nothing: bool = False
 
 
@@ -89,16 +93,43 @@ class Material:
     @cached_property
     def wanted(self) -> Diff:
         """What is read now: of what is new only what the whole change has too, as merges bring in work of others."""
-        since, paths = self.scope.since, self.scope.paths
-        diff = self._compare(since) if since else self.diff
-        of_change = {file.path for file in self.diff.files}
-        files = [file for file in diff.files if file.path in of_change and _is_asked_for(file.path, paths)]
-        return replace(diff, files=tuple(files))
+        scope = self.scope
+        diff = self._compare(scope.since) if scope.since else self.diff
+        again = {file.path: file for file in self.diff.files if file.path in scope.again}
+        of_change = {file.path for file in self.diff.files} - again.keys()
+        files = [file for file in diff.files if file.path in of_change and _is_asked_for(file.path, scope.paths)]
+        return replace(diff, files=(*files, *again.values()))
 
     @cached_property
     def partition(self) -> Partition:
         """Who reads what, and what nobody reads."""
         return partition(self.wanted, characters=PART, parts=MOST_PARTS)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the change holds what no review can read, whatever is asked for."""
+        files, room = self.diff.files, PART * MOST_PARTS
+        large = any(one.left_out == "too large" or (not one.left_out and shown_size(one.raw) > room) for one in files)
+        return large or self.diff.cut or any(reason == "unreadable" for _, reason in self.partition.unread)
+
+    def still_unread(self, before: Sequence[str], *, stopped: bool) -> tuple[str, ...]:
+        """The files of the change that no review has read by now, of those ``before`` this one and those in it.
+
+        ``stopped``: a session of this review ended early, so that of none of its files it is known.
+        """
+        wanted = {file.path for part in self.partition.parts for file in part}
+        missed = [*self.partition.postponed, *(sorted(wanted) if stopped else ())]
+        read = set() if stopped else {path for path in wanted if not self.scope.since or path in self.scope.again}
+        renamed = {file.old_path: file.path for file in self.wanted.files if file.old_path}
+        left = [renamed.get(path, path) for path in before if path not in read]
+        there = {file.path for file in self.diff.files}
+        return tuple(dict.fromkeys([*missed, *(path for path in left if path in there)]))[:MOST_UNREAD]
+
+    def reads_all_new(self, ledger: Ledger) -> bool:
+        """Whether the paths that were asked for hold all that is new since the review that the ledger knows of."""
+        new = self._compare(ledger.head) if self._goes_on(ledger) else self.diff
+        of_change = {file.path for file in self.diff.files}
+        return not new.cut and all(self.is_wanted(file.path) for file in new.files if file.path in of_change)
 
     @cached_property
     def unseen(self) -> frozenset[str]:
@@ -124,10 +155,15 @@ class Material:
 
     def choose_scope(self, ledger: Ledger) -> Scope:
         """What a review reads after those that the ledger knows of; what is new, unless all of it is asked for."""
-        options = options_of(self.thread.job)
-        if wants_all(self.thread.job) or ledger.lost or not self._goes_on(ledger):
-            return Scope(paths=options.paths)
-        return Scope(since=ledger.head, paths=options.paths, nothing=ledger.head == self.change.head)
+        job = self.thread.job
+        paths = options_of(job).paths
+        if paths:
+            # Whoever names files has them read, whatever was read before.
+            return Scope(paths=paths, nothing=not any(_is_asked_for(file.path, paths) for file in self.diff.files))
+        if wants_all(job) or ledger.lost or not self._goes_on(ledger):
+            return EVERYTHING
+        again = () if job.unasked else ledger.unread
+        return Scope(since=ledger.head, again=again, nothing=ledger.head == self.change.head and not again)
 
     def _goes_on(self, ledger: Ledger) -> bool:
         """Whether the change begins where it began at the last review, or later: onto another base it may have grown.
@@ -148,10 +184,14 @@ class Material:
                 f"An earlier review read everything up to `{since}`. Review only what is new since then, "
                 f"which is shown: `git diff {since} HEAD`. Give lines of the new files, side RIGHT."
             )
+        again = [file.path for file in files if file.path in self.scope.again]
+        if again:
+            parts.append(f"That review had no room for these files, whose whole change is shown: {', '.join(again)}.")
         parts.append(fence_untrusted("change", show_files(files)))
-        others = [file.path for part in self.partition.parts for file in part if file not in files]
+        own = {file.path for file in files}
+        others = dict.fromkeys(one.path for part in self.partition.parts for one in part if one.path not in own)
         if others:
-            parts.append(f"Other reviewers read: {', '.join(others[:50])}. Report nothing of these files alone.")
+            parts.append(f"Other reviewers read: {', '.join(list(others)[:50])}. Report nothing of these files alone.")
         if self.scope.paths:
             parts.append(f"Only these paths are asked for: {', '.join(self.scope.paths)}.")
         parts += _tell_earlier(ledger)
@@ -221,7 +261,7 @@ def _name_file(file: FileDiff) -> str:
     """A file's name above its lines, and what became of it where the lines do not say."""
     moved = file.old_path if file.status in ("renamed", "copied") else ""
     how = f"{file.status} from {show_hidden(moved)}" if moved else file.status
-    return f"=== {show_hidden(file.path)} ({how})"
+    return f"=== {show_hidden(file.path)} ({how}{', a part of it' if file.in_part else ''})"
 
 
 def _tell_earlier(ledger: Ledger) -> list[str]:

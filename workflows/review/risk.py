@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from workflows.evidence.testfiles import is_test_path
 from workflows.git.protected import protecting_pattern
 from workflows.repository.sensitive import is_sensitive
-from workflows.review.diff import Diff, FileDiff
+from workflows.review.diff import Diff, FileDiff, parse_lines
+from workflows.review.pieces import first_line, shown_size, split_file
 
 # Names of code where a slip costs most, as parts of a path.
 _DELICATE = re.compile(
@@ -37,10 +38,12 @@ class Partition:
     """What is read, in parts for reviewers side by side, each in order of risk.
 
     ``unread`` are the paths whose lines nobody reads, with the reason: generated, vendored and huge files too.
+    ``postponed`` are those among them for which another review may have room.
     """
 
     parts: tuple[tuple[FileDiff, ...], ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
+    postponed: tuple[str, ...] = ()
 
 
 def rank_files(files: Sequence[FileDiff]) -> list[Ranked]:
@@ -49,32 +52,68 @@ def rank_files(files: Sequence[FileDiff]) -> list[Ranked]:
 
 
 def partition(diff: Diff, *, characters: int, parts: int = 1, only: Collection[str] | None = None) -> Partition:
-    """The files to read, at most ``characters`` of diff in each of at most ``parts`` parts.
+    """The files to read, at most ``characters`` as a reviewer is shown them in each of at most ``parts`` parts.
 
     ``only`` are the paths that were asked for; others are left aside without being counted as unread. Files of one
     folder go to the same part where there is room, because they are understood together; a further part is begun only
-    when those before it are full.
+    when those before it are full. What is longer than a part is read in pieces.
     """
     wanted = [file for file in diff.files if only is None or file.path in only]
     unread: list[tuple[str, str]] = [(file.path, file.left_out) for file in wanted if file.left_out]
-    rooms = [characters] * max(0, parts)
-    placed: list[list[FileDiff]] = [[] for _ in rooms]
-    homes: dict[str, int] = {}
+    postponed: list[str] = []
+    rooms = _Rooms(characters, [characters] * max(0, parts))
     for ranked in rank_files([file for file in wanted if file.raw and not file.left_out]):
-        size = len(ranked.file.raw)
-        part = _room_for(ranked.file, size, rooms, homes)
-        if part is None:
-            reason = (
-                "longer than one reviewer reads" if size > characters else "the budget was used up by riskier files"
-            )
-            unread.append((ranked.file.path, reason))
+        file = ranked.file
+        rest = rooms.put(file)
+        if rest is None:
             continue
-        rooms[part] -= size
-        placed[part].append(ranked.file)
-        homes[_folder(ranked.file.path)] = part
+        if shown_size(file.raw) > characters * parts:
+            unread.append((file.path, f"{_from(rest)}longer than one review reads"))
+        else:
+            unread.append((file.path, f"{_from(rest)}the budget was used up by riskier files"))
+            postponed.append(file.path)
+    readable = [[file for file in part if parse_lines(file)] for part in rooms.placed]
+    named = {file.path for part in rooms.placed for file in part if not parse_lines(file)}
+    unread += [(path, "unreadable") for path in sorted(named)]
     if diff.cut:
         unread.append(("the rest of the change", "it is larger than can be read"))
-    return Partition(tuple(tuple(part) for part in placed if part), tuple(unread))
+    return Partition(tuple(tuple(part) for part in readable if part), tuple(unread), tuple(postponed))
+
+
+class _Rooms:
+    """What each part still has room for, in characters, and what was put into it."""
+
+    def __init__(self, characters: int, left: list[int]) -> None:
+        self._characters, self._left = characters, left
+        self._homes: dict[str, int] = {}
+        self.placed: list[list[FileDiff]] = [[] for _ in left]
+
+    def put(self, file: FileDiff) -> FileDiff | None:
+        """Put a file into a part, or what is too long for one into several; what of it had no room."""
+        size, home = shown_size(file.raw), self._homes.get(_folder(file.path))
+        # The first part with room: a change that one reviewer can read is not torn apart between several.
+        parts = ([home] if home is not None else []) + list(range(len(self._left)))
+        part = next((part for part in parts if self._left[part] >= size), None)
+        if part is not None:
+            self._place(file, part)
+            return None
+        rest: FileDiff | None = file
+        for part in range(len(self._left)) if size > self._characters else ():
+            if rest is not None:
+                piece, after = split_file(rest, self._left[part])
+                if piece is not None:
+                    self._place(piece, part)
+                    rest = after
+        return rest
+
+    def _place(self, file: FileDiff, part: int) -> None:
+        self._left[part] -= shown_size(file.raw)
+        self.placed[part].append(file)
+        self._homes[_folder(file.path)] = part
+
+
+def _from(rest: FileDiff) -> str:
+    return f"from line {first_line(rest)} on, " if rest.in_part else ""
 
 
 def _ranked(file: FileDiff) -> Ranked:
@@ -98,14 +137,6 @@ def _ranked(file: FileDiff) -> Ranked:
     if file.old_mode and file.new_mode.endswith("755") and not file.old_mode.endswith("755"):
         risk, because = risk + 1, [*because, "became executable"]
     return Ranked(file, round(risk * (1 + math.log1p(file.lines_changed)), 3), tuple(because))
-
-
-def _room_for(file: FileDiff, size: int, rooms: Sequence[int], homes: dict[str, int]) -> int | None:
-    home = homes.get(_folder(file.path))
-    if home is not None and rooms[home] >= size:
-        return home
-    # The first part with room: a change that one reviewer can read is not torn apart between several.
-    return next((part for part, room in enumerate(rooms) if room >= size), None)
 
 
 def _folder(path: str) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.review.diff import Diff, FileDiff
+from workflows.review.diff import Diff, FileDiff, parse_lines
+from workflows.review.pieces import shown_size, split_file
 from workflows.review.risk import partition, rank_files
+
+HUNK = b"@@ -0,0 +1 @@\n+"
 
 
 def file(path: str, size: int = 100, **changes: object) -> FileDiff:
-    told: dict[str, object] = {"status": "modified", "raw": b"x" * size, "added": size // 10, "removed": 1}
+    """A file of which a reviewer is shown so many characters."""
+    raw = HUNK + b"x" * (size - shown_size(HUNK))
+    told: dict[str, object] = {"status": "modified", "raw": raw, "added": size // 10, "removed": 1}
     return FileDiff(path, path, **(told | changes))  # type: ignore[arg-type]
 
 
@@ -42,7 +47,7 @@ def test_a_small_change_has_one_reader() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 400), st.sampled_from(["", "generated", "too large"]))),
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(40, 400), st.sampled_from(["", "generated", "too large"]))),
     st.integers(0, 500),
     st.integers(0, 4),
 )
@@ -57,7 +62,7 @@ def test_each_file_is_read_once_or_named(given_files: list[tuple[str, int, str]]
     assert sorted([*read, *(path for path, _ in divided.unread)]) == sorted(one.path for one in files)
     assert all(reason for _, reason in divided.unread)
     assert len(divided.parts) <= parts
-    assert all(sum(len(one.raw) for one in part) <= characters for part in divided.parts)
+    assert all(sum(shown_size(one.raw) for one in part) <= characters for part in divided.parts)
 
 
 def test_only_what_was_asked_for() -> None:
@@ -69,3 +74,45 @@ def test_only_what_was_asked_for() -> None:
         ("c.lock", "generated"),
         ("the rest of the change", "it is larger than can be read"),
     )
+
+
+def long_file(lines: int) -> FileDiff:
+    """A new file with a hunk of so many lines, the last without an end, after one that changes a single line."""
+    text = "".join(f"+value = {number}\n" for number in range(lines))
+    raw = f"@@ -1 +1 @@\n-a\n+b\n@@ -10,0 +10,{lines} @@\n{text}\\ No newline at end of file\n"
+    return file("auth.py", raw=raw.encode())
+
+
+@given(st.integers(1, 200), st.integers(200, 3_000))
+def test_a_long_file_is_read_in_pieces(lines: int, room: int) -> None:
+    """Cut between hunks or within a long one, each piece has room, and together they are the file's lines, in order."""
+    whole = long_file(lines)
+    pieces, rest = [], whole
+    while rest is not None:
+        piece, rest = split_file(rest, room)  # type: ignore[assignment]
+        assert piece is not None
+        pieces.append(piece)
+    assert all(shown_size(piece.raw) <= room for piece in pieces)
+    told = [(one.kind, one.text, one.old, one.new, one.ends_bare) for one in parse_lines(whole)]
+    said = [(one.kind, one.text, one.old, one.new, one.ends_bare) for piece in pieces for one in parse_lines(piece)]
+    assert said == told
+    assert all(piece.in_part for piece in pieces) is (len(pieces) > 1)
+
+
+def test_what_is_left_of_a_long_file_is_named_by_its_line() -> None:
+    """Longer than all parts together, it is read as far as they go; what another review has room for is postponed."""
+    long = partition(Diff((long_file(200),)), characters=1_000, parts=3)
+    assert [one.path for part in long.parts for one in part] == ["auth.py"] * 3
+    [(path, reason)] = long.unread
+    assert (path, reason) == ("auth.py", "from line 115 on, longer than one review reads")
+    assert long.postponed == ()
+    beside = partition(Diff((file("auth.py", 900), file("b.py", 200))), characters=1_000, parts=1)
+    assert beside.unread == (("b.py", "the budget was used up by riskier files"),)
+    assert beside.postponed == ("b.py",)
+
+
+def test_hunks_that_cannot_be_read_are_named() -> None:
+    """A file whose hunks are malformed is unread, and not read as an empty one."""
+    divided = partition(Diff((file("a.py", raw=b"@@ -1 +1 @@\nwhat\n"), file("b.py"))), characters=1_000)
+    assert [one.path for part in divided.parts for one in part] == ["b.py"]
+    assert divided.unread == (("a.py", "unreadable"),)
