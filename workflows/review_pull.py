@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,6 +27,7 @@ from workflows.review.ledger import (
     merge_review,
     note_comments,
     note_unread,
+    note_unshown,
     withdraw,
 )
 from workflows.review.material import Found, Material, Scope
@@ -101,7 +102,7 @@ class _Review:
 
 @dataclass(frozen=True)
 class _Weighed:
-    """What a reading found, and what is left of it: ``new`` is to be said, the ``fallen`` were disproved.
+    """What a reading found, and what is left of it: ``new`` is to be said, unless it was ``refuted``.
 
     ``ledger`` and ``event`` are what :meth:`_Conclusion._weigh` makes of that.
     """
@@ -109,7 +110,7 @@ class _Weighed:
     read: Read | None
     merged: Merged
     new: tuple[Finding, ...]
-    fallen: Mapping[str, str]
+    refuted: Refuted
     judged: tuple[Judged, ...]
     ledger: Ledger
     event: ReviewEvent = "COMMENT"
@@ -135,8 +136,8 @@ class _Conclusion:
         scope = self.material.scope
         read = readers.read() if not scope.nothing and self.material.partition.parts else None
         merged = self._merge(read)
-        fallen = self._refute(merged.new).fallen
-        new = tuple(one for one in merged.new if one.id not in fallen)
+        refuted = self._refute(merged.new)
+        new = tuple(_as_shown(one, refuted) for one in merged.new if one.id not in refuted.fallen)
         new = readers.try_suggestions(read, new, most=self.policy.comments) if read is not None else ()
         judgements = self.thread.run.step(
             "judge", lambda: judge(self.thread, self.material, self.standing, merged), Judgements
@@ -146,7 +147,7 @@ class _Conclusion:
             reason = "The branch moved on meanwhile: the next review, which waits already, reads what is there now."
             self.thread.close(reason)
             return Outcome(status="ignored", reason=reason, seconds=self.stages.seconds)
-        return self._say(self._weigh(_Weighed(read, merged, new, fallen, judgements.judged, merged.ledger), now))
+        return self._say(self._weigh(_Weighed(read, merged, new, refuted, judgements.judged, merged.ledger), now))
 
     @property
     def policy(self) -> ReviewPolicy:
@@ -155,8 +156,8 @@ class _Conclusion:
 
     def _weigh(self, weighed: _Weighed, now: _Now) -> _Weighed:
         """The same with the ledger that it comes to, and what the policy makes of it."""
-        ledger = weighed.merged.ledger
-        for name in weighed.fallen:
+        ledger = note_unshown(weighed.merged.ledger, weighed.refuted.unshown)
+        for name in weighed.refuted.fallen:
             ledger = withdraw(ledger, name)
         ledger = with_judgements(ledger, weighed.judged).model_copy(update=self._reach(weighed.found))
         read, scope = weighed.read, self.material.scope
@@ -193,6 +194,8 @@ class _Conclusion:
         scope = self.material.scope
         if scope.nothing or found.stopped or found.lost:
             return False
+        if scope.since == self.material.change.head and entry.path not in scope.again:
+            return False
         return self.material.is_wanted(entry.path) and entry.path not in self.material.unseen
 
     def _merge(self, read: Read | None) -> Merged:
@@ -210,11 +213,15 @@ class _Conclusion:
         )
 
     def _refute(self, findings: Sequence[Finding]) -> Refuted:
-        texts = {one.id: f"{one.path}: {one.title}\n{one.body}\n{one.evidence.reasoning}" for one in findings}
-        model, shown = self.thread.services.model, self.material.shown
-        return self.stages.step(
-            "describe", lambda: refute(model, texts, diff=shown), Refuted, lambda one: _say_fallen(one, texts)
-        )
+        """What a second reader makes of them. What was closed and is back for its command alone falls without that."""
+        closed = {one.id for one in self.standing.ledger.entries if one.state in ("rebutted", "withdrawn")}
+
+        def ask() -> Refuted:
+            refuted = refute(self.thread.services.model, self.material.by_part(findings))
+            again = {name: "its command does not show it" for name in refuted.unshown if name in closed}
+            return refuted.model_copy(update={"fallen": {**again, **refuted.fallen}})
+
+        return self.stages.step("describe", ask, Refuted, lambda one: _say_fallen(one, len(findings)))
 
     def _look_again(self) -> _Now:
         """Where the ends are now, and whether another review waits that reads there all that this one was to read."""
@@ -280,6 +287,10 @@ class _Conclusion:
             notes = [f"What is new since `{scope.since[:12]}` was read, and what the review of it had no room for."]
         if scope.paths:
             notes.append(f"Only these paths were asked for: {', '.join(code_span(path) for path in scope.paths)}.")
+        unchallenged = sum(one.id in weighed.refuted.unchallenged for one in weighed.new)
+        if unchallenged:
+            points = "1 point was" if unchallenged == 1 else f"{unchallenged} points were"
+            notes.append(f"No second reader tried to disprove what was found: {points} not challenged.")
         rest = self._say_rest(weighed)
         return (*notes, *([rest] if rest else []))
 
@@ -370,10 +381,17 @@ def _say_silence(scope: Scope, merged: Merged, rest: str) -> str:
     return f"{said} {rest}" if rest else said
 
 
-def _say_fallen(refuted: Refuted, texts: dict[str, str]) -> str:
-    if not refuted.read:
-        return f"{len(texts)} findings, which nobody challenged"
-    return f"{len(texts)} findings, {len(refuted.fallen)} of them disproved"
+def _as_shown(finding: Finding, refuted: Refuted) -> Finding:
+    """A finding without the run that does not show it."""
+    if finding.id not in refuted.unshown:
+        return finding
+    return finding.model_copy(update={"evidence": finding.evidence.model_copy(update={"run": None})})
+
+
+def _say_fallen(refuted: Refuted, count: int) -> str:
+    unchallenged = len(refuted.unchallenged)
+    nobody = f", {unchallenged} challenged by nobody" if unchallenged else ""
+    return f"{count} findings, {len(refuted.fallen)} of them disproved{nobody}"
 
 
 def _say_posted(posted: Posted) -> str:

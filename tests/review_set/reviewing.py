@@ -124,7 +124,7 @@ class Reviews:
             case,
             said,
             refused=found.refused,
-            challenged=refuted.read,
+            challenged=not refuted.unchallenged,
             cited=sum(bool(str(one.get("command") or "").strip()) for one in items),
             shown=sum(one.evidence.run is not None for one in found.findings),
             usage=sum((turn.reply.usage for turn in turns), refuted.usage),

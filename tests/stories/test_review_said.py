@@ -408,6 +408,35 @@ def test_a_disproved_finding_is_not_said(ground: Ground) -> None:
     assert check(ground, repository).conclusion == "success"
 
 
+def test_a_command_that_shows_nothing_is_no_evidence(ground: Ground) -> None:
+    """The second reader is told the line and what the command printed; what that does not show is a mere doubt."""
+    doubt = {**FINDING, "confidence": 0.1, "suggestion": None}
+    ground.script[:] = [stands(ground), RUN, report(doubt)]
+    repository, number = propose(ground, "shown-by-a-run")
+    ended(ground, repository, number, jobs=1)
+    [said] = line_comments(ground, repository, number)
+    assert "Shown by a command that was run" in said.body
+    told = next(one for one in reversed(told_to_model(ground)) if "You are the second reader" in one)
+    assert "calc.py, line 6 of the new file: The mean of no numbers divides by zero" in told
+    assert "Its command (exit code 1): python -c 'import calc; calc.mean([])'" in told
+    assert "ZeroDivisionError: division by zero" in told
+    ground.script[:] = [stands(ground, **{name_of(said): {"stands": True, "shown": False}}), RUN, report(doubt)]
+    repository, number = propose(ground, "not-shown-by-a-run")
+    [record] = ended(ground, repository, number, jobs=1)
+    assert line_comments(ground, repository, number) == []
+    assert record.outcome is not None
+    assert record.outcome.status == "clean"
+
+
+def test_what_nobody_challenged_says_so(ground: Ground) -> None:
+    """When no answer of the second reader can be read, the review says that nobody tried to disprove its points."""
+    ground.script[:] = [{**stands(ground), "content": "They stand, I think."}, RUN, report(FINDING)]
+    repository, number = propose(ground, "unchallenged")
+    ended(ground, repository, number, jobs=1)
+    [review] = reviews(ground, repository, number)
+    assert "No second reader tried to disprove what was found: 1 point was not challenged." in review.body
+
+
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
 
 
@@ -537,7 +566,7 @@ BULK: dict[str, str | bytes | None] = {
 
 
 def test_what_had_no_room_is_no_success_until_a_command_reads_it(ground: Ground) -> None:
-    """Nothing found in a part of a large change: silence, and a neutral check that names the rest, which is read later."""
+    """Nothing found in a part of a large change: silence, and a neutral check that names the rest, to be read later."""
     ground.script[:] = [stands(ground), report()]
     repository, number = propose(ground, "large-and-clean", changed=BULK)
     [record] = ended(ground, repository, number, jobs=1)

@@ -191,6 +191,11 @@ def withdraw(ledger: Ledger, finding_id: str) -> Ledger:
     return _with(ledger, {finding_id: {"state": "withdrawn"}})
 
 
+def note_unshown(ledger: Ledger, names: Collection[str]) -> Ledger:
+    """The ledger when the commands of these findings do not show them."""
+    return _with(ledger, {name: {"shown": False} for name in names})
+
+
 def keep_unsaid(ledger: Ledger, new: Collection[str], *, known: Collection[str]) -> Ledger:
     """The ledger when people were not told of the ``new`` findings: minor ones of which it did not know are dropped.
 

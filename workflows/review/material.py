@@ -15,7 +15,7 @@ from workflows.requests.options import options_of
 from workflows.requests.thread_work import Thread
 from workflows.review.anchors import LineMap, map_files, map_lines
 from workflows.review.demands import Demand, render_demands
-from workflows.review.diff import Diff, FileDiff, render_file
+from workflows.review.diff import Diff, FileDiff, parse_hunks, render_file
 from workflows.review.finding_reply import parse_findings
 from workflows.review.findings import Finding, RecordedRun
 from workflows.review.ledger import Ledger
@@ -34,7 +34,7 @@ UNREADABLE = "its findings could not be read"
 MOST_TOLD = 20
 """Findings of which one objection speaks."""
 LONGEST_SHOWN = 80_000
-"""Characters of diff that a second reader gets."""
+"""Characters of diff that are shown to who judges an answer."""
 
 
 class Found(Noun):
@@ -144,8 +144,17 @@ class Material:
 
     @cached_property
     def shown(self) -> str:
-        """The change as a second reader is told it: the riskiest files, whole, as far as they have room."""
+        """The change as who judges an answer is told it: the riskiest files, whole, as far as they have room."""
         return show_files([file for part in self.partition.parts for file in part], LONGEST_SHOWN)
+
+    def by_part(self, findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+        """The parts of the change in which there are findings, each as its reviewer was shown it, with these."""
+        parts = self.partition.parts or ((),)
+        found: list[list[Finding]] = [[] for _ in parts]
+        for finding in findings:
+            fits = [max((_holds(file, finding) for file in part), default=0) for part in parts]
+            found[fits.index(max(fits))].append(finding)
+        return [(show_files(part), of_part) for part, of_part in zip(parts, found, strict=True) if of_part]
 
     def within(self, scope: Scope) -> Material:
         """The same change, of which so much is read; what was parsed of it is kept."""
@@ -262,6 +271,18 @@ def _name_file(file: FileDiff) -> str:
     moved = file.old_path if file.status in ("renamed", "copied") else ""
     how = f"{file.status} from {show_hidden(moved)}" if moved else file.status
     return f"=== {show_hidden(file.path)} ({how}{', a part of it' if file.in_part else ''})"
+
+
+def _holds(file: FileDiff, finding: Finding) -> int:
+    """How far a file, or a piece of one, is what a finding is about: 2 with its line, 1 without, 0 for another file."""
+    if file.path != finding.path:
+        return 0
+    anchor = finding.anchor
+    sides = [
+        (one.old_start, one.old_lines) if anchor and anchor.side == "LEFT" else (one.new_start, one.new_lines)
+        for one in parse_hunks(file)
+    ]
+    return 1 + (anchor is not None and any(start <= anchor.line < start + lines for start, lines in sides))
 
 
 def _tell_earlier(ledger: Ledger) -> list[str]:

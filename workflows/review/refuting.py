@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from pydantic import Field
 
 from workflows.agent.calls.loose_json import find_objects
 from workflows.agent.prompts import render_prompt
+from workflows.review.findings import Finding
 from workflows.services import BrokenWorld, Model
 from workflows.texts.untrusted import fence_untrusted
 from workflows.types import Noun, Usage
@@ -19,41 +21,73 @@ SECONDS = 180.0
 
 
 class Refuted(Noun):
-    """Which findings fell, each with the reason, by id. ``read`` False: nobody tried, so all stand unchallenged."""
+    """Which findings fell, each with the reason, by id. ``unchallenged`` are those that nobody tried to disprove.
+
+    ``unshown`` are those whose command ran and does not show them.
+    """
 
     fallen: dict[str, str] = Field(default_factory=dict)
-    read: bool = True
+    unshown: tuple[str, ...] = ()
+    unchallenged: tuple[str, ...] = ()
     usage: Usage = Usage()
 
 
-def refute(model: Model, findings: Mapping[str, str], *, diff: str) -> Refuted:
-    """Ask the model to disprove ``findings`` (their whole text by id). A reply that cannot be read lets all stand."""
-    if not findings:
-        return Refuted()
-    shown = "\n\n".join(f"## {name}\n{text}" for name, text in findings.items())
+def refute(model: Model, parts: Sequence[tuple[str, Sequence[Finding]]]) -> Refuted:
+    """Ask the model to disprove the findings, each part of the change with those in it.
+
+    A finding of which the reply says nothing stands, and so do all where it cannot be read.
+    """
+    fallen: dict[str, str] = {}
+    unshown: list[str] = []
+    unchallenged: list[str] = []
+    usage = Usage()
+    for shown, findings in parts:
+        said, spent = _ask(model, shown, findings)
+        usage += spent
+        fallen |= {name: str(one.get("why") or "no reason was given") for name, one in said.items() if _fell(one)}
+        ran = [one.id for one in findings if one.evidence.run is not None]
+        unshown += [name for name in ran if name in said and said[name].get("shown") is False]
+        unchallenged += [one.id for one in findings if one.id not in said]
+    return Refuted(fallen=fallen, unshown=tuple(unshown), unchallenged=tuple(unchallenged), usage=usage)
+
+
+def parse_refutation(text: str, findings: Sequence[Finding]) -> dict[str, dict[str, Any]]:
+    """What a reply says of each finding, by id; an empty object says of each that it stands."""
+    objects = find_objects(text)
+    for found in objects:
+        judged = {one.id: found[one.id] for one in findings if isinstance(found.get(one.id), dict)}
+        if judged:
+            return judged
+    return {one.id: {"stands": True} for one in findings} if {} in objects else {}
+
+
+def _ask(model: Model, shown: str, findings: Sequence[Finding]) -> tuple[dict[str, dict[str, Any]], Usage]:
+    points = "\n\n".join(_tell(one) for one in findings)
     conversation = [
         {"role": "system", "content": render_prompt("refute")},
-        {"role": "user", "content": f"{fence_untrusted('change', diff)}\n\n{fence_untrusted('findings', shown)}"},
+        {"role": "user", "content": f"{fence_untrusted('change', shown)}\n\n{fence_untrusted('findings', points)}"},
     ]
     try:
         reply = model.complete(conversation, deadline=SECONDS)
     except BrokenWorld as broken:
         log.warning("findings not challenged", reason=broken.message)
-        return Refuted(read=False)
-    said = parse_refutation(reply.content, findings)
-    if said is None:
-        return Refuted(read=False, usage=reply.usage)
-    return Refuted(fallen=said, usage=reply.usage)
+        return {}, Usage()
+    return parse_refutation(reply.content, findings), reply.usage
 
 
-def parse_refutation(text: str, findings: Mapping[str, str]) -> dict[str, str] | None:
-    """The reasons by id of the findings that fell; None when the text judges none of them."""
-    for found in find_objects(text):
-        judged = {name: found[name] for name in findings if isinstance(found.get(name), dict)}
-        if judged:
-            return {
-                name: str(one.get("why") or "no reason was given")
-                for name, one in judged.items()
-                if one.get("stands") is False
-            }
-    return None
+def _tell(finding: Finding) -> str:
+    """A finding with all that speaks for it: where it stands, and what its command printed."""
+    anchor, run = finding.anchor, finding.evidence.run
+    where = finding.path
+    if anchor is not None:
+        lines = f"lines {anchor.first} to {anchor.line}" if anchor.start_line else f"line {anchor.line}"
+        where = f"{finding.path}, {lines} of the {'new' if anchor.side == 'RIGHT' else 'old'} file"
+    parts = [f"## {finding.id}\n{where}: {finding.title}", finding.body, finding.evidence.reasoning]
+    if run is not None:
+        code = "ended early" if run.exit_code is None else f"exit code {run.exit_code}"
+        parts.append(f"Its command ({code}): {run.command}\nThe end of what it printed:\n{run.excerpt}")
+    return "\n".join(part for part in parts if part)
+
+
+def _fell(said: dict[str, Any]) -> bool:
+    return said.get("stands") is False
