@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-from workflows.review.anchors import LineMap, map_lines
+from workflows.review.anchors import LineMap
 from workflows.review.diff import parse_diff
 
 LINES = (
@@ -59,11 +60,23 @@ def generate_hunks(path: Path, files: int, hunks: int) -> Path:
     return path
 
 
-def measure(path: Path, keep: bool) -> tuple[float, float, float, float, int]:
-    """Size in MB, CPU seconds of the floor and of the work, MB of memory on top of the text, and lines mapped.
+class Measured(NamedTuple):
+    """Size in MB, CPU seconds of the floor and of the work, MB of memory on top of the text, and what came of it.
 
-    ``keep``: all maps are held at once, as for a review of everything; otherwise one after the other.
+    ``files`` were parsed, with ``changed`` lines; ``mapped`` are the lines of the head that their hunks show.
     """
+
+    size: float
+    floor: float
+    seconds: float
+    grown: float
+    files: int
+    changed: int
+    mapped: int
+
+
+def measure(path: Path, keep: bool) -> Measured:
+    """``keep``: all maps are held at once; otherwise one is after the other."""
     raw = path.read_bytes()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
@@ -71,13 +84,12 @@ def measure(path: Path, keep: bool) -> tuple[float, float, float, float, int]:
     floor = time.process_time() - began
     began = time.process_time()
     diff = parse_diff(raw)
-    if keep:
-        mapped = sum(len(lines_.numbers("RIGHT")) for lines_ in map_lines(diff).values())
-    else:
-        mapped = sum(len(LineMap(file).numbers("RIGHT")) for file in diff.files)
+    maps = (LineMap(file) for file in diff.files)
+    mapped = sum(len(one.numbers("RIGHT")) for one in (list(maps) if keep else maps))
     seconds = time.process_time() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return len(raw) / 1e6, floor, seconds, grown, mapped
+    changed = sum(file.lines_changed for file in diff.files)
+    return Measured(len(raw) / 1e6, floor, seconds, grown, len(diff.files), changed, mapped)
 
 
 def main() -> None:
@@ -90,28 +102,47 @@ def main() -> None:
 
         def measured(
             files: int, many: int, keep: bool = False, make: Callable[[Path, int, int], Path] = generate
-        ) -> tuple[float, float, float, float, int]:
+        ) -> Measured:
             path = pool.submit(make, Path(name) / "diff", files, many).result()
             return pool.submit(measure, path, keep).result()
 
-        size, floor, seconds, grown, mapped = measured(5_000, 40, True)
-        print(f"5,000 files, 200,000 lines, {size:.1f} MB: parsed, and {mapped:,} lines of the head mapped")
-        print(f"review_diff floor, the line ends:       {floor * 1000:9.1f} ms")
-        print(f"review_diff parsed and mapped, CPU:     {seconds * 1000:9.1f} ms")
-        print(f"review_diff memory over the text, held: {grown:9.1f} MB")
+        held = measured(5_000, 40, True)
+        _check_mapped(held, files=5_000, lines=40)
+        print(
+            f"{held.files:,} files, 200,000 lines, {held.size:.1f} MB: parsed, and {held.mapped:,} of the head mapped"
+        )
+        print(f"review_diff floor, the line ends:       {held.floor * 1000:9.1f} ms")
+        print(f"review_diff parsed and mapped, CPU:     {held.seconds * 1000:9.1f} ms")
+        print(f"review_diff memory over the text, held: {held.grown:9.1f} MB")
         small, large = measured(300, 450), measured(3_000, 450)
-        for size, _, seconds, grown, mapped in (small, large):
-            print(f"one map at a time: {size:5.1f} MB, {mapped:,} lines: {seconds:.2f} s, {grown:.1f} MB over the text")
-        text, time_, memory = large[0] / small[0], large[2] / small[2], large[3] / max(small[3], 0.1)
-        print(f"review_diff ratios: text {text:.1f}x, CPU {time_:.1f}x, memory {memory:.1f}x")
+        for one in (small, large):
+            print(f"one map at a time: {one.size:5.1f} MB, {one.mapped:,} lines: {_say_cost(one)}")
+        memory = large.grown / max(small.grown, 0.1)
+        print(f"review_diff ratios: {_say_ratios(large, small)}, memory {memory:.1f}x")
         few, many = measured(300, 334, make=generate_hunks), measured(3_000, 334, make=generate_hunks)
-        for hunks, (size, _, seconds, grown, _) in ((100_200, few), (1_002_000, many)):
-            print(f"{hunks:,} hunks: {size:5.1f} MB: {seconds:.2f} s, {grown:.1f} MB over the text")
-        text, time_ = many[0] / few[0], many[2] / few[2]
-        print(f"review_diff hunks ratios: text {text:.1f}x, CPU {time_:.1f}x")
-        size, floor, seconds, grown, _ = measured(1, 1_000_000, make=generate_hunks)
-        print(f"1,000,000 hunks in one file, which is too large to be read: {size:.1f} MB: {seconds * 1000:.1f} ms")
-        print(f"review_diff one file over the floor: {seconds / floor:.1f}x")
+        for hunks, one in ((100_200, few), (1_002_000, many)):
+            print(f"{hunks:,} hunks: {one.size:5.1f} MB: {_say_cost(one)}")
+        print(f"review_diff hunks ratios: {_say_ratios(many, few)}")
+        one = measured(1, 1_000_000, make=generate_hunks)
+        took = f"{one.size:.1f} MB: {one.seconds * 1000:.1f} ms"
+        print(f"1,000,000 hunks in one file, which is too large to be read: {took}")
+        print(f"review_diff one file over the floor: {one.seconds / one.floor:.1f}x")
+
+
+def _say_cost(one: Measured) -> str:
+    return f"{one.seconds:.2f} s, {one.grown:.1f} MB over the text"
+
+
+def _say_ratios(large: Measured, small: Measured) -> str:
+    return f"text {large.size / small.size:.1f}x, CPU {large.seconds / small.seconds:.1f}x"
+
+
+def _check_mapped(measured: Measured, *, files: int, lines: int) -> None:
+    """Raises AssertionError unless all files were parsed whole, and all of their lines mapped."""
+    per_hunk, of_head = sum(line[0] in "+-" for line in LINES), sum(line[0] != "-" for line in LINES)
+    assert measured.files == files, measured
+    assert measured.changed == files * lines // 10 * per_hunk, measured
+    assert measured.mapped == files * lines // 10 * of_head, measured
 
 
 if __name__ == "__main__":

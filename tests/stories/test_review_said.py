@@ -603,7 +603,7 @@ def test_a_long_file_is_read_by_several(ground: Ground) -> None:
     repository, number = propose(ground, "longer-file", changed={"auth.py": "\n".join(lines)})
     ended(ground, repository, number, jobs=1)
     assert check(ground, repository).conclusion == "neutral"
-    assert "`auth.py`: from line 3" in check(ground, repository).summary
+    assert "`auth.py`: from line 4" in check(ground, repository).summary
     assert "on, longer than one review reads" in check(ground, repository).summary
 
 

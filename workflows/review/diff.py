@@ -24,6 +24,8 @@ from workflows.texts.diff_cut import plain_name
 MOST_FILE_BYTES = 500_000
 MOST_FILE_LINES = 20_000
 MOST_FILES = 3_000  # https://docs.github.com/en/rest/pulls/pulls#list-pull-requests-files
+MOST_PARSED = 50_000
+"""Files beyond these are not taken: each costs memory, however little of it changed."""
 
 NUMBERS = 14
 """Characters that :func:`render_file` puts before each line."""
@@ -72,7 +74,7 @@ class FileDiff:
     ``raw`` is its hunks as git wrote them, empty without changed lines (a mode, a pure rename, a binary file).
     ``left_out`` is why its lines are not read, empty when they are; a generated file has lines to comment on all the
     same. ``old_mode`` and ``new_mode`` are git's octal strings, where the diff says them. ``in_part``: ``raw`` holds
-    only some of its changed lines.
+    only some of its changed lines. ``beyond``: GitHub lists so many files before it that it takes no comment on it.
     """
 
     path: str
@@ -85,6 +87,7 @@ class FileDiff:
     new_mode: str = ""
     left_out: Reason | Literal[""] = ""
     in_part: bool = False
+    beyond: bool = False
 
     @property
     def lines_changed(self) -> int:
@@ -94,6 +97,11 @@ class FileDiff:
     @property
     def takes_line_comments(self) -> bool:
         """Whether GitHub shows lines of it, so that a comment can stand on one."""
+        return self.has_lines and not self.beyond
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether the diff has lines of it."""
         return bool(self.raw) and self.left_out not in ("binary", "too large", "not shown by GitHub", "unreadable")
 
 
@@ -129,9 +137,9 @@ def parse_diff(raw: bytes, *, attributes: Attributes | None = None, cut: bool = 
         starts, raw = starts[:-1], raw[: starts[-1]]
     files: dict[str, FileDiff] = {}
     for start, end in zip(starts, [*starts, len(raw)][1:], strict=True):
-        if len(files) >= MOST_FILES:
+        if len(files) >= MOST_PARSED:
             return Diff(tuple(files.values()), cut=True)
-        file = _parse_file(raw[start:end], attributes or Attributes())
+        file = replace(_parse_file(raw[start:end], attributes or Attributes()), beyond=len(files) >= MOST_FILES)
         first = files.get(file.path)
         files[file.path] = _joined(first, file) if first is not None else file
     return Diff(tuple(files.values()), cut=cut)
@@ -145,8 +153,8 @@ def parse_hunks(file: FileDiff) -> Iterator[Hunk]:
 
 
 def parse_lines(file: FileDiff) -> tuple[DiffLine, ...]:
-    """The lines of a file's hunks; none when GitHub shows none (``takes_line_comments``), or they are malformed."""
-    if not file.takes_line_comments:
+    """The lines of a file's hunks; none when there are none to read (``has_lines``), or they are malformed."""
+    if not file.has_lines:
         return ()
     text = file.raw.decode("utf-8", "replace")
     try:
@@ -276,4 +284,5 @@ def _joined(first: FileDiff, second: FileDiff) -> FileDiff:
         old_mode=first.old_mode or second.old_mode,
         new_mode=second.new_mode or first.new_mode,
         left_out=reason,
+        beyond=first.beyond,
     )

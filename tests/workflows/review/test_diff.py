@@ -10,10 +10,12 @@ import pytest
 
 from tests.workflows.git.test_mirrors import git
 from workflows.git.mirrors import Mirrors
+from workflows.review.anchors import map_lines
 from workflows.review.attributes import parse_attributes
-from workflows.review.diff import Diff, FileDiff, parse_diff, parse_hunks, parse_lines, render_file
+from workflows.review.diff import MOST_FILES, Diff, FileDiff, parse_diff, parse_hunks, parse_lines, render_file
 from workflows.review.made_by_tools import made_by
 from workflows.review.reading import read_attributes, read_diff
+from workflows.review.risk import partition
 
 
 def head(path: str) -> str:
@@ -210,6 +212,20 @@ def test_malformed_hunks_have_no_lines(body: bytes) -> None:
     [file] = parse_diff(head("a").encode() + body).files
     assert all(999_999_999 in (line.old, line.new) for line in parse_lines(file))
     assert isinstance(file, FileDiff)
+
+
+def test_files_beyond_those_that_github_lists_are_read() -> None:
+    """They take no comment, and have their lines and their rank like any other."""
+    names = [f"a{number}.py" for number in range(MOST_FILES)]
+    raw = "".join(f"{head(name)}@@ -1 +1 @@\n-a\n+b\n" for name in [*names, "src/auth.py"]).encode()
+    diff = parse_diff(raw)
+    assert (len(diff.files), diff.cut, diff.left_out) == (MOST_FILES + 1, False, ())
+    last = diff.files[-1]
+    assert (last.path, last.takes_line_comments, len(parse_lines(last))) == ("src/auth.py", False, 2)
+    assert diff.files[-2].takes_line_comments
+    assert "src/auth.py" not in map_lines(diff)
+    [[first]] = partition(diff, characters=60).parts
+    assert first.path == "src/auth.py"
 
 
 def million_hunks() -> bytes:
