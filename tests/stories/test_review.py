@@ -189,7 +189,7 @@ def test_a_large_change_is_read_by_several(ground: Ground) -> None:
     """Each reads its own part, the riskiest files first, in one review; what has no room is named."""
     ground.script[:] = [stands(ground), report(FINDING)]
     repository = ground.world.create_repository("large", FILES)
-    bulk = {f"part_{number}/module.py": "\n".join(f"x_{line} = {line}" for line in range(3_300)) for number in range(5)}
+    bulk = {f"part_{number}/module.py": "\n".join(f"x_{line} = {line}" for line in range(2_000)) for number in range(5)}
     ground.world.hub.commit(repository, {"calc.py": CHANGED, **bulk}, branch="mean", start="main")
     before = len(told_to_model(ground))
     number = ground.world.hub.open_pull_request(repository, "alice", head="mean", title="A mean").number
