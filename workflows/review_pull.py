@@ -16,7 +16,7 @@ from workflows.requests.one_waiting import does_it_all
 from workflows.requests.thread_work import Thread, work_on_thread
 from workflows.review.approvals import stands_approved
 from workflows.review.check import Checked, say_stopped, show_check
-from workflows.review.demands import Demand, fetch_demands
+from workflows.review.demands import Demands, fetch_demands, say_demands
 from workflows.review.findings import Finding, matters, pick_inline
 from workflows.review.hearing import judge
 from workflows.review.ledger import (
@@ -64,10 +64,6 @@ def review_pull(run: Run, job: Job, services: JobServices) -> Outcome:
     )
 
 
-class _Demands(Noun):
-    demands: tuple[Demand, ...] = ()
-
-
 class _Now(Noun):
     """The pull request's ends once everything was read, and whether the next review waits to read what is there."""
 
@@ -91,13 +87,11 @@ class _Review:
         scope = run.step("scope", lambda: material.choose_scope(standing.ledger), Scope)
         material = material.within(scope)
         full_name = thread.asked.repository.ref.full_name
-        demands = run.step(
-            "demands", lambda: _Demands(demands=fetch_demands(thread.github, pull.body, full_name)), _Demands
-        )
+        demands = run.step("demands", lambda: fetch_demands(thread.github, pull.body, full_name), Demands)
         ours = pull.comes_from(full_name)
         stages = Stages(run, thread.progress)
         readers = Readers(stages, material, standing.ledger, demands.demands, tests=ours)
-        return _Conclusion(thread, pull, stages, material, standing).carry_out(readers)
+        return _Conclusion(thread, pull, stages, material, standing, demands).carry_out(readers)
 
 
 @dataclass(frozen=True)
@@ -130,6 +124,7 @@ class _Conclusion:
     stages: Stages
     material: Material
     standing: Standing
+    demands: Demands
 
     def carry_out(self, readers: Readers) -> Outcome:
         """The reading, its points tried, and what is left of them said."""
@@ -291,8 +286,8 @@ class _Conclusion:
         if unchallenged:
             points = "1 point was" if unchallenged == 1 else f"{unchallenged} points were"
             notes.append(f"No second reader tried to disprove what was found: {points} not challenged.")
-        rest = self._say_rest(weighed)
-        return (*notes, *([rest] if rest else []))
+        held = say_demands(self.demands) if weighed.read is not None else ""
+        return (*notes, *(note for note in (held, self._say_rest(weighed)) if note))
 
     def _say_rest(self, weighed: _Weighed) -> str:
         """What of the change nobody has read yet, and how somebody will; empty when there is nothing."""

@@ -183,6 +183,7 @@ def test_the_demands_of_the_issue_that_it_closes(ground: Ground) -> None:
     assert any("Add mean and median" in one and "issue #1 by alice" in one for one in asked)
     [review] = reviews(ground, repository, number)
     assert "demands a median" in review.body
+    assert "The change was held against the issues that it says it closes: `#1`." in review.body
 
 
 def test_a_large_change_is_read_by_several(ground: Ground) -> None:

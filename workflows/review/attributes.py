@@ -14,6 +14,7 @@ MOST_RULES = 500
 LONGEST_LINE = 2_000
 MOST_PARTS = 20
 _ASKED = ("linguist-generated", "linguist-vendored", "diff")
+_MACRO = re.compile(r"\[attr\](?P<name>[\w.-]+)\s+(?P<words>\S.*)")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -54,26 +55,29 @@ def parse_attributes(files: Mapping[str, bytes]) -> Attributes:
     At most 500 rules in all: a list of exceptions that is longer is no help to a reader.
     """
     rules: list[_Rule] = []
+    macros: dict[str, dict[str, bool | None]] = {}
     for path, content in sorted(files.items(), key=lambda one: (one[0].count("/"), one[0])):
         folder = tuple(path.split("/")[:-1])
         for line in content.decode("utf-8", "replace").split("\n"):
             if len(rules) >= MOST_RULES:
                 break
-            rule = _parse_rule(line.strip(), folder)
+            macro = _MACRO.fullmatch(line.strip()[:LONGEST_LINE])
+            # git takes definitions from the root alone: https://git-scm.com/docs/gitattributes#_defining_macro_attributes
+            if macro is not None and not folder:
+                macros[macro["name"]] = _parse_words(macro["words"], macros)
+            rule = _parse_rule(line.strip(), folder, macros)
             if rule is not None:
                 rules.append(rule)
     return Attributes(tuple(rules))
 
 
-def _parse_rule(line: str, folder: tuple[str, ...]) -> _Rule | None:
+def _parse_rule(line: str, folder: tuple[str, ...], macros: Mapping[str, Mapping[str, bool | None]]) -> _Rule | None:
     # A pattern in quotes may hold spaces; a macro's definition and a negative pattern are nothing for a path.
     match = re.match(r'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?!\[attr\])[^#"!\s]\S*))\s+(?P<words>\S.*)', line)
     if match is None or len(line) > LONGEST_LINE:
         return None
     pattern = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
-    values: dict[str, bool | None] = {}
-    for word in match["words"].split():
-        values |= _parse_word(word)
+    values = _parse_words(match["words"], macros)
     parts = pattern.removeprefix("/").split("/")
     if not values or pattern.endswith("/") or len(parts) > MOST_PARTS:
         return None
@@ -81,6 +85,14 @@ def _parse_rule(line: str, folder: tuple[str, ...]) -> _Rule | None:
     # fnmatch writes atomic groups, so that a name is looked at once for each star.
     patterns = (None if name == "**" else re.compile(fnmatch.translate(name)) for name in names)
     return _Rule(folder, tuple(patterns), values)
+
+
+def _parse_words(words: str, macros: Mapping[str, Mapping[str, bool | None]]) -> dict[str, bool | None]:
+    """What the words of a line set, the later ones over the earlier; a macro stands for what it was defined as."""
+    values: dict[str, bool | None] = {}
+    for word in words.split():
+        values |= macros[word] if word in macros else _parse_word(word)
+    return values
 
 
 def _parse_word(word: str) -> dict[str, bool | None]:
