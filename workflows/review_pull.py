@@ -181,7 +181,7 @@ class _Conclusion:
             return {"head": before.head, "unread": unread}
         # Of what an earlier review left out for another reason nobody knows that it is gone.
         left_out = bool(scope.since and before.partial and not before.unread)
-        partial = bool(found.stopped or unread or diff.left_out or self.material.has_more or left_out)
+        partial = bool(found.stopped or unread or diff.left_out or self.material.has_unreadable or left_out)
         return {"base": self.material.change.base, "partial": partial, "unread": unread, "lost": found.lost}
 
     def _has_read(self, found: Found, entry: Entry) -> bool:
@@ -270,7 +270,7 @@ class _Conclusion:
     def _is_whole(self, weighed: _Weighed) -> bool:
         """Whether by now all of the change was read that is not generated and the like, up to the head."""
         ledger, material = weighed.ledger, self.material
-        if weighed.found.stopped or ledger.unread or material.has_more:
+        if weighed.found.stopped or ledger.unread or material.has_unreadable:
             return False
         return ledger.head == material.change.head or material.reads_all_new(self.standing.ledger)
 
@@ -285,7 +285,7 @@ class _Conclusion:
         unchallenged = sum(one.id in weighed.refuted.unchallenged for one in weighed.new)
         if unchallenged:
             points = "1 point was" if unchallenged == 1 else f"{unchallenged} points were"
-            notes.append(f"No second reader tried to disprove what was found: {points} not challenged.")
+            notes.append(f"{points} not challenged by a second reader.")
         held = say_demands(self.demands) if weighed.read is not None else ""
         return (*notes, *(note for note in (held, self._say_rest(weighed)) if note))
 

@@ -15,7 +15,7 @@ from workflows.requests.options import options_of
 from workflows.requests.thread_work import Thread
 from workflows.review.anchors import LineMap, map_files, map_lines
 from workflows.review.demands import Demand, render_demands
-from workflows.review.diff import Diff, FileDiff, parse_hunks, render_file
+from workflows.review.diff import Diff, FileDiff, render_file
 from workflows.review.finding_reply import parse_findings
 from workflows.review.findings import Finding, RecordedRun
 from workflows.review.ledger import Ledger
@@ -106,7 +106,7 @@ class Material:
         return partition(self.wanted, characters=PART, parts=MOST_PARTS)
 
     @property
-    def has_more(self) -> bool:
+    def has_unreadable(self) -> bool:
         """Whether the change holds what no review can read, whatever is asked for."""
         files, room = self.diff.files, PART * MOST_PARTS
         large = any(one.left_out == "too large" or (not one.left_out and shown_size(one.raw) > room) for one in files)
@@ -152,8 +152,7 @@ class Material:
         parts = self.partition.parts or ((),)
         found: list[list[Finding]] = [[] for _ in parts]
         for finding in findings:
-            fits = [max((_holds(file, finding) for file in part), default=0) for part in parts]
-            found[fits.index(max(fits))].append(finding)
+            found[self.partition.part_of(finding.path, finding.anchor)].append(finding)
         return [(show_files(part), of_part) for part, of_part in zip(parts, found, strict=True) if of_part]
 
     def within(self, scope: Scope) -> Material:
@@ -188,14 +187,16 @@ class Material:
         """What one reviewer is asked for: files of the change, what was said before, and what the issues demand."""
         since = self.scope.since
         parts = [render_prompt("review_task", base=self.change.base)]
-        if since:
+        if since and since != self.change.head:
             parts.append(
                 f"An earlier review read everything up to `{since}`. Review only what is new since then, "
                 f"which is shown: `git diff {since} HEAD`. Give lines of the new files, side RIGHT."
             )
         again = [file.path for file in files if file.path in self.scope.again]
         if again:
-            parts.append(f"That review had no room for these files, whose whole change is shown: {', '.join(again)}.")
+            parts.append(
+                f"No earlier review had room for these files, whose whole change is shown: {', '.join(again)}."
+            )
         parts.append(fence_untrusted("change", show_files(files)))
         own = {file.path for file in files}
         others = dict.fromkeys(one.path for part in self.partition.parts for one in part if one.path not in own)
@@ -271,18 +272,6 @@ def _name_file(file: FileDiff) -> str:
     moved = file.old_path if file.status in ("renamed", "copied") else ""
     how = f"{file.status} from {show_hidden(moved)}" if moved else file.status
     return f"=== {show_hidden(file.path)} ({how}{', a part of it' if file.in_part else ''})"
-
-
-def _holds(file: FileDiff, finding: Finding) -> int:
-    """How far a file, or a piece of one, is what a finding is about: 2 with its line, 1 without, 0 for another file."""
-    if file.path != finding.path:
-        return 0
-    anchor = finding.anchor
-    sides = [
-        (one.old_start, one.old_lines) if anchor and anchor.side == "LEFT" else (one.new_start, one.new_lines)
-        for one in parse_hunks(file)
-    ]
-    return 1 + (anchor is not None and any(start <= anchor.line < start + lines for start, lines in sides))
 
 
 def _tell_earlier(ledger: Ledger) -> list[str]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from workflows.evidence.testfiles import is_test_path
 from workflows.git.protected import protecting_pattern
 from workflows.repository.sensitive import is_sensitive
-from workflows.review.diff import Diff, FileDiff, parse_lines
+from workflows.review.anchors import Anchor
+from workflows.review.diff import Diff, FileDiff, parse_hunks, parse_lines
 from workflows.review.pieces import first_line, shown_size, split_file
 
 # Names of code where a slip costs most, as parts of a path.
@@ -44,6 +45,11 @@ class Partition:
     parts: tuple[tuple[FileDiff, ...], ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
     postponed: tuple[str, ...] = ()
+
+    def part_of(self, path: str, anchor: Anchor | None) -> int:
+        """The number of the part that holds a place best, from 0: its lines, else its file, else the first part."""
+        fits = [max((_holds(file, path, anchor) for file in part), default=0) for part in self.parts]
+        return fits.index(max(fits)) if fits else 0
 
 
 def rank_files(files: Sequence[FileDiff]) -> list[Ranked]:
@@ -137,6 +143,17 @@ def _ranked(file: FileDiff) -> Ranked:
     if file.old_mode and file.new_mode.endswith("755") and not file.old_mode.endswith("755"):
         risk, because = risk + 1, [*because, "became executable"]
     return Ranked(file, round(risk * (1 + math.log1p(file.lines_changed)), 3), tuple(because))
+
+
+def _holds(file: FileDiff, path: str, anchor: Anchor | None) -> int:
+    """How far a file, or a piece of one, holds a place: 2 with its last line, 1 without, 0 for another file."""
+    if file.path != path:
+        return 0
+    if anchor is None:
+        return 1
+    left = anchor.side == "LEFT"
+    ranges = ((one.old_start, one.old_lines) if left else (one.new_start, one.new_lines) for one in parse_hunks(file))
+    return 2 if any(start <= anchor.line < start + lines for start, lines in ranges) else 1
 
 
 def _folder(path: str) -> str:

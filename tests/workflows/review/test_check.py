@@ -42,6 +42,8 @@ def test_annotations_stand_on_lines_of_the_head() -> None:
 def test_the_check_tells_what_no_review_tells() -> None:
     """With a review it is short; without one it names what was found, what was left out, and why."""
     assert render_summary(Checked([], said=False), 0) == "Nothing new was found."
+    partly = render_summary(Checked([], said=False, whole=False), 0)
+    assert partly == "Nothing new was found. Not all of the change was read."
     said = render_summary(Checked([finding()], said=True), 2)
     assert said == "1 new finding: the review on the pull request says more. 2 from earlier reviews are open."
     unread = [(f"gen/{number}.py", "generated") for number in range(60)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workflows.review.anchors import LineMap
 from workflows.review.diff import Diff, FileDiff, parse_lines
 from workflows.review.pieces import shown_size, split_file
 from workflows.review.risk import partition, rank_files
@@ -109,6 +110,20 @@ def test_what_is_left_of_a_long_file_is_named_by_its_line() -> None:
     beside = partition(Diff((file("auth.py", 900), file("b.py", 200))), characters=1_000, parts=1)
     assert beside.unread == (("b.py", "the budget was used up by riskier files"),)
     assert beside.postponed == ("b.py",)
+
+
+def test_which_part_holds_a_place() -> None:
+    """The piece with the line, of either side; without one the first part with the file, else the first of all."""
+    whole = long_file(100)
+    divided = partition(Diff((whole, file("b.py", 400))), characters=1_500, parts=3)
+    lines = LineMap(whole)
+    assert divided.part_of("auth.py", lines.anchor(12)) == 0
+    assert divided.part_of("auth.py", lines.anchor(109)) == 1
+    assert divided.part_of("auth.py", lines.anchor(1, side="LEFT")) == 0
+    assert divided.part_of("auth.py", None) == 0
+    assert divided.part_of("b.py", None) == 2
+    assert divided.part_of("elsewhere.py", lines.anchor(109)) == 0
+    assert partition(Diff(()), characters=1_500).part_of("b.py", None) == 0
 
 
 def test_hunks_that_cannot_be_read_are_named() -> None:
