@@ -8,11 +8,12 @@ from workflows.agent.loop import AgentResult, run_agent
 from workflows.agent.recorder import GoingOn
 from workflows.progress.tracking import Progress
 from workflows.services import Run
-from workflows.solving.attempts import Score, choose, reproduction_tests, run_attempts, score
+from workflows.solving.attempts import STATUS_ORDER, Score, choose, reproduction_tests, run_attempts, score
 from workflows.solving.bench import Bench
+from workflows.solving.last_good import stepped_back
 from workflows.trajectory.events import Entry
 from workflows.trajectory.log import SessionLog
-from workflows.types import Budget, Noun, TestRun, Turn, Usage, Verdict
+from workflows.types import Budget, Noun, Patch, TestRun, Turn, Usage, Verdict
 
 
 @dataclass(frozen=True)
@@ -97,21 +98,28 @@ class Sessions:
             session.close()
 
     def _choose(self, results: dict[int, AgentResult]) -> Choice:
-        verdicts = {}
-        for number, result in results.items():
-            assert result.patch is not None
-            verdicts[number] = self.bench.verify(result.patch, self.before)
+        judged = {number: self._deliverable(result) for number, result in results.items()}
+        patches = {number: patch for number, (patch, _) in judged.items()}
+        verdicts = {number: verdict for number, (_, verdict) in judged.items()}
         wanted = {number: reproduction_tests(self.before, verdict.after) for number, verdict in verdicts.items()}
         scores = []
-        for number, result in results.items():
-            assert result.patch is not None
-            others = [
-                (other.patch, wanted[at]) for at, other in results.items() if at != number and other.patch is not None
-            ]
-            scores.append(score(number, result.patch, verdicts[number], others=others, run=self.bench.tests))
+        for number, patch in patches.items():
+            others = [(other, wanted[at]) for at, other in patches.items() if at != number]
+            scores.append(score(number, patch, verdicts[number], others=others, run=self.bench.tests))
         best = choose(scores)
         assert best is not None, "there is a change, so there is a score"
         return Choice(attempt=best.attempt, scores=tuple(scores))
+
+    def _deliverable(self, result: AgentResult) -> tuple[Patch, Verdict]:
+        """The change that an attempt would be delivered with, and the verdict on it."""
+        assert result.patch is not None
+        verdict = self.bench.verify(result.patch, self.before)
+        earlier = stepped_back(result, verdict)
+        if earlier is not None and earlier.patch is not None:
+            again = self.bench.verify(earlier.patch, self.before)
+            if STATUS_ORDER[again.status] < STATUS_ORDER[verdict.status]:
+                return earlier.patch, again
+        return result.patch, verdict
 
 
 def session_name(attempt: int) -> str:

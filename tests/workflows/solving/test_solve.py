@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
@@ -104,9 +105,7 @@ class FolderBench:
         return compare(before, self.tests(patch), patch=patch)
 
     def open_session(self) -> FolderSession:
-        room = self.room / str(len(list(self.room.iterdir())))
-        room.mkdir()
-        return FolderSession(self.room.parent / "repository", room)
+        return FolderSession(self.room.parent / "repository", Path(mkdtemp(dir=self.room)))
 
     def equip(self, session: FolderSession, before: TestRun | None) -> Equipment:
         return Equipment(session, "base", None)
@@ -244,6 +243,21 @@ def test_of_a_session_that_was_stopped_the_last_good_change_is_delivered(
     )
     [verdict] = [event.payload for event in assignment.log("agent").events() if event.kind == "verdict"]
     assert verdict["status"] == "worse"
+
+
+def test_attempts_are_weighed_by_what_they_would_be_delivered_with(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was green before it was stopped is chosen before one that never was."""
+    monkeypatch.setattr(FolderBench, "equip", lambda bench, session, before: Equipment(session, "base", run_unittest))
+    looks = [call("bash", command=f"ls {path}") for path in (".", "*.py")]
+    with ScriptedModel([PRODUCT, *looks]) as never, ScriptedModel([SUM, call("run_tests"), PRODUCT]) as once:
+        first, second = (OpenAIModel(server.url, "", model="scripted-session") for server in (never, once))
+        given = replace(assignment, model=first, model_for=lambda number: second, attempts=2, budget=Budget(turns=3))
+        solution, _ = play(given, InlineRun("job"))
+    assert "number 2 was chosen by what ran" in solution.notes[0]
+    assert solution.verdict.status == "verified"
+    assert [file.content for file in solution.described.patch.files] == [b"def add(a, b):\n    return a + b\n"]
 
 
 LEFT = Patch(base="0" * 40, files=(patch_file("a.py", "100644", b"y\n"),))
