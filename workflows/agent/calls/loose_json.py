@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 
 import jiter
 
-Fault = Literal["", "comma", "missing_value", "unclosed", "not_an_object", "not_json"]
+Fault = Literal["", "comma", "missing_value", "trailing", "unclosed", "not_an_object", "not_json"]
 """In the order of harm: a ``comma`` too many changes nothing; the others mean that the call must not be run."""
 
 
@@ -57,14 +57,13 @@ def find_objects(text: str) -> list[dict[str, Any]]:
     The last one is all between the outermost braces, when it is an object but for a comma too many. A few tries, so
     that hostile text costs little; what is cut off is not found.
     """
-    decoder = json.JSONDecoder(strict=False)
     found: list[dict[str, Any]] = []
     first = at = text.find("{")
     for _ in range(20):
         if at < 0:
             break
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = _LOOSE_DECODER.raw_decode(text, at)
             found.append(value)
         except (ValueError, RecursionError):
             end = at + 1
@@ -85,9 +84,11 @@ def _repair(text: str) -> LooseObject:
         slips.add(found[0])
         return ": null" if found[0] == ":" else ""
 
-    mended = _SLIP.sub(mend, text)
+    mended = _SLIP.sub(mend, text).strip()
     try:
-        value = json.loads(mended, strict=False)
+        value, end = _LOOSE_DECODER.raw_decode(mended)
+        if isinstance(value, dict) and end < len(mended):
+            return LooseObject(value, "trailing")
         if isinstance(value, dict):
             return LooseObject(value, "missing_value" if ":" in slips else "comma")
     except (ValueError, RecursionError):
@@ -110,4 +111,5 @@ def _finite(digits: str) -> float:
     return value
 
 
+_LOOSE_DECODER = json.JSONDecoder(strict=False)
 _DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)

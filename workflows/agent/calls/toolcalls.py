@@ -161,6 +161,7 @@ def _kind(value: Any) -> str:
 
 _FAULTS = {
     "missing_value": "the arguments are not a JSON object: a field has no value",
+    "trailing": "the arguments are not one JSON object: something stands after its end",
     "unclosed": "the arguments are not a JSON object: they end before it is closed, so they may have been cut off",
     "not_an_object": "the arguments are not a JSON object",
     "not_json": "the arguments are not a JSON object",
