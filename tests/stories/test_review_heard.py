@@ -9,7 +9,7 @@ import pytest
 
 from app.localhub.records import CheckRun
 from tests.stories.conftest import Ground, open_ground
-from tests.stories.reviewing import FINDING, RUN, ended, line_comments, propose, report, stands, told_to_model
+from tests.stories.reviewing import CHANGED, FINDING, RUN, ended, line_comments, propose, report, stands, told_to_model
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +44,14 @@ def test_a_finding_of_a_file_that_is_never_found_is_no_clean_review(ground: Grou
     assert line_comments(ground, repository, number) == []
     assert (check(ground, repository).conclusion, check(ground, repository).title) == ("neutral", "Not read to its end")
     assert "1 finding names no file of the repository" in check(ground, repository).summary
+
+
+def test_a_suggestion_is_not_called_tested_where_no_test_passes(ground: Ground) -> None:
+    """The repository's tests cannot even be loaded: its suggestion says so instead of that it was tested."""
+    broken = {"calc.py": CHANGED, "test_calc.py": "import nosuch\n\n\ndef test_add():\n    assert True\n"}
+    ground.script[:] = [stands(ground), RUN, report(FINDING)]
+    repository, number = propose(ground, "none-passes", changed=broken)
+    ended(ground, repository, number, jobs=1)
+    [comment] = line_comments(ground, repository, number)
+    assert "```suggestion\n" in comment.body
+    assert "Not tested: no test passes here." in comment.body

@@ -31,10 +31,14 @@ class SuggestionMistake(Noun):
 
 
 class SuggestionCheck(Noun):
-    """What the sandbox said of a suggestion: whether its tests ran, and how many passed. ``reason`` is why not."""
+    """What the sandbox said of a suggestion: whether its tests ran, and how many passed. ``reason`` is why not.
+
+    ``failed`` are those that fail without it too.
+    """
 
     status: Literal["tested", "failed", "untested"]
     passed: int = 0
+    failed: int = 0
     command: str = ""
     reason: str = ""
 
@@ -114,7 +118,8 @@ def render_suggestion(suggestion: Suggestion) -> str:
 def render_check(check: SuggestionCheck) -> str:
     """What became of a suggestion when it was tried, in a sentence of ours. A runner may not say how many passed."""
     if check.status == "tested":
-        return f"Applied and tested: {check.passed:,} passed." if check.passed else "Applied and tested."
+        before = f", {check.failed:,} failed as before" if check.failed else ""
+        return f"Applied and tested: {check.passed:,} passed{before}." if check.passed else "Applied and tested."
     if check.status == "failed":
         return "Applied, and it broke something."
     return f"Not tested: {check.reason.rstrip('.')}." if check.reason else "Not tested."

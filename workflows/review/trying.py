@@ -74,13 +74,27 @@ def find_broken_syntax(sandbox: Sandbox, path: str, before: bytes, after: bytes)
 
 
 def judge_run(after: TestRun | None, before: TestRun | None) -> SuggestionCheck:
-    """What a run with the suggestion says, against the run without it: nothing that passed may fail."""
+    """What a run with the suggestion says, against the run without it: nothing may fail that did not fail before.
+
+    Where nothing passes, a run shows nothing.
+    """
     if after is None or after.timed_out or after.exit_code is None:
         return SuggestionCheck(status="untested", reason="the tests did not run to their end")
-    command = after.command
-    if after.cases is None or before is None or before.cases is None:
-        good = after.exit_code == 0
-        return SuggestionCheck(status="tested" if good else "failed", command=command)
-    passed = {case.id for case in after.cases if case.outcome == "passed"}
-    broken = {case.id for case in before.cases if case.outcome == "passed"} - passed
-    return SuggestionCheck(status="failed" if broken else "tested", passed=len(passed), command=command)
+    green, command = after.exit_code == 0, after.command
+    passed, failing = _ids(after, "passed"), _ids(after, "failed", "error")
+    known = before is not None and before.cases is not None
+    fails = failing - _ids(before, "failed", "error") if known else set()
+    lost = _ids(before, "passed") - passed if not green or after.cases is not None else set()
+    turned_red = not green and before is not None and before.exit_code == 0
+    if fails or lost or turned_red:
+        return SuggestionCheck(status="failed", command=command)
+    if not green and (not known or after.cases is None):
+        return SuggestionCheck(status="untested", reason="the tests fail, and do not say which", command=command)
+    if after.cases is not None and not passed:
+        return SuggestionCheck(status="untested", reason="no test passes here", command=command)
+    return SuggestionCheck(status="tested", passed=len(passed), failed=len(failing), command=command)
+
+
+def _ids(run: TestRun | None, *outcomes: str) -> set[str]:
+    cases = run.cases if run is not None else None
+    return {case.id for case in cases or () if case.outcome in outcomes}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.workflows.review.test_render import finding
-from workflows.review.suggestions import Suggestion
-from workflows.review.trying import Trial, try_suggestions
+from workflows.review.suggestions import Suggestion, render_check
+from workflows.review.trying import Trial, judge_run, try_suggestions
 from workflows.types import TestCase, TestRun
 
 HEAD = "a" * 40
@@ -26,7 +26,7 @@ TRIAL = Trial(
     read=lambda path: ("100644", CONTENT) if path == "a.py" else None,
     breaks=lambda path, before, after: "line 2: never closed" if b"(" in after else "",
     run=None,
-    before=run("passed", "failed"),
+    before=run("passed", "failed", exit_code=1),
     untested="no test command is known",
 )
 
@@ -48,7 +48,33 @@ def test_what_the_tests_say(after: TestRun | None, status: str, passed: int) -> 
     """Tests that failed before may fail; one that passed may not; a run without an end, or without words, says less."""
     [tried] = try_suggestions([finding(suggestion=Suggestion(lines=("y = 3",)))], replace(TRIAL, run=lambda _: after))
     assert tried.check is not None
-    assert (tried.check.status, tried.check.passed) == (status, passed)
+    assert tried.check.status == status
+    assert tried.check.passed == passed or status != "tested"
+
+
+NOTHING_KNOWN = run(exit_code=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (run("passed", "failed", exit_code=1), run("passed", "failed", exit_code=1), "1 passed, 1 failed as before"),
+        (run("failed", exit_code=2), run("failed", exit_code=2), "no test passes here"),
+        (run("skipped"), run("skipped"), "no test passes here"),
+        (NOTHING_KNOWN, NOTHING_KNOWN, "the tests fail, and do not say which"),
+        (None, run("passed", "failed", exit_code=1), "the tests fail, and do not say which"),
+        (run("passed"), run("passed", "failed", exit_code=1), "broke something"),
+        (run("passed"), run("passed", "failed"), "broke something"),
+        (run("passed", "passed"), run("passed"), "broke something"),
+        (run(), NOTHING_KNOWN, "broke something"),
+        (run("passed", exit_code=0), run("passed", exit_code=1), "broke something"),
+        (None, run("passed"), "Applied and tested: 1 passed."),
+    ],
+    ids=str,
+)
+def test_a_run_shows_something_only_where_tests_pass(before: TestRun | None, after: TestRun, said: str) -> None:
+    """What fails with and without a suggestion is said; where nothing passes it is untested; a new failure is one."""
+    assert said in render_check(judge_run(after, before))
 
 
 def test_what_is_not_run() -> None:
