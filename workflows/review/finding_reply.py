@@ -18,6 +18,7 @@ from workflows.review.findings import (
     rank,
 )
 from workflows.review.reply_places import NOTHING_MOVED, find_path, locate, text_of
+from workflows.review.runs import only_looks, plain_command
 from workflows.review.sameness import finding_id, is_same_point
 from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion
 from workflows.types import Noun
@@ -48,27 +49,38 @@ FINDINGS_FORMAT = """\
 }""".replace("CATEGORIES", " | ".join(CATEGORIES))
 
 _SEVERITY_WORDS: Mapping[str, Severity] = {
-    **dict.fromkeys(("critical", "blocker", "blocking", "severe", "fatal", "p0"), "critical"),
+    **dict.fromkeys(
+        ("critical", "blocker", "blocking", "severe", "fatal", "urgent", "p0", "sev0", "sev1", "s0", "s1"), "critical"
+    ),
     **dict.fromkeys(("important", "high", "major", "error", "medium", "moderate", "warning", "p1"), "important"),
     **dict.fromkeys(
-        ("minor", "low", "nit", "nitpick", "trivial", "info", "note", "style", "suggestion", "p2"), "minor"
+        ("minor", "low", "nit", "nitpick", "trivial", "info", "informational", "note", "style", "suggestion"), "minor"
     ),
+    **dict.fromkeys(("cosmetic", "optional", "non", "p2", "p3", "p4"), "minor"),
 }
 _CONFIDENCE_WORDS = {"certain": 0.95, "high": 0.9, "medium": 0.6, "moderate": 0.6, "low": 0.3}
 _CATEGORY_WORDS = {"correctness": "bug", "logic": "bug", "vulnerability": "security", "race": "concurrency"}
 _MERE_ADVICE = re.compile(
-    r"\s*(?:please |you (?:may|might|should) (?:want to )?|(?:it )?(?:may|might) be (?:worth|good to) |consider )?"
-    r"(?:verify|verifying|ensure|ensuring|make sure|double-?check(?:ing)?|confirm(?:ing)?"
-    r"|check(?:ing)? (?:that|if|whether)|review(?:ing)? (?:whether|if|that)|validate that)\b",
+    r"\s*(?:(?:please |you (?:may|might|should) (?:want to )?|(?:it )?(?:may|might) be (?:worth|good to) |consider )"
+    r"(?:verify(?:ing)?|ensur(?:e|ing)|mak(?:e|ing) sure|double-?check(?:ing)?|confirm(?:ing)?|check(?:ing)?"
+    r"|review(?:ing)?|validat(?:e|ing))\b"
+    r"|(?:verify|ensure|make sure|double-?check|confirm|check|review|validate) (?:that|if|whether)\b)"
+    # What follows says after all what goes wrong.
+    r"(?!.*(?:[:;—–]|, (?:or|otherwise|because|since)\b))",
     re.IGNORECASE,
 )
 _PAPERWORK = re.compile(
-    r"\b(?:licen[cs]e|licensing|copyright|spdx)\b"
-    r"|\b(?:the|this|a) (?:year|date)\b.{0,40}\b(?:future|past|wrong|outdated)\b"
-    r"|\bdate (?:is |lies )?in the (?:future|past)\b",
+    r"\b(?:copyright|spdx|licensing)\b|\blicen[cs]e (?:header|notice|file|text|year|comment|identifier)s?\b"
+    r"|\b(?:missing|no|wrong|outdated) licen[cs]e\W*$"
+    r"|\b(?:year|date)\b.{0,40}\b(?:(?:is|lies|be) in the (?:future|past)|is outdated)\W*$",
     re.IGNORECASE,
 )
-_PRAISE = re.compile(r"\s*(?:good|nice|great|well done|excellent|lgtm|looks good)\b", re.IGNORECASE)
+_PRAISE = re.compile(
+    r"\s*(?:lgtm\b.*|(?:looks good|well done)(?: to me)?\W*"
+    r"|(?:very )?(?:good|nice|great|excellent)(?:\W*$| (?:use of|catch|choice|call|idea|improvement|refactor\w*|naming"
+    r"|separation|cleanup|coverage|approach|work|to see)\b.*))",
+    re.IGNORECASE,
+)
 
 
 class Refused(Noun):
@@ -105,14 +117,14 @@ def parse_findings(
 
     ``maps`` are the lines of the change; ``files`` those of the whole head, which a finding may name as well;
     ``moved`` are the names of files before the change, with those of now.
-    ``runs`` are the commands that were run: only these are evidence.
+    ``runs`` are the commands that were run: only these are evidence, and none that only lists or reads files.
     """
     items = _items(text)
     if items is None:
         return ParsedFindings(mistake=f"No JSON object with `findings` was found. The form is:\n{FINDINGS_FORMAT}")
     found: list[Finding] = []
     refused: list[Refused] = []
-    known = {" ".join(run.command.split()): run for run in runs}
+    known = {plain_command(run.command): run for run in runs if not only_looks(run.command)}
     for item in items[:MOST_FINDINGS]:
         finding = _parse_item(item, maps, known, files, moved)
         if isinstance(finding, Finding):
@@ -153,14 +165,14 @@ def _parse_item(
     what = title or written or "a finding"
     if not title:
         return Refused(what=what, reason="it says nothing")
-    severity = _SEVERITY_WORDS.get(text_of(item, "severity", "priority").casefold(), "minor")
+    severity = _severity(text_of(item, "severity", "priority"))
     anchor, whole = locate(item, maps[path]) if path in maps else (None, False)
     if anchor is None and path in files:
         anchor, _ = locate(item, files[path])
-    run = runs.get(" ".join(text_of(item, "command").split()))
+    run = runs.get(plain_command(text_of(item, "command")))
     # Of a range that was cut, the suggestion would replace only a part of what it was written for.
     suggestion = parse_suggestion(item["suggestion"]) if text_of(item, "suggestion") and whole else None
-    reason = _unwanted(title, body, severity, shown=run is not None or isinstance(suggestion, Suggestion))
+    reason = _unwanted(title, severity, shown=run is not None or isinstance(suggestion, Suggestion))
     if not reason and not path:
         reason = f"there is no file {written[:200]} in the repository" if written else "it names no file"
         return Refused(what=what, reason=reason, misplaced=severity != "minor")
@@ -191,12 +203,14 @@ def _title_and_body(item: Mapping[str, Any]) -> tuple[str, str]:
     return title, body if len(body) <= LONGEST_BODY else body[: LONGEST_BODY - 1].rstrip() + "…"
 
 
-def _unwanted(title: str, body: str, severity: Severity, *, shown: bool) -> str:
-    if _PRAISE.match(title):
+def _unwanted(title: str, severity: Severity, *, shown: bool) -> str:
+    if shown:
+        return ""
+    if _PRAISE.fullmatch(title):
         return "it is praise"
-    if _MERE_ADVICE.match(title) and not shown:
+    if severity != "critical" and _MERE_ADVICE.match(title):
         return "it asks people to verify something instead of saying what is wrong"
-    if severity == "minor" and _PAPERWORK.search(f"{title} {body[:500]}"):
+    if severity == "minor" and _PAPERWORK.search(title):
         return "it is about a licence or a date"
     return ""
 
@@ -206,6 +220,12 @@ def _out_of_place(lines: LineMap | None, anchor: Anchor | None) -> str:
         return "its line is not in the change"
     changed = lines.is_changed(anchor.line, side=anchor.side, start_line=anchor.start_line)
     return "" if changed else "its lines were not changed"
+
+
+def _severity(word: str) -> Severity:
+    """By the first word that is known; what says nothing known is no reason to hide a finding."""
+    words = re.findall(r"[a-z]+\d?", word.casefold())
+    return next((_SEVERITY_WORDS[one] for one in words if one in _SEVERITY_WORDS), "important")
 
 
 def _category(word: str) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from workflows.agent.commands import is_read_only
 from workflows.review.findings import RecordedRun
 from workflows.types import ToolCall, Turn
 
@@ -32,6 +33,16 @@ def recorded_runs(turns: Sequence[Turn], *, test_command: str | None) -> tuple[R
                 excerpt=result.content[-EXCERPT:],
             )
     return tuple(found.values())
+
+
+def plain_command(command: str) -> str:
+    """A command as it is compared: without the prompt or the marks that models put around one."""
+    return " ".join(command.strip("` \n").removeprefix("$ ").split())
+
+
+def only_looks(command: str) -> bool:
+    """Whether a command only lists, searches and reads files: that shows what is written, and not what it does."""
+    return is_read_only(command) and not re.search(r"\$\(|`", command)
 
 
 def _command(call: ToolCall, test_command: str | None) -> str:

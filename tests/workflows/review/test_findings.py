@@ -84,8 +84,10 @@ def test_places_in_many_forms(changes: dict[str, Any], place: tuple[int | None, 
 
 
 def test_values_in_many_forms() -> None:
-    """Severities, categories and confidences in a model's words become ours; what is unknown is the least."""
-    words = {"blocker": "critical", "High": "important", "nit": "minor", "whatever": "minor"}
+    """Severities, categories and confidences in a model's words become ours; an unknown severity hides nothing."""
+    words = {"blocker": "critical", "High": "important", "nit": "minor", "whatever": "important", "": "important"}
+    words |= {"🔴 critical": "critical", "High severity": "important", "blocker!": "critical", "sev1": "critical"}
+    words |= {"P2 (low)": "minor", "non-blocking": "minor", "Low | nit": "minor"}
     assert {word: only(severity=word).severity for word in words} == words
     assert [only(confidence=value).confidence for value in (0.3, "80%", 90, "high", None, True, "x", -1)] == [
         *(0.3, 0.8, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5)
@@ -103,6 +105,29 @@ def test_evidence_is_what_was_recorded() -> None:
     assert only(command="pytest  -q tests").evidence.run == PYTEST
     made_up = only(command="pytest -q other", reasoning="len(items) is 0").evidence
     assert (made_up.run, made_up.reasoning) == (None, "len(items) is 0")
+    for quoted in ("$ pytest -q tests", "`pytest -q tests`", "```\n$ pytest -q tests\n```"):
+        assert only(command=quoted).evidence.run == PYTEST
+
+
+@pytest.mark.parametrize(
+    ("command", "counts"),
+    [
+        ("ls", False),
+        ("cd src && cat price.py | head -40", False),
+        ("grep -rn 'total(' . 2>/dev/null; git log -3", False),
+        ("cd src && python -c 'import price; price.total([])'", True),
+        ("cat > try.py <<'EOF'\nimport price\nEOF\npython try.py", True),
+        ("echo $(python -m price)", True),
+        ("find . -name '*_test.py' -exec python {} +", True),
+        ("ruff check src", True),
+    ],
+)
+def test_a_look_at_files_is_no_evidence(command: str, counts: bool) -> None:
+    """What only lists and reads files shows nothing that the code does, so it lifts no doubt."""
+    run = PYTEST.model_copy(update={"command": command})
+    told = json.dumps({"findings": [item(command=command, confidence=0.1)]})
+    [finding] = parse_findings(told, MAPS, runs=[run]).findings
+    assert (finding.evidence.run is not None, matters([finding])) == (counts, counts)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +137,8 @@ def test_evidence_is_what_was_recorded() -> None:
         ({"title": "Ensure that callers pass a rate"}, "verify"),
         ({"title": "Consider checking whether items can be empty"}, "verify"),
         ({"title": "Good use of sum"}, "praise"),
+        ({"title": "LGTM!"}, "praise"),
+        ({"severity": "critical", "title": "Nice work"}, "praise"),
         ({"severity": "minor", "title": "The copyright header is missing"}, "licence"),
         ({"severity": "minor", "title": "The date is in the future"}, "licence"),
         ({"severity": "minor", "line": 8}, "not changed"),
@@ -127,6 +154,27 @@ def test_what_is_not_worth_saying(changes: dict[str, Any], reason: str) -> None:
     parsed = parse(item(**changes))
     assert not parsed.findings
     assert reason in parsed.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "Good inputs are rejected when the list is empty"},
+        {"title": "Great circle distance is wrong near the poles"},
+        {"title": "Verify signature step is skipped when the header is empty"},
+        {"title": "Confirming an order twice charges twice"},
+        {"title": "Confirm dialog deletes without asking"},
+        {"title": "Ensure that the lock is released: an exception leaves it held"},
+        {"severity": "critical", "title": "Ensure that the token is checked"},
+        {"severity": "minor", "title": "License check returns True for expired license keys", "line": 4},
+        {"severity": "minor", "title": "A date in the past is accepted", "line": 4},
+        {"severity": "minor", "title": "Good inputs are rejected", "body": "Beside the licence.", "line": 4},
+    ],
+    ids=str,
+)
+def test_the_first_word_of_a_title_hides_no_defect(changes: dict[str, Any]) -> None:
+    """Praise, advice and paperwork are whole titles; a defect that only begins like one is a finding."""
+    assert only(**changes).title == changes["title"]
 
 
 def test_important_points_outside_the_lines_are_kept() -> None:
