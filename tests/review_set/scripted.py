@@ -22,7 +22,7 @@ from workflows.types import Reply, ToolCall
 NAME = "recorded replies written by a script, measures the scaffolding, no model"
 _SECOND_READER = "You are the second reader of a code review"
 _FINDING = re.compile(r"(?m)^## ([0-9a-f]{12})\n[^\n:]+: ([^\n]+)$")
-_LOOK = "git log --oneline"
+_RAN = "python3 -VV"
 
 
 class ScriptedReviewer:
@@ -56,7 +56,7 @@ class ScriptedReviewer:
             return _priced(Reply(content=json.dumps(verdicts)), messages, tools)
         [case] = [one for one in self._cases if one.title in text and _is_shown(one, text.splitlines())]
         if _draw(case, "runs a command", 4) and not any(message["role"] == "tool" for message in messages):
-            return _priced(_call("bash", command=_LOOK), messages, tools)
+            return _priced(_call("bash", command=_RAN), messages, tools)
         handed = _in_a_dialect(case, list(_findings(case)))
         return _priced(_call("finish", summary=handed), messages, tools)
 
@@ -92,7 +92,7 @@ def _finding(case: Case, path: str, line: int, *, title: str, severity: str) -> 
         "code": f"+{code}" if signed else code,
         "title": title,
         "body": title,
-        "command": _LOOK if _draw(case, "runs a command", 4) else "",
+        "command": _RAN if _draw(case, "runs a command", 4) else "",
         "reasoning": "as the title says",
     }
 

@@ -20,7 +20,7 @@ from workflows.review.findings import (
 from workflows.review.reply_places import NOTHING_MOVED, find_path, locate, text_of
 from workflows.review.runs import only_looks, plain_command
 from workflows.review.sameness import finding_id, is_same_point
-from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion
+from workflows.review.suggestions import Suggestion, SuggestionMistake, parse_suggestion, without_marks
 from workflows.types import Noun
 
 MOST_FINDINGS = 100
@@ -43,7 +43,7 @@ FINDINGS_FORMAT = """\
       "body": "when it goes wrong, with what input, and what happens then",
       "command": "a command that you ran and that shows it, exactly as you ran it; empty when none does",
       "reasoning": "otherwise: the path through the code that leads there",
-      "suggestion": "the new lines in place of the lines from start_line to line, or null"
+      "suggestion": "the new lines in place of start_line to line, an empty ``` block to delete them, or null"
     }
   ]
 }""".replace("CATEGORIES", " | ".join(CATEGORIES))
@@ -171,8 +171,8 @@ def _parse_item(
         anchor, _ = locate(item, files[path])
     run = runs.get(plain_command(text_of(item, "command")))
     # Of a range that was cut, the suggestion would replace only a part of what it was written for.
-    suggestion = parse_suggestion(item["suggestion"]) if text_of(item, "suggestion") and whole else None
-    reason = _unwanted(title, severity, shown=run is not None or isinstance(suggestion, Suggestion))
+    suggestion = _suggestion(item.get("suggestion"), anchor, maps[path]) if anchor and whole else None
+    reason = _unwanted(title, severity, shown=run is not None or suggestion is not None)
     if not reason and not path:
         reason = f"there is no file {written[:200]} in the repository" if written else "it names no file"
         return Refused(what=what, reason=reason, misplaced=severity != "minor")
@@ -189,7 +189,7 @@ def _parse_item(
         path=path,
         anchor=anchor,
         evidence=Evidence(run=run, reasoning=text_of(item, "reasoning", "evidence")[:LONGEST_BODY]),
-        suggestion=None if isinstance(suggestion, SuggestionMistake) else suggestion,
+        suggestion=suggestion,
     )
 
 
@@ -201,6 +201,15 @@ def _title_and_body(item: Mapping[str, Any]) -> tuple[str, str]:
     if len(title) > LONGEST_TITLE:
         title = title[: LONGEST_TITLE - 1].rstrip() + "…"
     return title, body if len(body) <= LONGEST_BODY else body[: LONGEST_BODY - 1].rstrip() + "…"
+
+
+def _suggestion(written: Any, anchor: Anchor, lines: LineMap) -> Suggestion | None:
+    if not isinstance(written, str) or not written.strip():
+        return None
+    parsed = parse_suggestion(written)
+    if isinstance(parsed, SuggestionMistake):
+        return None
+    return without_marks(parsed, [lines.text(number) or "" for number in range(anchor.first, anchor.line + 1)])
 
 
 def _unwanted(title: str, severity: Severity, *, shown: bool) -> str:

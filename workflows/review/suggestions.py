@@ -44,14 +44,22 @@ class SuggestionCheck(Noun):
 
 
 def parse_suggestion(text: str) -> Suggestion | SuggestionMistake:
-    """The lines that a model wrote, out of the fence in which it may have put them."""
-    plain = _unfenced(text.replace("\r\n", "\n").removesuffix("\n").removesuffix("\r"))
-    lines = tuple(plain.split("\n"))
+    """The lines that a model wrote, out of the fence in which it may have put them; an empty fence deletes."""
+    lines = _unfenced(text.replace("\r\n", "\n").removesuffix("\n").removesuffix("\r"))
+    plain = "\n".join(lines)
     if len(lines) > MOST_LINES or len(plain) > MOST_CHARACTERS:
         return SuggestionMistake(message=f"The suggestion is longer than {MOST_LINES} lines: describe it in words.")
     if show_hidden(plain) != plain:
         return SuggestionMistake(message="The suggestion holds invisible or control characters.")
     return Suggestion(lines=lines)
+
+
+def without_marks(suggestion: Suggestion, replaced: Sequence[str]) -> Suggestion:
+    """The new lines alone where all have the marks of a diff, and the ``replaced`` lines do not begin with such."""
+    signs = {line[:1] for line in suggestion.lines if line.strip()}
+    if "+" not in signs or not signs <= {"+", "-"} or any(line[:1] in ("+", "-") for line in replaced):
+        return suggestion
+    return Suggestion(lines=tuple(line[1:] for line in suggestion.lines if not line.startswith("-")))
 
 
 def apply_suggestion(content: bytes, anchor: Anchor, suggestion: Suggestion) -> bytes | SuggestionMistake:
@@ -125,15 +133,15 @@ def render_check(check: SuggestionCheck) -> str:
     return f"Not tested: {check.reason.rstrip('.')}." if check.reason else "Not tested."
 
 
-def _unfenced(text: str) -> str:
-    """What stands in the block of code that a text is; else the text itself. In linear time, as a model wrote it."""
+def _unfenced(text: str) -> tuple[str, ...]:
+    """The lines of the block of code that a text is; else its own. In linear time, as a model wrote it."""
     first, *inner = text.strip().split("\n")
     fence = re.match(r"`{3,}|~{3,}", first)
     if fence is None or not inner:
-        return text
+        return tuple(text.split("\n"))
     last = inner.pop().strip()
     closed = len(last) >= len(fence[0]) and not last.strip(fence[0][0])
-    return "\n".join(inner) if closed else text
+    return tuple(inner) if closed else tuple(text.split("\n"))
 
 
 def _ends_with_return(old: Sequence[bytes], lines: Sequence[bytes], *, bare: bool) -> bool:

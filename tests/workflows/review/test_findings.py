@@ -227,6 +227,35 @@ def test_a_suggestion_is_for_all_the_lines_that_it_was_written_for() -> None:
     assert only(line=4, suggestion="```\nx = '\u202e'\n```").suggestion is None
 
 
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        ("+    return 0", ("    return 0",)),
+        ("+    if items:\n+\n+        return 0", ("    if items:", "", "        return 0")),
+        ("-        return None\n+        return 0", ("        return 0",)),
+        ("+x\ny", ("+x", "y")),
+        ("- a\n- b", ("- a", "- b")),
+        ("```suggestion\n```", ()),
+        ("```\n\n```", ("",)),
+        ("", None),
+        ("  ", None),
+    ],
+)
+def test_lines_to_put_in_place(written: str, lines: tuple[str, ...] | None) -> None:
+    """The marks of a diff on all lines are no code; an empty fence deletes the lines, and an empty text is none."""
+    suggestion = only(line=4, suggestion=written).suggestion
+    assert (suggestion.lines if suggestion else None) == lines
+
+
+def test_lines_that_begin_like_a_diff_stay_as_they_are() -> None:
+    """Where what is replaced begins with a sign of its own, a suggestion's signs are its text."""
+    listed = changed_file("list.md", "++ one", "++ two")
+    told = json.dumps({"findings": [item(path="list.md", line=2, suggestion="+ 2")]})
+    [finding] = parse_findings(told, {"list.md": listed}).findings
+    assert finding.suggestion is not None
+    assert finding.suggestion.lines == ("+ 2",)
+
+
 def test_few_are_said_on_their_lines() -> None:
     """The worst come first, five at most on lines, and minor ones never; all others are kept for the summary."""
     numbered = [only(title=f"Thing {name} breaks {name * 3}", confidence=0.6) for name in "bcdfghjk"]
