@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
+_LISTINGS = frozenset({"list_directory", "list_dir", "ls"})
+
 ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(_LISTINGS, "bash"),
     **dict.fromkeys(
         ("execute_bash", "run_shell_command", "run_command", "run_terminal_cmd", "shell", "terminal"), "bash"
     ),
@@ -38,7 +42,7 @@ def resolve_tool(name: str, arguments: Mapping[str, Any], offered: Collection[st
     """The offered tool that ``name`` means, or None. A name that is offered always means itself."""
     if name in offered:
         return name
-    key = name.strip().lower().replace("-", "_")
+    key = _key(name)
     ours = EDITOR_COMMANDS.get(str(arguments.get("command")), "") if key in _EDITORS else ALIASES.get(key, key)
     return ours if ours in offered else None
 
@@ -54,3 +58,14 @@ def rename_fields(arguments: Mapping[str, Any], properties: Collection[str]) -> 
         if ours in properties and ours not in arguments and len(candidates) == 1:
             renamed[candidates[0]] = ours
     return {renamed.get(name, name): value for name, value in arguments.items()}, renamed
+
+
+def as_command(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For a tool that lists a folder the arguments of the command that does it; any other's as they are."""
+    if _key(name) not in _LISTINGS or "command" in arguments:
+        return arguments
+    return {"command": f"ls -Ap -- {shlex.quote(str(arguments.get('path') or arguments.get('dir_path') or '.'))}"}
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace("-", "_").removeprefix("functions.")

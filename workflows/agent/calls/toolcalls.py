@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agent.calls.aliases import ALIASES, rename_fields, resolve_tool
+from workflows.agent.calls.aliases import ALIASES, as_command, rename_fields, resolve_tool
 from workflows.agent.calls.loose_json import LooseObject, parse_loosely
 from workflows.types import ToolCall
 
@@ -91,7 +91,8 @@ def in_own_words(call: ToolCall, schemas: Sequence[Schema]) -> ToolCall:
         return call
     if read.fault not in ("", "comma"):
         return call if name == call.name else call.model_copy(update={"name": name})
-    arguments, renamed = rename_fields(read.value, offered[name])
+    value = read.value if name == call.name else as_command(call.name, read.value)
+    arguments, renamed = rename_fields(value, offered[name])
     if name == call.name and not renamed:
         return call
     if name != call.name and "command" not in offered[name]:

@@ -99,6 +99,11 @@ def test_an_unknown_field_is_passed_over_and_said() -> None:
         ("execute_bash", {"command": "ls"}, "bash", {"command": "ls"}),
         ("Bash", {"cmd": "ls"}, "bash", {"command": "ls"}),
         ("run_shell_command", {"command": "ls", "directory": "a"}, "bash", {"command": "ls", "directory": "a"}),
+        ("functions.bash", {"command": "ls"}, "bash", {"command": "ls"}),
+        ("functions.run_shell_command", {"command": "ls"}, "bash", {"command": "ls"}),
+        ("list_directory", {"path": "/a b", "ignore": ["*.log"]}, "bash", {"command": "ls -Ap -- '/a b'"}),
+        ("list_directory", {}, "bash", {"command": "ls -Ap -- ."}),
+        ("LS", {"command": "ls -l"}, "bash", {"command": "ls -l"}),
         ("read_file", {"file_path": "a", "limit": 2}, "read_file", {"path": "a", "limit": 2}),
         (
             "str_replace",
