@@ -568,7 +568,7 @@ BULK: dict[str, str | bytes | None] = {
 def test_what_had_no_room_is_no_success_until_a_command_reads_it(ground: Ground) -> None:
     """Nothing found in a part of a large change: silence, and a neutral check that names the rest, to be read later."""
     ground.script[:] = [stands(ground), report()]
-    repository, number = propose(ground, "large-and-clean", changed=BULK)
+    repository, number = propose(ground, "large-and-clean", policy="review: { approve: true }\n", changed=BULK)
     [record] = ended(ground, repository, number, jobs=1)
     assert record.outcome is not None
     assert record.outcome.status == "reviewed"
@@ -583,6 +583,7 @@ def test_what_had_no_room_is_no_success_until_a_command_reads_it(ground: Ground)
     ended(ground, repository, number, jobs=2)
     told = "\n".join(told_to_model(ground)[before:])
     assert [f"x_{part}_1999" in told for part in range(4)].count(True) == 1, "what was not read alone"
+    assert states(ground, repository, number) == ["APPROVED"], "by now all of it was read"
     assert check(ground, repository).conclusion == "success"
     command(ground, repository, number, "/qwen review")
     [*_, last] = ended(ground, repository, number, jobs=3)
