@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +18,10 @@ CONTEXT = 4
 MOST_CODE = 40
 """As many lines of a longer range are remembered: its beginning."""
 MOST_TRIES = 20_000
+MOST_HEAD_LINES = 100_000
+"""As many lines of a whole file are looked through: its beginning."""
+MOST_HEAD_FILES = 20
+"""As many of them are kept, as they may be large."""
 NO_FILES: Mapping[str, LineMap] = MappingProxyType({})
 Outcome = Literal["exact", "moved", "gone", "ambiguous"]
 
@@ -235,16 +240,13 @@ class LineMap:
 class _Maps(Mapping[str, LineMap]):
     """A large change has many lines and few findings: only the files that these are about are gone through."""
 
-    def __init__(self, paths: Collection[str], make: Callable[[str], LineMap]) -> None:
-        self._paths, self._make = paths, make
-        self._made: dict[str, LineMap] = {}
+    def __init__(self, paths: Collection[str], make: Callable[[str], LineMap], *, kept: int | None = None) -> None:
+        self._paths, self._make = paths, lru_cache(kept)(make)
 
     def __getitem__(self, path: str) -> LineMap:
         if path not in self._paths:
             raise KeyError(path)
-        if path not in self._made:
-            self._made[path] = self._make(path)
-        return self._made[path]
+        return self._make(path)
 
     def __contains__(self, path: object) -> bool:
         return path in self._paths
@@ -267,7 +269,11 @@ def map_files(paths: Collection[str], read: Callable[[str], bytes | None]) -> Ma
 
     What ``read`` does not give, and what is binary, has none.
     """
-    return _Maps(paths, lambda path: LineMap(FileDiff(path, path, "modified"), _lines(read(path)), outside=True))
+
+    def make(path: str) -> LineMap:
+        return LineMap(FileDiff(path, path, "modified"), _lines(read(path)), outside=True)
+
+    return _Maps(paths, make, kept=MOST_HEAD_FILES)
 
 
 def digest_line(text: str) -> str:
@@ -285,7 +291,7 @@ def draft_comment(anchor: Anchor, body: str) -> DraftComment:
 def _lines(content: bytes | None) -> list[DiffLine]:
     if not content or b"\0" in content:
         return []
-    texts = content.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    texts = content.decode("utf-8", "replace").removesuffix("\n").split("\n", MOST_HEAD_LINES)[:MOST_HEAD_LINES]
     return [DiffLine("context", text, None, number, 0) for number, text in enumerate(texts, 1)]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.localhub import bare
 from app.localhub.reviews import OutsideDiff, Wanted, place_in
 from tests.workflows.git.test_mirrors import git
-from workflows.review.anchors import Anchor, LineMap, Outcome, draft_comment, map_files, map_lines
+from workflows.review.anchors import MOST_HEAD_LINES, Anchor, LineMap, Outcome, draft_comment, map_files, map_lines
 from workflows.review.diff import Diff, FileDiff, parse_diff
 from workflows.types import Side
 
@@ -229,6 +229,12 @@ def test_removed_lines_are_on_the_left(tmp_path: Path) -> None:
     assert shown.is_changed(12, side="LEFT", start_line=8)
     assert shown.numbers("RIGHT") == (7, 8, 9, 10, 11, 12)
     assert shown.anchor(30) is None
+
+
+def test_a_head_of_endless_lines_is_cut() -> None:
+    """Half a million lines in one megabyte cost no more than the lines that are looked through."""
+    shown = map_files(["f"], lambda _: b"x\n" * 500_000)["f"]
+    assert shown.numbers("RIGHT")[-1] == MOST_HEAD_LINES
 
 
 def test_twins_by_the_thousand_take_little_time() -> None:
