@@ -90,6 +90,22 @@ def test_spent_turns_go_on_in_the_same_pull_request(ground: Ground) -> None:
     assert "The last work on this thread was finished." in ours(ground, done)[-1]
 
 
+def test_a_session_that_is_stopped_in_a_bad_moment_delivers_what_was_good(ground: Ground) -> None:
+    """The change before it spoiled that is published, and the pull request says so; it goes on from where it was."""
+    repository, number = issue(ground, "spoiled", WRONG)
+    spoil = write("calc.py", "def add(a, b):\n    return a * b\n")
+    mend = call("edit", path="calc.py", old_string="a * b", new_string="b + a")
+    ground.play(turn(RIGHT), turn(call("run_tests")), turn(spoil), turn(mend, call("run_tests")), HONEST, HONEST)
+    first = say(ground, repository, number, "/qwen fix turns=3", jobs=1)
+    assert first.outcome.status == "pull_request", first.outcome
+    assert "left out for an earlier, better one: 1 test (" in str(first.pulls[0].body)
+    hub = ground.world.hub
+    assert hub.read_file(repository, "calc.py", first.outcome.branch) == b"def add(a, b):\n    return a + b\n"
+    told = say(ground, repository, number, "/qwen continue turns=4", jobs=2)
+    assert told.outcome.status == "pull_request", told.outcome
+    assert hub.read_file(repository, "calc.py", told.outcome.branch) == b"def add(a, b):\n    return b + a\n"
+
+
 def test_what_a_person_pushed_stays(ground: Ground) -> None:
     """When somebody pushed to the branch of the pull request meanwhile, the work goes to a branch of its own."""
     repository, number = issue(ground, "pushed-between")
