@@ -55,3 +55,18 @@ def test_a_suggestion_is_not_called_tested_where_no_test_passes(ground: Ground) 
     [comment] = line_comments(ground, repository, number)
     assert "```suggestion\n" in comment.body
     assert "Not tested: no test passes here." in comment.body
+
+
+def test_a_suggestion_that_breaks_a_language_of_the_grammars_is_not_shown(ground: Ground) -> None:
+    """No parser of Go is in the sandbox: what its grammar cannot read any more is no suggestion; the finding stays."""
+    loose = {**FINDING, "path": "mean.go", "line": 4, "code": "\treturn total / count", "command": ""}
+    told = [
+        {**loose, "suggestion": "\treturn (total / count"},
+        {**loose, "line": 8, "code": "\treturn -x", "title": "Minus is no absolute value", "suggestion": "\treturn +x"},
+    ]
+    code = "package mean\n\nfunc mean(total, count int) int {\n\treturn total / count\n}\n\n"
+    ground.script[:] = [stands(ground), report(*told)]
+    repository, number = propose(ground, "go", changed={"mean.go": f"{code}func abs(x int) int {{\n\treturn -x\n}}\n"})
+    ended(ground, repository, number, jobs=1)
+    shown = {one.line: "```suggestion\n" in one.body for one in line_comments(ground, repository, number)}
+    assert shown == {4: False, 8: True}

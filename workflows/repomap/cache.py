@@ -13,7 +13,7 @@ from workflows.repomap.graph import Graph, encode_graph, parse_graph
 from workflows.repomap.languages import grammar_versions
 from workflows.repomap.symbols import FileSymbols, encode_symbols, parse_stored, words_of
 
-FORMAT = 1
+FORMAT = 2
 BUSY_SECONDS = 10.0
 GRAPHS_KEPT = 8
 STALE_BLOBS_KEPT = 20_000

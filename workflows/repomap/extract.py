@@ -41,13 +41,21 @@ def extract_symbols(language: str, content: bytes) -> FileSymbols:
     used = QueryCursor(names).captures(root).get("name", [])
     uses = Counter(content[node.start_byte : node.end_byte] for node in used)
     uses.subtract(content[name.start_byte : name.end_byte] for _, name, _ in found.values())
-    return FileSymbols(tuple(_definitions(content, list(found.values()))), tuple(_references(uses)))
+    defined = tuple(_definitions(content, list(found.values())))
+    return FileSymbols(defined, tuple(_references(uses)), _broken_at(content, root))
 
 
 def load_grammars() -> None:
     """Load every grammar now, so that no file need be opened later."""
     for language in LANGUAGES:
         _tools(language)
+
+
+def _broken_at(content: bytes, root: Node) -> int:
+    node: Node | None = root if root.has_error else None
+    while node is not None and not (node.is_error or node.is_missing):
+        node = next((child for child in node.children if child.has_error or child.is_error or child.is_missing), None)
+    return 0 if node is None else content.count(b"\n", 0, node.start_byte) + 1
 
 
 def _definitions(content: bytes, found: list[tuple[Node, Node, str]]) -> list[Definition]:

@@ -26,16 +26,20 @@ class Definition:
 
 @dataclass(frozen=True)
 class FileSymbols:
-    """What a file defines, in its order, and how often it uses each name."""
+    """What a file defines, in its order, and how often it uses each name.
+
+    ``broken_at`` is the line of the first place that its grammar does not read, 0 for none.
+    """
 
     definitions: tuple[Definition, ...] = ()
     references: tuple[tuple[str, int], ...] = ()
+    broken_at: int = 0
 
 
 def encode_symbols(symbols: FileSymbols) -> bytes:
-    """The stored form of symbols: one JSON array of two arrays."""
+    """The stored form of symbols: one JSON array of two arrays and a line."""
     definitions = [[one.name, one.line, one.depth, one.signature] for one in symbols.definitions]
-    return json.dumps([definitions, symbols.references], separators=(",", ":")).encode()
+    return json.dumps([definitions, symbols.references, symbols.broken_at], separators=(",", ":")).encode()
 
 
 def parse_stored(stored: bytes) -> FileSymbols | None:
@@ -44,13 +48,17 @@ def parse_stored(stored: bytes) -> FileSymbols | None:
         value: Any = jiter.from_json(stored)
     except ValueError:
         return None
-    if not isinstance(value, list) or len(value) != 2:
+    if not isinstance(value, list) or len(value) != 3:
         return None
-    definitions, references = value
+    definitions, references, broken_at = value
+    if type(broken_at) is not int or not 0 <= broken_at <= MOST_COUNTED:
+        return None
     if not _are_rows(definitions, [str, int, int, str]) or not _are_rows(references, [str, int]):
         return None
     return FileSymbols(
-        tuple(Definition(*row) for row in definitions), tuple((name, times) for name, times in references)
+        tuple(Definition(*row) for row in definitions),
+        tuple((name, times) for name, times in references),
+        broken_at,
     )
 
 

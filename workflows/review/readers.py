@@ -20,7 +20,7 @@ from workflows.review.findings import Finding, pick_inline
 from workflows.review.ledger import Ledger
 from workflows.review.material import Found, Material
 from workflows.review.runs import recorded_runs
-from workflows.review.trying import Trial, find_broken_syntax, try_suggestions
+from workflows.review.trying import Trial, find_broken_syntax, find_unreadable, try_suggestions
 from workflows.services import BrokenWorld
 from workflows.types import Noun, TestRun
 
@@ -86,7 +86,7 @@ class Readers:
         trial = Trial(
             head=read.survey.base,
             read=self.material.file_at_head,
-            breaks=lambda path, before, after: find_broken_syntax(session.sandbox(), path, before, after),
+            breaks=lambda *change: find_broken_syntax(session.sandbox(), *change) or find_unreadable(*change),
             run=run,
             before=read.before,
             untested="no test command is known" if self.tests else "what comes from a fork is not run",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from sandbox.container import Sandbox
+from workflows.repomap.languages import language_of
+from workflows.repomap.workers import Source, Workers
 from workflows.review.findings import Finding
 from workflows.review.suggestions import SuggestionCheck, SuggestionMistake, patch_suggestions
+from workflows.services import BrokenWorld
 from workflows.types import Patch, TestRun
+
+log = structlog.get_logger()
+
+PARSE_SECONDS = 30.0
 
 ReadFile = Callable[[str], tuple[str, bytes] | None]
 """Mode and content of a file of the head, None where it is none."""
@@ -71,6 +81,27 @@ def find_broken_syntax(sandbox: Sandbox, path: str, before: bytes, after: bytes)
     # The head stays as it was for whoever comes next.
     sandbox.tool("write_file", {"path": path, "content": contents[0]})
     return errors[1] if not errors[0] else ""
+
+
+def find_unreadable(path: str, before: bytes, after: bytes) -> str:
+    """What the grammars of the repo map say of a file's change, for languages of which the sandbox has no parser.
+
+    They are lenient: where the file could not be read before, there is nothing to tell.
+    """
+    language = language_of(path)
+    if language is None:
+        return ""
+    sources = [Source(when, language, content) for when, content in (("before", before), ("after", after))]
+    try:
+        with Workers() as workers:
+            parsed = workers.parse(sources, deadline=time.monotonic() + PARSE_SECONDS)
+    except BrokenWorld as broken:
+        log.warning("suggestion not parsed", path=path, reason=broken.message)
+        return ""
+    old, new = parsed.get("before"), parsed.get("after")
+    if old is None or new is None or old.broken_at or not new.broken_at:
+        return ""
+    return f"line {new.broken_at} cannot be read as {language}"
 
 
 def judge_run(after: TestRun | None, before: TestRun | None) -> SuggestionCheck:

@@ -123,7 +123,11 @@ def test_random_bytes(pair: Workers, content: bytes, language: str) -> None:
 
 
 @settings(max_examples=50)
-@given(st.binary(max_size=200) | st.text().map(str.encode) | st.sampled_from([b"[[],[[1,2]]]", b"[" * 9_000, b"[1,2]"]))
+@given(
+    st.binary(max_size=200)
+    | st.text().map(str.encode)
+    | st.sampled_from([b"[[],[[1,2]],0]", b"[[],[],-1]", b"[" * 9_000])
+)
 def test_stored_symbols_are_checked(stored: bytes) -> None:
     """Whatever a worker or a disk says, it is symbols or nothing, never an exception."""
     symbols = parse_stored(stored)

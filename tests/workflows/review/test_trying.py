@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflows.review.test_render import finding
 from workflows.review.suggestions import Suggestion, render_check
-from workflows.review.trying import Trial, judge_run, try_suggestions
+from workflows.review.trying import Trial, find_unreadable, judge_run, try_suggestions
 from workflows.types import TestCase, TestRun
 
 HEAD = "a" * 40
@@ -75,6 +75,22 @@ NOTHING_KNOWN = run(exit_code=2)
 def test_a_run_shows_something_only_where_tests_pass(before: TestRun | None, after: TestRun, said: str) -> None:
     """What fails with and without a suggestion is said; where nothing passes it is untested; a new failure is one."""
     assert said in render_check(judge_run(after, before))
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "broken"),
+    [
+        ("a.go", b"package a\n\nvar x = 1\n", b"package a\n\nvar x = (1\n", True),
+        ("a.go", b"package a\n\nvar x = 1\n", b"package a\n\nvar x = 2\n", False),
+        ("a.go", b"package a\nvar x = (1\n", b"package a\nvar x = (2\n", False),
+        ("a.ts", b"const x: number = 1;\n", b"const x: number = {;\n", True),
+        ("a.ts", b"const x: number = 1;\n", b"const x: Array<number> = [1];\n", False),
+        ("notes.md", b"x\n", b"(\n", False),
+    ],
+)
+def test_what_no_parser_of_the_sandbox_reads(path: str, before: bytes, after: bytes, broken: bool) -> None:
+    """A grammar tells of a suggestion that breaks a file in another language, and not of what was broken before."""
+    assert bool(find_unreadable(path, before, after)) == broken
 
 
 def test_what_is_not_run() -> None:
