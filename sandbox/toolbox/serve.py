@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket  # not socket, which is slow to load
+import contextlib
 import os
 import signal
 import sys
@@ -204,16 +205,22 @@ class Stream:
         return request
 
     def send(self, message: Message, attachment: bytes = b"") -> None:
-        """Write an answer whole."""
+        """Write an answer whole. Raises Closed."""
         view = memoryview(pack(self._key, ANSWER, message, attachment))
         with self._sending:
             while view:
-                view = view[os.write(self._output, view) :]
+                try:
+                    view = view[os.write(self._output, view) :]
+                except (BrokenPipeError, ConnectionResetError):
+                    raise Closed from None
 
     def _read(self, size: int) -> bytes:
         parts = []
         while size:
-            part = os.read(self._input, min(size, 1 << 20))
+            try:
+                part = os.read(self._input, min(size, 1 << 20))
+            except ConnectionResetError:  # it closed before it had read everything
+                raise Closed from None
             if not part:
                 raise Closed
             parts.append(part)
@@ -245,18 +252,18 @@ def main() -> None:
     # All threads at once: when commands have used up the process limit, no new one could start.
     for _ in range(_THREADS):
         threading.Thread(target=_serve, args=(toolbox, stream), daemon=True).start()
-    _answer(toolbox, stream, (first, b""))
-    threading.Event().wait()
+    with contextlib.suppress(Closed):
+        _answer(toolbox, stream, (first, b""))
+        threading.Event().wait()
 
 
 def _serve(toolbox: Toolbox, stream: Stream) -> None:
     """Read a request and answer it, in turns with the other threads: none is handed from one to another."""
     while True:
         try:
-            request = stream.receive(toolbox.admit)
+            _answer(toolbox, stream, stream.receive(toolbox.admit))
         except Closed:
             os._exit(0)
-        _answer(toolbox, stream, request)
 
 
 def _answer(toolbox: Toolbox, stream: Stream, request: Reply) -> None:

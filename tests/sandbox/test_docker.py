@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -356,14 +357,38 @@ def test_what_an_engine_keeps_goes_with_the_next_that_is_opened(
         engine.api.inspect_container(kept.id)
 
 
+CONTROLLER = """
+import select, sys, time
+from pathlib import Path
+import docker
+from sandbox.container import SandboxSpec
+from sandbox.docker import DockerSandboxes
+image, owner, sockets, command = sys.argv[1:]
+sandbox = DockerSandboxes(docker.from_env(), owner, sockets=Path(sockets)).open(SandboxSpec(image, "job"))
+def listen(_):
+    unread = select.poll()
+    unread.register(sandbox._stream._connection, select.POLLIN)
+    unread.poll()
+    print(sandbox.id, flush=True)
+    time.sleep(60)
+sandbox.execute(command, timeout=60, on_output=listen)
+"""
+
+
+@pytest.mark.parametrize("command", ["echo begun; sleep 0.2; echo more; sleep 60", "yes"])
 def test_the_container_ends_with_its_controller(
-    sandboxes: DockerSandboxes, sandbox_image: str, engine: docker.DockerClient
+    engine: docker.DockerClient, sandbox_image: str, tmp_path: Path, command: str
 ) -> None:
-    """When the controller's connection goes away (kill -9), the container ends by itself."""
-    sandbox = sandboxes.open(spec(sandbox_image))
-    sandbox._stream.close()
-    assert engine.api.wait(sandbox.id, timeout=20)["StatusCode"] == 0
-    sandbox.close()
+    """When the controller is killed, the container ends by itself, though nobody reads what is still being said."""
+    arguments = [sys.executable, "-c", CONTROLLER, sandbox_image, f"test-{uuid.uuid4().hex}", str(tmp_path), command]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as controller:
+        assert controller.stdout is not None
+        container = controller.stdout.readline().strip()
+        complaints = engine.api.attach(container, stream=True)
+        controller.kill()
+    assert engine.api.wait(container, timeout=20)["StatusCode"] == 0
+    assert b"".join(complaints) == b""
+    engine.api.remove_container(container)
 
 
 def test_egress_goes_to_the_proxy_alone(sandboxes: DockerSandboxes, sandbox_image: str, tmp_path: Path) -> None:
