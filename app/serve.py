@@ -10,6 +10,7 @@ import threading
 import structlog
 
 from app.composition import Composition
+from app.listening import check_address
 from app.logging import configure_logging
 from app.settings import Settings, SettingsError
 from app.sweep import Sweeper
@@ -56,6 +57,8 @@ def run_service(settings: Settings, *, web: bool, worker: bool) -> int:
 
 def _run(composition: Composition, *, web: bool, worker: bool) -> int:
     settings = composition.settings
+    if web:
+        check_address(settings.host, settings.port)
     _ = composition.github  # a key that cannot sign is said before anything begins
     queue = composition.queue(worker=worker)
     queue.start(prepare=lambda: _prepare_worker(composition))

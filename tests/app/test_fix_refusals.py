@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.composition import Composition
 from app.doctor import examine
 from app.fix import _find_checkout
 from app.settings import Settings, SettingsError, variable_names
+from tests.ports import ReservedPort
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -100,10 +102,10 @@ def test_a_database_that_refuses_is_said(place: Path, arguments: list[str]) -> N
     assert said.count("\n") == 1
 
 
-def test_a_server_does_not_start_with_a_broken_key(place: Path) -> None:
-    """What looks like a private key and is none ends `forgehand serve` with the sentence that the doctor has for it."""
+def serve(place: Path, **settings: str) -> tuple[int, str]:
+    """`forgehand serve` of an App whose key looks like one and is none."""
     (place / "broken.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
-    code, said = forgehand(
+    return forgehand(
         place,
         "serve",
         FORGEHAND_APP_ID="1",
@@ -111,11 +113,36 @@ def test_a_server_does_not_start_with_a_broken_key(place: Path) -> None:
         FORGEHAND_WEBHOOK_SECRETS="a secret of some length",
         FORGEHAND_DATA_DIR=str(place / "served"),
         DOCKER_HOST="unix:///nonexistent.sock",
+        **settings,
     )
+
+
+def test_a_server_does_not_start_with_a_broken_key(place: Path) -> None:
+    """What looks like a private key and is none ends `forgehand serve` with the sentence that the doctor has for it."""
+    with ReservedPort() as port:
+        code, said = serve(place, FORGEHAND_PORT=str(port.number))
     assert code == 1
     assert "cannot start" in said
     assert "Make a new one on the App's settings page and give that file." in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("127.0.0.1", "cannot listen on 127.0.0.1 port {}: Address already in use. Stop what listens there, or name"),
+        ("192.0.2.1", "cannot listen on 192.0.2.1 port {}: Cannot assign requested address."),
+        ("no.such.host.invalid", "FORGEHAND_HOST: no.such.host.invalid is no address of this machine"),
+    ],
+)
+def test_a_server_whose_address_is_not_to_be_had_does_not_begin(place: Path, host: str, told: str) -> None:
+    """The sentence says which setting to change, before anything else is looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, said = serve(place, FORGEHAND_HOST=host, FORGEHAND_PORT=port)
+    assert code == 1
+    assert told.format(port) in said
+    assert said.count("\n") == 1
 
 
 def test_a_checkout_is_found_from_inside(place: Path) -> None:
