@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.server
-import io
 import json
 import os
 import threading
@@ -20,6 +19,7 @@ import pytest
 from sandbox.authorities import Authorities, find_authorities
 from sandbox.bootstrap import PackageSource, choose_sources, parse_sources, read_package_sources
 from sandbox.images import ImageUnavailable, _pull, ensure_custom_image, ensure_image
+from tests.images import build_image
 
 DEB822 = """\
 Types: deb deb-src
@@ -238,7 +238,7 @@ def foreign(engine: docker.DockerClient, sandbox_image: str) -> Iterator[str]:
         f"FROM {sandbox_image}\nUSER 0\nRUN userdel agent; rm -rf /workspace /home/agent /opt/snapshot\n"
         "ENV OWN=yes PATH=/own/bin:/usr/bin:/bin\nLABEL forgehand.image=\n"
     )
-    engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, network_mode="none", rm=True)
+    build_image(engine, recipe, tag=name, network_mode="none")
     yield name
     engine.images.remove(name, force=True)
 
@@ -266,7 +266,7 @@ def test_unfit_images_are_refused(engine: docker.DockerClient, sandbox_image: st
     """Triggers would run outside a sandbox and volumes have no bounds, also in an image that calls itself ours."""
     name = f"forgehand-test/unfit:{uuid.uuid4().hex[:8]}"
     recipe = f"FROM {sandbox_image}\n{line}\n"
-    engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, network_mode="none", rm=True)
+    build_image(engine, recipe, tag=name, network_mode="none")
     try:
         with pytest.raises(ImageUnavailable, match=says):
             ensure_custom_image(engine, name)

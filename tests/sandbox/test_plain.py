@@ -23,6 +23,7 @@ from sandbox.container import ChangeTooLarge, Limits, SandboxSpec, SandboxUnavai
 from sandbox.docker import DockerSandboxes
 from sandbox.execution import Exec
 from sandbox.plain import PlainSandbox
+from tests.images import build_image
 from tests.sandbox.conftest import Mirror
 from tests.sandbox.test_toolbox import CHANGE, CHANGED
 from tests.stories.engine_door import EngineDoor
@@ -32,9 +33,7 @@ NO_BASH = "RUN rm -rf /usr/bin/git /bin/bash /usr/bin/bash /usr/bin/rg"
 
 
 def build(engine: docker.DockerClient, first: str, *steps: str) -> str:
-    recipe = "\n".join([f"FROM {first}", "USER root", *steps, "USER 10001:10001"])
-    image, _ = engine.images.build(fileobj=io.BytesIO(recipe.encode()), rm=True, forcerm=True)
-    return str(image.id)
+    return build_image(engine, "\n".join([f"FROM {first}", "USER root", *steps, "USER 10001:10001"]))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from sandbox.authorities import find_authorities
 from sandbox.images import ensure_image
 from sandbox.plain import NOTE
+from tests.images import build_image
 from tests.sandbox.test_plain import NO_PYTHON
 from tests.stories.conftest import Ground, open_ground
 from tests.stories.scripts import NOTED, UNTESTED
@@ -25,7 +25,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
     ours = ensure_image(engine, say=print, authorities=find_authorities(os.environ), environment=os.environ)
     recipe = f"FROM {ours}\nUSER root\n{NO_PYTHON}\nUSER 10001:10001\n"
     tag = f"forgehand-stories/pythonless:{uuid.uuid4().hex[:8]}"  # others may run these stories on the same engine
-    engine.images.build(fileobj=io.BytesIO(recipe.encode()), tag=tag, rm=True, forcerm=True)
+    build_image(engine, recipe, tag=tag)
     with open_ground(tmp_path_factory.mktemp("slower") / "world", engine, sandbox_image=tag) as ground:
         yield ground
     engine.images.remove(tag, force=True)
