@@ -131,7 +131,7 @@ def _judge_journal(told: Told, processes: int) -> Iterator[Complaint]:
 
 def _judge_calls(trail: Sequence[str]) -> Iterator[Complaint]:
     """A model call that was followed by another one is never paid again; one in flight once more a kill."""
-    killed, order = False, list[str]()
+    killed, order, before = False, list[str](), ""
     for line in trail:
         moment = line.removesuffix(" KILLED")
         if moment.startswith("before model"):
@@ -139,8 +139,9 @@ def _judge_calls(trail: Sequence[str]) -> Iterator[Complaint]:
             if call in order and (order[-1] != call or not killed):
                 yield Complaint("duplicated", f"{call} was paid again")
             order.append(call)
-            killed = False
-        killed = killed or line != moment
+            # A container opens beside the first call, which may still begin in the process that is killed there.
+            killed = "container create" in before and before.endswith(" KILLED")
+        killed, before = killed or line != moment, line
 
 
 def _judge_rest(told: Told) -> Iterator[Complaint]:
