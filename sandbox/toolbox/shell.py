@@ -105,6 +105,7 @@ class Shell:
             before, since = running() - {spare.process.pid}, tick_now()
             state = spare.preparation.state
             script = self._carrying(command, environment, state) if carry else command
+            restored = os.fstat(state).st_size
             spare.preparation.go(script.encode("utf-8", "replace"), keep_state=carry)
             watch = _Watch(spare.process, HeadAndTail(output_limit, file), live and Live(live), cancel)
             ended = watch.follow(began + timeout)
@@ -115,7 +116,7 @@ class Shell:
                 self._end_leftovers(spare.process.pid, since, before)
             watch.finish()
             if carry:
-                self._keep(state)
+                self._keep(state, restored)
         text, truncated = watch.output.render()
         text += _CROWDED if crowded else ""
         code = spare.process.returncode
@@ -210,10 +211,11 @@ class Shell:
         note = f'{{ export -p; printf "cd -- %q 2>/dev/null\\n" "$PWD"; }} >&{state}'
         return f". /dev/fd/{state}; {exports} trap {shlex.quote(note)} EXIT\n{command}"
 
-    def _keep(self, state: int) -> None:
-        size = os.fstat(state).st_size - len(self._state)
+    def _keep(self, state: int, restored: int) -> None:
+        """Keep what a command noted behind the ``restored`` bytes that it began with."""
+        size = os.fstat(state).st_size - restored
         if 0 < size <= _STATE_BYTES:
-            self._state = os.pread(state, size, len(self._state))
+            self._state = os.pread(state, size, restored)
 
     def _end(self, watch: _Watch, since: int, before: frozenset[int]) -> None:
         """End a command and what it started: asked first, then made to."""

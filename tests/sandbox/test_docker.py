@@ -292,6 +292,18 @@ def test_many_threads_share_one_sandbox(box: DockerSandbox) -> None:
         list(pool.map(work, range(1, 9)))
 
 
+def test_carried_commands_may_overlap(box: DockerSandbox) -> None:
+    """Each notes its whole state, whatever another one noted meanwhile; the last to end is heard."""
+    with ThreadPoolExecutor(1) as other:
+        begin = "rm -f /tmp/noted; touch /tmp/begun; until [ -e /tmp/noted ]; do sleep 0.01; done; export SLOW=slow"
+        slow = other.submit(box.execute, begin, timeout=60, carry=True)
+        wait = "until [ -e /tmp/begun ]; do sleep 0.01; done"
+        assert box.execute(f"{wait}; export LONG={'x' * 5000}", timeout=60, carry=True).ok
+        assert box.execute("touch /tmp/noted", timeout=60).ok
+        assert slow.result().ok
+    assert box.execute("echo $SLOW ${LONG-none} $HOME", timeout=60, carry=True).output == "slow none /home/agent\n"
+
+
 def test_leftovers_are_found_by_label(engine: docker.DockerClient, sandbox_image: str) -> None:
     """Containers of a controller that is gone are removed by job, then by owner; another owner's stay."""
     ours, theirs = (DockerSandboxes(engine, f"test-{uuid.uuid4().hex}") for _ in range(2))
