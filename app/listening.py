@@ -12,7 +12,9 @@ def check_address(host: str, port: int) -> None:
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise SettingsError(f"FORGEHAND_HOST: {host} is no address of this machine: {error.strerror}.") from None
+        raise SettingsError(
+            f"FORGEHAND_HOST: {host} is no address of this machine: {error.strerror}. Name one that is, as 127.0.0.1."
+        ) from None
     for family, kind, _, _, address in places:
         try:
             probe = socket.socket(family, kind)
